@@ -1,0 +1,1 @@
+"""Risk models on OMOP encounters, as Dagster assets."""

@@ -1,0 +1,39 @@
+"""The few errors of the science floor; each is also a built-in type."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class HrobError(Exception):
+    """Base of every error that this project raises on purpose."""
+
+
+class ConfigurationError(HrobError, ValueError):
+    """A YAML or CSV file says something that cannot be meant."""
+
+
+class ContractError(HrobError, ValueError):
+    """A table breaks its contract."""
+
+
+class SourceError(HrobError, OSError):
+    """A source cannot be read: absent, unreachable or in a wrong format."""
+
+
+class TooSmallError(HrobError, ValueError):
+    """There is too little data for the step; the message names the counts found and needed."""
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """Return a hint that names the closest valid names, or lists a few of them.
+
+    Examples
+    --------
+    >>> nearest("hemoglobn", ["hemoglobin", "albumin"])
+    "Did you mean 'hemoglobin'?"
+    """
+    options = sorted(valid)
+    close = get_close_matches(name, options, n=3)
+    if close:
+        return "Did you mean " + " or ".join(repr(option) for option in close) + "?"
+    return "Valid: " + ", ".join(options[:20]) + (", ..." if len(options) > 20 else "") + "."
