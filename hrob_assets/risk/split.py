@@ -1,0 +1,129 @@
+"""Which rows train, which set the threshold, which test: by time and by patient."""
+
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+
+import numpy as np
+import polars as pl
+
+from hrob_assets.risk.errors import TooSmallError
+from hrob_assets.risk.use_case import Split
+
+_FRACTION_BITS = 53
+
+
+@dataclass(frozen=True)
+class Periods:
+    """Bounds of training and test as prediction times, each [start, end)."""
+
+    train_start: datetime
+    train_end: datetime
+    test_start: datetime
+    test_end: datetime
+
+
+def periods(split: Split, *, as_of: datetime, horizon_days: int, runout_days: int) -> Periods:
+    """Fix the bounds: from the configured dates, or counted back from the last ripe outcome.
+
+    Between the last training row and the first test row lies one horizon, so that no outcome
+    window of training reaches into the test period.
+
+    Parameters
+    ----------
+    split : Split
+    as_of : datetime (UTC)
+        End of what the data can know.
+    horizon_days, runout_days : int, days
+
+    Raises
+    ------
+    TooSmallError
+        If configured dates leave less than one horizon between training and test.
+
+    Examples
+    --------
+    >>> counted = Split(validation_share=0.2, train_days=365, test_days=100)
+    >>> found = periods(counted, as_of=datetime(2025, 1, 1), horizon_days=60, runout_days=30)
+    >>> found.test_end, (found.test_start - found.train_end).days
+    (datetime.datetime(2024, 10, 3, 0, 0), 60)
+    """
+    horizon = timedelta(days=horizon_days)
+    if split.train_days is not None and split.test_days is not None:
+        day = datetime.combine(as_of.date(), time())
+        test_end = day - horizon - timedelta(days=runout_days)
+        test_start = test_end - timedelta(days=split.test_days)
+        train_end = test_start - horizon
+        return Periods(
+            train_end - timedelta(days=split.train_days), train_end, test_start, test_end
+        )
+    bounds = (split.train_start, split.train_end, split.test_start, split.test_end)
+    dated = Periods(*(datetime.combine(day, time()) for day in bounds if day is not None))
+    if dated.test_start - dated.train_end < horizon:
+        msg = (
+            f"test must start at least one horizon ({horizon_days} days) after training ends "
+            f"(found {(dated.test_start - dated.train_end).days} days); move test_start"
+        )
+        raise TooSmallError(msg)
+    return dated
+
+
+def assign_split(
+    rows: pl.DataFrame, bounds: Periods, *, validation_share: float, seed: int
+) -> pl.DataFrame:
+    """Add ``split``: train, validation or test; null outside the periods.
+
+    A person belongs to validation or not for ever, by a hash of the identifier and the seed;
+    so training and validation share no person. The test period has everybody.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        With ``person_id`` and ``prediction_time``.
+    bounds : Periods
+    validation_share : float, share of persons
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        The same rows with ``split`` and ``person_seen`` (Boolean: the person has a training row).
+
+    Examples
+    --------
+    >>> rows = pl.DataFrame({"person_id": [1], "prediction_time": [datetime(2024, 8, 1)]})
+    >>> bounds = Periods(*(datetime(2022 + year, 6, 1) for year in range(4)))
+    >>> assign_split(rows, bounds, validation_share=0.2, seed=1).rows()
+    [(1, datetime.datetime(2024, 8, 1, 0, 0), 'test', False)]
+    """
+    when = pl.col("prediction_time")
+    in_training = (when >= bounds.train_start) & (when < bounds.train_end)
+    in_test = (when >= bounds.test_start) & (when < bounds.test_end)
+    validation = pl.Series("v", person_fraction(rows["person_id"], seed) < validation_share)
+    split = (
+        pl.when(in_training & validation)
+        .then(pl.lit("validation"))
+        .when(in_training)
+        .then(pl.lit("train"))
+        .when(in_test)
+        .then(pl.lit("test"))
+    )
+    seen = (pl.col("split") == "train").any().over("person_id").fill_null(value=False)
+    return rows.with_columns(split.alias("split")).with_columns(seen.alias("person_seen"))
+
+
+def person_fraction(person_id: pl.Series, seed: int) -> np.ndarray:
+    """Map persons to fixed fractions in [0, 1) that look uniform (SplitMix64).
+
+    Examples
+    --------
+    >>> bool((person_fraction(pl.Series([1, 2]), 0) < 1).all())
+    True
+    """
+    with np.errstate(over="ignore"):
+        x = person_id.to_numpy().astype(np.uint64) + np.uint64(seed + 1) * np.uint64(
+            0x9E3779B97F4A7C15
+        )
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        x = x ^ (x >> np.uint64(31))
+    return (x >> np.uint64(64 - _FRACTION_BITS)).astype(np.float64) / 2.0**_FRACTION_BITS

@@ -1,0 +1,292 @@
+"""The use case: one question, as data. Everything a risk model is, and nothing of where it runs."""
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
+
+from hrob_assets.risk.errors import ConfigurationError, nearest
+
+_STRICT = ConfigDict(extra="forbid")
+Share = Annotated[float, Field(gt=0, lt=1)]
+Days = Annotated[int, Field(ge=0)]
+PositiveDays = Annotated[int, Field(gt=0)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+GROUPS = ("race", "ethnicity", "gender", "age_band", "payer", "area_deprivation")
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Goal:
+    """The goal sentence: if TEAM anticipates EVENT they will ACTION, which will BENEFIT.
+
+    Examples
+    --------
+    >>> Goal("the team", "a visit", "call", "help").sentence
+    'If the team anticipates a visit they will call, which will help.'
+    """
+
+    team: str
+    event: str
+    action: str
+    benefit: str
+
+    @property
+    def sentence(self) -> str:
+        """The goal as one sentence."""
+        return (
+            f"If {self.team} anticipates {self.event} they will {self.action}, "
+            f"which will {self.benefit}."
+        )
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Criterion:
+    """One eligibility criterion: a bound on a feature as known at the prediction time.
+
+    A null feature never meets a criterion.
+
+    Examples
+    --------
+    >>> Criterion(name="adult", feature="age__years", at_least=18).at_least
+    18.0
+    """
+
+    name: str
+    feature: str
+    at_least: float | None = None
+    below: float | None = None
+
+    @model_validator(mode="after")
+    def _has_a_bound(self) -> "Criterion":
+        if self.at_least is None and self.below is None:
+            msg = f"criterion {self.name!r} must have at_least, below or both (found neither)"
+            raise ValueError(msg)
+        return self
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Cohort:
+    """Who is scored, and whether training sees everybody or only them."""
+
+    criteria: Annotated[tuple[Criterion, ...], Field(min_length=1)]
+    train_on: Literal["all", "eligible"]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class OutcomeComponent:
+    """One part of the outcome: an event of a code set in the follow-up.
+
+    Parameters
+    ----------
+    name : str
+    code_set : str
+    same_encounter_code_set : str, optional
+        Another code set of which an event of the same encounter must be in the follow-up too.
+    of_index_encounter : bool
+        Only events that carry the encounter of the row itself count.
+    """
+
+    name: Name
+    code_set: Name
+    same_encounter_code_set: Name | None = None
+    of_index_encounter: bool = False
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Outcome:
+    """What is predicted: any component within the horizon after the prediction time."""
+
+    name: str
+    horizon_days: PositiveDays
+    runout_days: Days
+    components: Annotated[tuple[OutcomeComponent, ...], Field(min_length=1)]
+    requires_enrolment: bool
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Split:
+    """Periods of training and test, and the patient-disjoint validation set between them.
+
+    Either the four dates, or the two lengths counted back from the last ripe outcome.
+    Between training and test lies an embargo of one horizon. All bounds are [start, end).
+    """
+
+    validation_share: Share
+    train_days: PositiveDays | None = None
+    test_days: PositiveDays | None = None
+    train_start: date | None = None
+    train_end: date | None = None
+    test_start: date | None = None
+    test_end: date | None = None
+
+    @model_validator(mode="after")
+    def _one_way_of_saying_it(self) -> "Split":
+        dates = (self.train_start, self.train_end, self.test_start, self.test_end)
+        lengths = (self.train_days, self.test_days)
+        dated, counted = all(d is not None for d in dates), all(n is not None for n in lengths)
+        clean = (dated and not any(lengths)) or (counted and not any(dates))
+        if not clean:
+            msg = (
+                "split must give either train_days and test_days, or all of train_start, "
+                "train_end, test_start and test_end; found a mixture or a part"
+            )
+            raise ValueError(msg)
+        return self
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Tuning:
+    """The search for hyperparameters: trials, patient-grouped folds, size of the sample."""
+
+    trials: Annotated[int, Field(ge=1, le=1000)]
+    folds: Annotated[int, Field(ge=2, le=20)]
+    maximum_rows: Annotated[int, Field(ge=1000)]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class ModelSpec:
+    """Which family is fitted, how it is tuned, and how little data is too little."""
+
+    family: Literal["logistic_regression"]
+    tuning: Tuning
+    seed: int
+    minimum_rows: Annotated[int, Field(ge=1)] = 1000
+    minimum_events: Annotated[int, Field(ge=1)] = 100
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Threshold:
+    """Capacity rule: the share of validation encounters that is called high risk."""
+
+    capacity_share: Share
+    decimals: Annotated[int, Field(ge=1, le=6)] = 2
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Acceptance:
+    """What a first champion must show on the test period."""
+
+    minimum_auroc: Annotated[float, Field(ge=0.5, lt=1)]
+    maximum_auroc: Annotated[float, Field(gt=0.5, le=1)]
+    maximum_absolute_calibration_factor: Annotated[float, Field(gt=0, lt=1)]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Fairness:
+    """Groups for which calibration is looked at."""
+
+    groups: tuple[
+        Literal["race", "ethnicity", "gender", "age_band", "payer", "area_deprivation"], ...
+    ]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Scoring:
+    """The weekly list: when it is made, how many people can be reviewed, how many reasons."""
+
+    cron: str
+    reviews_per_week: Annotated[int, Field(ge=1)]
+    reasons: Annotated[int, Field(ge=1, le=10)]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class UseCase:
+    """A risk model, complete and without a place."""
+
+    name: Name
+    title: str
+    question: str
+    owner: str
+    goal: Goal
+    cohort: Cohort
+    outcome: Outcome
+    split: Split
+    model: ModelSpec
+    threshold: Threshold
+    acceptance: Acceptance
+    fairness: Fairness
+    scoring: Scoring
+    notes: tuple[str, ...] = ()
+
+
+def use_case_from(values: Mapping[str, Any]) -> UseCase:
+    """Build a use case from parsed YAML.
+
+    Raises
+    ------
+    ConfigurationError
+        Naming each key that is unknown, missing or out of bounds, and the nearest valid one.
+
+    Examples
+    --------
+    >>> use_case_from({"nam": "x"})
+    Traceback (most recent call last):
+    ...
+    hrob_assets.risk.errors.ConfigurationError: ...nam: unknown key. Did you mean 'name'?...
+    """
+    try:
+        return TypeAdapter(UseCase).validate_python(dict(values))
+    except ValidationError as error:
+        lines = [_problem(item) for item in error.errors(include_url=False, include_input=False)]
+        msg = "the use case must be complete and have known keys only:\n" + "\n".join(lines)
+        raise ConfigurationError(msg) from None
+
+
+def _problem(item: Any) -> str:
+    where = ".".join(str(part) for part in item["loc"]) or "use_case"
+    if item["type"] == "unexpected_keyword_argument":
+        return (
+            f"  {where}: unknown key. {nearest(str(item['loc'][-1]), _keys_at(item['loc'][:-1]))}"
+        )
+    return f"  {where}: {item['msg']}"
+
+
+def _keys_at(path: tuple[Any, ...]) -> list[str]:
+    current: Any = UseCase
+    for part in path:
+        if isinstance(part, int):
+            continue
+        annotation = current.__pydantic_fields__[part].annotation
+        current = _dataclass_in(annotation)
+    return list(current.__pydantic_fields__)
+
+
+def _dataclass_in(annotation: Any) -> Any:
+    if hasattr(annotation, "__pydantic_fields__"):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = _dataclass_in(inner)
+        if found is not None:
+            return found
+    return None
+
+
+@dataclass(frozen=True, config=ConfigDict(arbitrary_types_allowed=True))
+class UseCaseFiles:
+    """Where the files beside a use case's `defs.yaml` are."""
+
+    folder: Path
+    shared_code_sets: Path
+
+    @property
+    def code_set_folders(self) -> tuple[Path, ...]:
+        """Folders of code sets; a use case's own come last and win."""
+        return (self.shared_code_sets, self.folder / "code_sets")
+
+    @property
+    def feature_mappings(self) -> Path:
+        """Groups, families, aggregations and windows."""
+        return self.folder / "feature_mappings.yml"
+
+    @property
+    def feature_selection(self) -> Path:
+        """Which groups and features the model keeps."""
+        return self.folder / "feature_selection_config.yml"
+
+    @property
+    def imputation(self) -> Path:
+        """How missing values are filled."""
+        return self.folder / "imputation_config.yml"
