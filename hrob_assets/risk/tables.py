@@ -1,4 +1,7 @@
-"""Contracts of the tables that pass between stages: columns, types, keys and meaning."""
+"""Contracts of the tables that pass between stages: columns, types, keys and meaning.
+
+All times are UTC and stored without a zone.
+"""
 
 from dataclasses import dataclass
 

@@ -1,0 +1,171 @@
+"""What happened after each prediction time, and whether that can be said yet."""
+
+from datetime import datetime
+
+import polars as pl
+
+from hrob_assets.risk.tables import ROW_KEY
+from hrob_assets.risk.use_case import Outcome, OutcomeComponent
+from hrob_assets.risk.windows import follow_up
+
+STATUS = ("mature", "pending", "censored")
+_SPANS_TOUCH_HOURS = 24
+
+
+def label_rows(
+    rows: pl.DataFrame,
+    *,
+    events: pl.LazyFrame,
+    coverage: pl.LazyFrame,
+    persons: pl.LazyFrame,
+    outcome: Outcome,
+    codes: pl.DataFrame,
+    as_of: datetime,
+) -> pl.DataFrame:
+    """Label rows: the outcome within the horizon, as known when the run-out has passed.
+
+    A label, once ripe, never changes on the same facts: what becomes known after
+    ``prediction_time + horizon + runout`` has no part in it.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        The row key and ``week``; one row per encounter.
+    events, coverage, persons : LazyFrame
+        Staged tables.
+    outcome : Outcome
+    codes : DataFrame
+        ``vocabulary``, ``code``, ``code_set``: codes that belong to the outcome's code sets.
+    as_of : datetime (UTC)
+        End of what the data can know.
+
+    Returns
+    -------
+    DataFrame
+        The same rows: key, ``week``, ``label`` (Boolean; null when pending or censored),
+        ``label_status`` (mature, pending, censored), ``outcome_at`` (first outcome; null when
+        none or pending) and one Boolean ``outcome__<component>`` per component.
+
+    Notes
+    -----
+    *pending*: the run-out ends after ``as_of``. *censored*: no outcome, and the person died or,
+    where the outcome requires enrolment, was not enrolled through the horizon.
+    """
+    keyed = rows.select(*ROW_KEY, "week").with_row_index("row")
+    names = [component.name for component in outcome.components]
+    found = _first_outcomes(keyed, events, outcome, codes)
+    lost = _lost_rows(keyed, coverage, persons, outcome)
+    ripe_at = pl.col("prediction_time") + pl.duration(
+        days=outcome.horizon_days + outcome.runout_days
+    )
+    happened = pl.col("outcome_at").is_not_null()
+    status = (
+        pl.when(ripe_at > as_of)
+        .then(pl.lit("pending"))
+        .when(happened | ~pl.col("lost"))
+        .then(pl.lit("mature"))
+        .otherwise(pl.lit("censored"))
+    )
+    ripe = pl.col("label_status") != "pending"
+    return (
+        keyed.join(found, on="row", how="left", maintain_order="left")
+        .with_columns(pl.col("row").is_in(lost.implode()).alias("lost"))
+        .with_columns(status.alias("label_status"))
+        .select(
+            *ROW_KEY,
+            "week",
+            pl.when(pl.col("label_status") == "mature").then(happened).alias("label"),
+            "label_status",
+            pl.when(ripe).then("outcome_at").alias("outcome_at"),
+            *(
+                pl.when(ripe).then(pl.col(name).is_not_null()).alias(f"outcome__{name}")
+                for name in names
+            ),
+        )
+    )
+
+
+def _first_outcomes(
+    keyed: pl.DataFrame, events: pl.LazyFrame, outcome: Outcome, codes: pl.DataFrame
+) -> pl.DataFrame:
+    """Time of the first event of each component and of any; rows with none are absent."""
+    coded = _coded(events, codes)
+    after = (
+        follow_up(
+            coded,
+            keyed.lazy(),
+            horizon_days=outcome.horizon_days,
+            runout_days=outcome.runout_days,
+        )
+        .join(keyed.lazy(), on=list(ROW_KEY))
+        .collect()
+    )
+    result = keyed.select("row")
+    for component in outcome.components:
+        hits = _hits(after, component)
+        first = hits.group_by("row").agg(pl.col("occurred_at").min().alias(component.name))
+        result = result.join(first, on="row", how="left")
+    names = [component.name for component in outcome.components]
+    any_of = pl.min_horizontal(*names).alias("outcome_at")
+    return result.with_columns(any_of).filter(pl.col("outcome_at").is_not_null())
+
+
+def _coded(events: pl.LazyFrame, codes: pl.DataFrame) -> pl.LazyFrame:
+    """Events of the wanted code sets, once per event and code set."""
+    wanted = codes.lazy().select("vocabulary", "code", "code_set")
+    columns = ["person_id", "encounter_id", "occurred_at", "known_at", "code_set"]
+    by_source = events.join(wanted, on=["vocabulary", "code"]).select(columns)
+    by_standard = events.join(
+        wanted,
+        left_on=["standard_vocabulary", "standard_code"],
+        right_on=["vocabulary", "code"],
+    ).select(columns)
+    return pl.concat([by_source, by_standard]).unique()
+
+
+def _hits(after: pl.DataFrame, component: OutcomeComponent) -> pl.DataFrame:
+    hits = after.filter(pl.col("code_set") == component.code_set)
+    if component.of_index_encounter:
+        hits = hits.filter(pl.col("event_encounter_id") == pl.col("encounter_id"))
+    if component.same_encounter_code_set is not None:
+        beside = after.filter(pl.col("code_set") == component.same_encounter_code_set)
+        hits = hits.join(beside, on=["row", "event_encounter_id"], how="semi")
+    return hits
+
+
+def _lost_rows(
+    keyed: pl.DataFrame, coverage: pl.LazyFrame, persons: pl.LazyFrame, outcome: Outcome
+) -> pl.Series:
+    """Rows that cannot be followed to the end of the horizon, as known when ripe."""
+    end = pl.col("prediction_time") + pl.duration(days=outcome.horizon_days)
+    ripe_at = end + pl.duration(days=outcome.runout_days)
+    died = (
+        keyed.lazy()
+        .join(persons.filter(pl.col("death_at").is_not_null()), on="person_id")
+        .filter(pl.col("death_at") < end, pl.col("death_known_at") < ripe_at)
+        .select("row")
+    )
+    if not outcome.requires_enrolment:
+        return died.collect()["row"]
+    covered = _covered_to_the_end(keyed.lazy(), coverage, end, ripe_at)
+    left = keyed.lazy().select("row").join(covered, on="row", how="anti")
+    return pl.concat([died, left]).unique().collect()["row"]
+
+
+def _covered_to_the_end(
+    keyed: pl.LazyFrame, coverage: pl.LazyFrame, end: pl.Expr, ripe_at: pl.Expr
+) -> pl.LazyFrame:
+    """Rows whose spans, known in time, cover the horizon without a gap of a day or more."""
+    slack = pl.duration(hours=_SPANS_TOUCH_HOURS)
+    started, ended = pl.col("started_at"), pl.col("ended_at").fill_null(end)
+    reached = ended.cum_max().shift(1).over("row").fill_null(pl.col("prediction_time"))
+    return (
+        keyed.join(coverage, on="person_id")
+        .filter(pl.col("known_at") < ripe_at, started < end, ended > pl.col("prediction_time"))
+        .sort("row", "started_at", "ended_at", nulls_last=True)
+        .with_columns((started > reached + slack).alias("gap"))
+        .filter(pl.col("gap").cast(pl.Int32).cum_sum().over("row") == 0)
+        .filter(ended >= end)
+        .select("row")
+        .unique()
+    )
