@@ -1,0 +1,352 @@
+"""From features and labels to a tuned, fitted model with a frozen threshold."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from sklearn.metrics import log_loss
+from sklearn.model_selection import GroupKFold
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from hrob_assets.risk.errors import TooSmallError
+from hrob_assets.risk.features.selection import ImputationRule
+from hrob_assets.risk.models.logistic_regression import (
+    build_classifier,
+    build_model,
+    build_preprocessor,
+    design_matrix,
+)
+from hrob_assets.risk.split import Periods, assign_split, person_fraction
+from hrob_assets.risk.use_case import ModelSpec, Threshold, Tuning, UseCase
+
+TRAINING_COLUMNS = (
+    "person_id",
+    "encounter_id",
+    "prediction_time",
+    "week",
+    "split",
+    "person_seen",
+    "eligible",
+    "label",
+)
+_SMALLEST_INVERSE_PENALTY = 1e-5
+_LARGEST_INVERSE_PENALTY = 10.0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One tried hyperparameter: cross-validated log loss, mean and per fold."""
+
+    inverse_penalty: float
+    log_loss: float
+    fold_log_losses: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """A model and all that scoring needs beside it.
+
+    Parameters
+    ----------
+    estimator : Pipeline
+    columns : tuple of str
+        Feature columns, in the order of the matrix.
+    threshold : float
+        High risk means probability >= threshold.
+    trials : tuple of Trial
+        In the order tried.
+    training_rows, training_persons, training_events : int
+    """
+
+    estimator: Pipeline
+    columns: tuple[str, ...]
+    threshold: float
+    trials: tuple[Trial, ...]
+    training_rows: int
+    training_persons: int
+    training_events: int
+
+
+def assemble_training_set(
+    features: pl.LazyFrame,
+    cohort: pl.LazyFrame,
+    labels: pl.LazyFrame,
+    *,
+    use_case: UseCase,
+    bounds: Periods,
+    columns: Sequence[str],
+) -> pl.DataFrame:
+    """Rows with a ripe outcome, their split and the selected features.
+
+    Validation and test have eligible rows only; training has what the use case says.
+
+    Parameters
+    ----------
+    features, cohort, labels : LazyFrame
+        The weekly tables, all weeks.
+    use_case : UseCase
+    bounds : Periods
+    columns : sequence of str
+        Selected feature columns.
+
+    Returns
+    -------
+    DataFrame
+        `TRAINING_COLUMNS` and `columns`, sorted by prediction time and encounter.
+    """
+    key = ["person_id", "encounter_id", "prediction_time"]
+    start, end = bounds.train_start, bounds.test_end
+    rows = (
+        labels.filter(
+            pl.col("label").is_not_null(),
+            pl.col("prediction_time") >= start,
+            pl.col("prediction_time") < end,
+        )
+        .select(*key, "week", "label")
+        .join(cohort.select(*key, "eligible"), on=key)
+        .sort("prediction_time", "encounter_id")
+        .collect()
+    )
+    split = assign_split(
+        rows,
+        bounds,
+        validation_share=use_case.split.validation_share,
+        seed=use_case.model.seed,
+    )
+    wanted = pl.col("eligible")
+    if use_case.cohort.train_on == "all":
+        wanted = wanted | (pl.col("split") == "train")
+    kept = split.filter(pl.col("split").is_not_null() & wanted)
+    matrix = features.select(*key, *columns)
+    joined = kept.lazy().join(matrix, on=key, how="inner").collect()
+    return joined.select(*TRAINING_COLUMNS, *columns).sort("prediction_time", "encounter_id")
+
+
+def require_enough(training_set: pl.DataFrame, model: ModelSpec) -> None:
+    """Raise `TooSmallError` unless each split can carry a model.
+
+    Examples
+    --------
+    >>> from hrob_assets.risk.use_case import Tuning
+    >>> empty = pl.DataFrame(schema={"split": pl.String, "label": pl.Boolean})
+    >>> tuning = Tuning(trials=1, folds=2, maximum_rows=1000)
+    >>> require_enough(empty, ModelSpec("logistic_regression", tuning, seed=1))
+    Traceback (most recent call last):
+    ...
+    hrob_assets.risk.errors.TooSmallError: training needs at least 1000 rows with 100 events...
+    """
+    counts = {
+        name: (part.height, int(part["label"].sum()))
+        for name in ("train", "validation", "test")
+        for part in [training_set.filter(pl.col("split") == name)]
+    }
+    rows, events = counts["train"]
+    enough = rows >= model.minimum_rows and model.minimum_events <= events < rows
+    both_classes = all(0 < counts[name][1] < counts[name][0] for name in ("validation", "test"))
+    if enough and both_classes:
+        return
+    found = ", ".join(f"{name} {n} rows with {e} events" for name, (n, e) in counts.items())
+    msg = (
+        f"training needs at least {model.minimum_rows} rows with {model.minimum_events} events, "
+        f"and both outcomes in validation and test (found: {found}). Load a longer history, "
+        "or score with a champion that was trained elsewhere."
+    )
+    raise TooSmallError(msg)
+
+
+def train_model(
+    training_set: pl.DataFrame,
+    *,
+    columns: Sequence[str],
+    rules: Mapping[str, ImputationRule],
+    model: ModelSpec,
+    threshold: Threshold,
+) -> FittedModel:
+    """Tune, fit on all training rows, and freeze the threshold on the validation patients.
+
+    Parameters
+    ----------
+    training_set : DataFrame
+        From `assemble_training_set`.
+    columns : sequence of str
+    rules : mapping of column to ImputationRule
+    model : ModelSpec
+    threshold : Threshold
+
+    Returns
+    -------
+    FittedModel
+
+    Raises
+    ------
+    TooSmallError
+        If the rows cannot carry a model, naming counts found and needed.
+    """
+    require_enough(training_set, model)
+    train = training_set.filter(pl.col("split") == "train")
+    trials = tune(train, columns=columns, rules=rules, tuning=model.tuning, seed=model.seed)
+    best = min(trials, key=lambda trial: trial.log_loss)
+    estimator = build_model(columns, rules, inverse_penalty=best.inverse_penalty)
+    outcome = train["label"].to_numpy().astype(np.int8)
+    estimator.fit(design_matrix(train, columns), outcome)
+    validation = training_set.filter(pl.col("split") == "validation")
+    probability = predict(estimator, validation, columns)
+    return FittedModel(
+        estimator=estimator,
+        columns=tuple(columns),
+        threshold=capacity_threshold(probability, threshold),
+        trials=trials,
+        training_rows=train.height,
+        training_persons=train["person_id"].n_unique(),
+        training_events=int(outcome.sum()),
+    )
+
+
+def predict(estimator: Pipeline, features: pl.DataFrame, columns: Sequence[str]) -> np.ndarray:
+    """Probability of the outcome for each row, float64 of shape (n_rows,)."""
+    if features.is_empty():
+        return np.empty(0)
+    return estimator.predict_proba(design_matrix(features, columns))[:, 1].astype(np.float64)
+
+
+def capacity_threshold(probability: np.ndarray, threshold: Threshold) -> float:
+    """Probability from which on the capacity share of validation encounters lies, rounded.
+
+    Raises
+    ------
+    TooSmallError
+        If rounding leaves a threshold of 0 or 1, which would call everybody or nobody high risk.
+
+    Examples
+    --------
+    >>> capacity_threshold(np.linspace(0, 1, 1001), Threshold(capacity_share=0.1))
+    0.9
+    """
+    exact = float(np.quantile(probability, 1 - threshold.capacity_share, method="higher"))
+    rounded = round(exact, threshold.decimals)
+    if not 0 < rounded < 1:
+        msg = (
+            f"the threshold must lie between 0 and 1 (found {exact:.6g}, rounded to {rounded}); "
+            "raise threshold.decimals"
+        )
+        raise TooSmallError(msg)
+    return rounded
+
+
+def tune(
+    train: pl.DataFrame,
+    *,
+    columns: Sequence[str],
+    rules: Mapping[str, ImputationRule],
+    tuning: Tuning,
+    seed: int,
+) -> tuple[Trial, ...]:
+    """Search the penalty with Hyperopt's TPE by patient-grouped cross-validated log loss.
+
+    Preparation is fitted once per fold, on its training part only; on a large training set the
+    search sees a fixed sample of whole persons.
+
+    Returns
+    -------
+    tuple of Trial
+        In the order tried; the same seed gives the same trials.
+    """
+    from hyperopt import STATUS_OK, Trials, fmin, hp, tpe  # noqa: PLC0415 - slow to import
+
+    folds = _prepared_folds(_sample_of_persons(train, tuning, seed), columns, rules, tuning)
+    tried: list[Trial] = []
+
+    def objective(inverse_penalty: float) -> dict[str, object]:
+        losses = tuple(_fold_log_loss(fold, inverse_penalty) for fold in folds)
+        tried.append(Trial(inverse_penalty, float(np.mean(losses)), losses))
+        return {"loss": tried[-1].log_loss, "status": STATUS_OK}
+
+    fmin(
+        objective,
+        hp.loguniform(
+            "inverse_penalty", np.log(_SMALLEST_INVERSE_PENALTY), np.log(_LARGEST_INVERSE_PENALTY)
+        ),
+        algo=tpe.suggest,
+        max_evals=tuning.trials,
+        trials=Trials(),
+        rstate=np.random.default_rng(seed),
+        show_progressbar=False,
+        verbose=False,
+    )
+    return tuple(tried)
+
+
+def fingerprint(frame: pl.DataFrame) -> str:
+    """Hash of a frame's column names, types and values; the same rows give the same hash.
+
+    Examples
+    --------
+    >>> fingerprint(pl.DataFrame({"a": [1]})) == fingerprint(pl.DataFrame({"a": [1]}))
+    True
+    """
+    digest = hashlib.sha256()
+    for series in frame.iter_columns():
+        digest.update(f"{series.name}:{series.dtype}:{series.len()};".encode())
+        values = series.cast(pl.String) if series.dtype == pl.Categorical else series
+        for buffer in _buffers(values):
+            digest.update(buffer)
+    return digest.hexdigest()
+
+
+def _buffers(series: pl.Series) -> list[bytes]:
+    nulls = np.packbits(series.is_null().to_numpy()).tobytes()
+    if series.dtype == pl.String:
+        filled = series.fill_null("")
+        lengths = filled.str.len_bytes().to_numpy().tobytes()
+        return [nulls, lengths, "".join(filled.to_list()).encode()]
+    if series.dtype in (pl.Float32, pl.Float64):
+        return [nulls, series.fill_null(0.0).to_numpy().tobytes()]
+    physical = series.to_physical()
+    zero = False if physical.dtype == pl.Boolean else 0
+    return [nulls, physical.fill_null(zero).to_numpy().tobytes()]
+
+
+@dataclass(frozen=True)
+class _Fold:
+    fit_matrix: np.ndarray
+    fit_outcome: np.ndarray
+    held_out_matrix: np.ndarray
+    held_out_outcome: np.ndarray
+
+
+def _fold_log_loss(fold: _Fold, inverse_penalty: float) -> float:
+    classifier = build_classifier(inverse_penalty=inverse_penalty)
+    classifier.fit(fold.fit_matrix, fold.fit_outcome)
+    probability = classifier.predict_proba(fold.held_out_matrix)[:, 1]
+    return float(log_loss(fold.held_out_outcome, probability, labels=[0, 1]))
+
+
+def _prepared_folds(
+    train: pl.DataFrame,
+    columns: Sequence[str],
+    rules: Mapping[str, ImputationRule],
+    tuning: Tuning,
+) -> list[_Fold]:
+    matrix = design_matrix(train, columns)
+    outcome = train["label"].to_numpy().astype(np.int8)
+    groups = train["person_id"].to_numpy()
+    folds = []
+    for fit, held_out in GroupKFold(tuning.folds).split(matrix, outcome, groups):
+        prepare = Pipeline(
+            [("impute", build_preprocessor(columns, rules)), ("scale", StandardScaler())]
+        )
+        fitted = prepare.fit_transform(matrix[fit])
+        folds.append(
+            _Fold(fitted, outcome[fit], prepare.transform(matrix[held_out]), outcome[held_out])
+        )
+    return folds
+
+
+def _sample_of_persons(train: pl.DataFrame, tuning: Tuning, seed: int) -> pl.DataFrame:
+    if train.height <= tuning.maximum_rows:
+        return train
+    share = tuning.maximum_rows / train.height
+    return train.filter(person_fraction(train["person_id"], seed + 1) < share)
