@@ -1,0 +1,256 @@
+"""Pregnancy episodes and states as frames."""
+
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+
+from hrob_assets.risk.errors import ContractError
+from hrob_assets.risk.pregnancy.kernel import (
+    AVAILABLE,
+    END,
+    HALF_WIDTH,
+    IDENTIFIED,
+    NULL,
+    OUTCOME,
+    SIGNATURE_WIDTH,
+    START,
+)
+from hrob_assets.risk.pregnancy.signatures import SIGNATURES
+from hrob_assets.risk.pregnancy.terms import (
+    EARLY_HALF_WIDTH,
+    EARLY_WEEKS,
+    KINDS,
+    LATE_HALF_WIDTH,
+    LATE_WEEKS,
+    PRECISION,
+    WEEK_HALF_WIDTH,
+)
+from hrob_assets.risk.pregnancy.timeline import STATE, all_episodes, states
+from hrob_assets.risk.tables import TIMESTAMP
+
+_STATE_TYPES = {
+    "is_pregnant": pl.Int8,
+    "is_postpartum": pl.Int8,
+    "in_episode": pl.Int8,
+    "trimester": pl.Int8,
+    "previous_pregnancies": pl.Int16,
+    "previous_live_births": pl.Int16,
+    "previous_preterm": pl.Int16,
+    "previous_losses": pl.Int16,
+    "start_date": pl.Date,
+    "end_date": pl.Date,
+}
+_CODE_OF_KIND = {kind: code for code, kind in enumerate(KINDS)}
+_ROWS = {"person_id": pl.Int64, "prediction_time": TIMESTAMP}
+
+
+def pregnancy_at(rows: pl.DataFrame, signatures: pl.DataFrame) -> pl.DataFrame:
+    """Return what was known of pregnancies at each person's prediction time.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Columns ``person_id`` and ``prediction_time``; others are left out. Any order; rows
+        may repeat.
+    signatures : DataFrame[SIGNATURES]
+        Only those that occurred and were known before the prediction time are looked at.
+
+    Returns
+    -------
+    DataFrame
+        One row per row of ``rows`` and in its order, with ``person_id``, ``prediction_time``,
+        ``is_pregnant``, ``is_postpartum`` (at most 42 days after a known end), ``in_episode``
+        (either of them; all 0 or 1) and, null outside an episode:
+
+        - ``gestational_age_days``, ``trimester`` (1 to 3): only while pregnant;
+        - ``days_postpartum``: only when postpartum;
+        - ``precision_days`` (half-width of the start date), ``precision`` (its class: week,
+          two_week, month, three_month or poor);
+        - ``days_since_identified``: since the first record of it became available;
+        - ``interpregnancy_interval_days``: from the known end of the previous pregnancy;
+        - ``start_date``, ``end_date`` (null while pregnant), ``outcome`` (PREG while pregnant).
+
+        Never null: ``previous_pregnancies``, ``previous_live_births`` (a delivery record
+        without a stated outcome counts), ``previous_preterm`` (births before 259 days) and
+        ``previous_losses`` (stillbirth, ectopic, spontaneous); the current episode is not
+        among them.
+
+    Notes
+    -----
+    A pregnancy without a known end is over 301 days after its start. Adds and drops no rows.
+
+    Examples
+    --------
+    >>> signatures = pl.DataFrame(
+    ...     [(7, datetime(2024, 3, 1), datetime(2024, 3, 9), "GA", 10.0)],
+    ...     schema=SIGNATURES.schema, orient="row",
+    ... )
+    >>> rows = pl.DataFrame(
+    ...     {"person_id": [7, 7], "prediction_time": [datetime(2024, 3, 9), datetime(2024, 3, 10)]},
+    ...     schema_overrides={"prediction_time": pl.Datetime("us")},
+    ... )
+    >>> pregnancy_at(rows, signatures).select("is_pregnant", "gestational_age_days").rows()
+    [(0, None), (1, 82)]
+    """
+    _check_rows(rows)
+    keys = rows.select(*_ROWS).with_row_index("row").sort("person_id", "prediction_time")
+    persons = keys["person_id"].unique().sort()
+    table, offsets = _table(signatures, persons)
+    found = states(
+        keys["prediction_time"].to_physical().to_numpy(),
+        _offsets(keys["person_id"], persons),
+        table,
+        offsets,
+    )
+    unsorted = np.empty_like(found)
+    unsorted[keys["row"].to_numpy()] = found
+    return rows.select(*_ROWS).hstack(_state_columns(unsorted))
+
+
+def infer_episodes(signatures: pl.DataFrame, *, as_of: datetime) -> pl.DataFrame:
+    """Return the pregnancies of each person as known at a time.
+
+    Parameters
+    ----------
+    signatures : DataFrame[SIGNATURES]
+    as_of : datetime, UTC
+        Only what occurred and was known before it counts.
+
+    Returns
+    -------
+    DataFrame
+        One row per (``person_id``, ``episode_number``), numbered from 1 in time order:
+        ``start_date``, ``precision_days``, ``precision``, ``end_date`` (null when not known),
+        ``outcome`` (LB, SB, ECT, SA, AB, DELIV; PREG when not known), ``identified_at``.
+
+    Examples
+    --------
+    >>> signatures = pl.DataFrame(
+    ...     [(7, datetime(2024, 3, 1), datetime(2024, 3, 9), "LB", None)],
+    ...     schema=SIGNATURES.schema, orient="row",
+    ... )
+    >>> infer_episodes(signatures, as_of=datetime(2024, 4, 1)).select(
+    ...     "start_date", "precision", "outcome").row(0)
+    (datetime.date(2023, 6, 2), 'month', 'LB')
+    """
+    SIGNATURES.check(signatures)
+    known = signatures.filter(pl.max_horizontal("occurred_at", "known_at") < as_of)
+    persons = known["person_id"].unique().sort()
+    position, found = all_episodes(*_table(known, persons))
+    frame = pl.DataFrame(
+        {
+            "person_id": persons.gather(position),
+            "start_date": _nullable(found[:, START], pl.Date),
+            "precision_days": _nullable(found[:, HALF_WIDTH], pl.Int32),
+            "end_date": _nullable(found[:, END], pl.Date),
+            "outcome": _outcome_names(found[:, OUTCOME]),
+            "identified_at": pl.Series(found[:, IDENTIFIED]).cast(TIMESTAMP),
+        }
+    )
+    number = pl.int_range(1, pl.len() + 1, dtype=pl.Int16).over("person_id")
+    return frame.select(
+        "person_id",
+        number.alias("episode_number"),
+        "start_date",
+        "precision_days",
+        _precision_class().alias("precision"),
+        "end_date",
+        "outcome",
+        "identified_at",
+    )
+
+
+def _check_rows(rows: pl.DataFrame) -> None:
+    wrong = [name for name, dtype in _ROWS.items() if rows.schema.get(name) != dtype]
+    if wrong:
+        msg = (
+            "rows must have person_id (Int64) and prediction_time (Datetime in microseconds); "
+            f"missing or of another type: {', '.join(wrong)}. Add or cast them."
+        )
+        raise ContractError(msg)
+    empty = {name: count for name in _ROWS if (count := rows[name].null_count())}
+    if empty:
+        msg = f"rows must have no null keys; found {empty}. Remove these rows."
+        raise ContractError(msg)
+
+
+def _offsets(sorted_persons: pl.Series, persons: pl.Series) -> np.ndarray:
+    """Return where each person's rows begin, and the number of rows at the end."""
+    starts = np.searchsorted(sorted_persons.to_numpy(), persons.to_numpy())
+    return np.append(starts, len(sorted_persons)).astype(np.int64)
+
+
+def _table(signatures: pl.DataFrame, persons: pl.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Return the signatures of the persons as the kernel wants them, and their offsets."""
+    SIGNATURES.check(signatures)
+    day = pl.col("occurred_at").dt.date().to_physical().cast(pl.Int64)
+    weeks = pl.col("weeks")
+    undated = (pl.col("kind") == "GA") & weeks.is_null()
+    kind = pl.when(undated).then(pl.lit("PREG")).otherwise("kind")
+    known = (
+        signatures.lazy()
+        .filter(pl.col("person_id").is_in(persons.implode()))
+        .with_columns(pl.when(pl.col("kind") == "GA").then(weeks).alias("weeks"))
+        .select(
+            "person_id",
+            day.alias("day"),
+            kind.replace_strict(_CODE_OF_KIND, return_dtype=pl.Int64).alias("kind"),
+            (day - (7 * weeks).round().cast(pl.Int64) - _middle_of_the_week()).alias("implied"),
+            _half_width().alias("half_width"),
+            pl.max_horizontal("occurred_at", "known_at").to_physical().alias("available"),
+        )
+        .sort("person_id", "available")
+        .collect()
+    )
+    table = np.ascontiguousarray(known.drop("person_id").fill_null(0).to_numpy())
+    return table.reshape(-1, SIGNATURE_WIDTH), _offsets(known["person_id"], persons)
+
+
+def _middle_of_the_week() -> pl.Expr:
+    """Days from a whole number of completed weeks to its middle; 0 where days are stated."""
+    is_whole = pl.col("weeks") == pl.col("weeks").floor()
+    return pl.when(is_whole).then(WEEK_HALF_WIDTH).otherwise(0)
+
+
+def _half_width() -> pl.Expr:
+    weeks = pl.col("weeks")
+    return (
+        pl.when(weeks < EARLY_WEEKS)
+        .then(EARLY_HALF_WIDTH)
+        .when(weeks >= LATE_WEEKS)
+        .then(LATE_HALF_WIDTH)
+        .otherwise(WEEK_HALF_WIDTH)
+        .cast(pl.Int64)
+    )
+
+
+def _nullable(values: np.ndarray, dtype: pl.DataType | type[pl.DataType]) -> pl.Series:
+    column = pl.Series(values)
+    kept = column.to_frame("value").select(pl.when(pl.col("value") != int(NULL)).then("value"))
+    return kept.to_series().cast(pl.Int32).cast(dtype)
+
+
+def _outcome_names(codes: np.ndarray) -> pl.Series:
+    names = dict(enumerate(KINDS))
+    return _nullable(codes, pl.Int32).replace_strict(names, return_dtype=pl.String)
+
+
+def _precision_class() -> pl.Expr:
+    days = pl.col("precision_days")
+    label = pl.when(days.is_null()).then(None)
+    for widest, name in PRECISION:
+        label = label.when(days <= widest).then(pl.lit(name))
+    return label.otherwise(pl.lit("poor"))
+
+
+def _state_columns(found: np.ndarray) -> pl.DataFrame:
+    columns = {
+        name: _outcome_names(found[:, i])
+        if name == "outcome"
+        else _nullable(found[:, i], _STATE_TYPES.get(name, pl.Int32))
+        for i, name in enumerate(STATE)
+    }
+    frame = pl.DataFrame(columns)
+    precision = frame.select(_precision_class().alias("precision")).to_series()
+    return frame.insert_column(frame.get_column_index("precision_days") + 1, precision)

@@ -1,0 +1,149 @@
+"""State of the pregnancies of many persons at their prediction times, compiled."""
+
+import numpy as np
+
+from hrob_assets.risk.pregnancy.kernel import (
+    AVAILABLE,
+    CLUSTER_WIDTH,
+    END,
+    EPISODE_WIDTH,
+    HALF_WIDTH,
+    IDENTIFIED,
+    NULL,
+    OUTCOME,
+    SIGNATURE_WIDTH,
+    START,
+    add_signature,
+    compiled,
+    infer,
+)
+from hrob_assets.risk.pregnancy.terms import (
+    DELIV,
+    ECT,
+    LB,
+    LONGEST_PREGNANCY_DAYS,
+    POSTPARTUM_DAYS,
+    SA,
+    SB,
+    SECOND_TRIMESTER_DAYS,
+    TERM_BIRTH_DAYS,
+    THIRD_TRIMESTER_DAYS,
+)
+
+STATE = (
+    "is_pregnant",
+    "is_postpartum",
+    "in_episode",
+    "gestational_age_days",
+    "trimester",
+    "days_postpartum",
+    "precision_days",
+    "days_since_identified",
+    "previous_pregnancies",
+    "previous_live_births",
+    "previous_preterm",
+    "previous_losses",
+    "interpregnancy_interval_days",
+    "start_date",
+    "end_date",
+    "outcome",
+)
+MICROSECONDS_PER_DAY = 86_400_000_000
+
+
+@compiled
+def make_room(most):
+    """Return the working arrays for persons with at most so many signatures."""
+    known = np.empty((most, SIGNATURE_WIDTH), np.int64)
+    outcomes = np.empty((most, 2), np.int64)
+    dated = np.empty((most, SIGNATURE_WIDTH), np.int64)
+    clusters = np.empty((most, CLUSTER_WIDTH), np.int64)
+    return known, (outcomes, dated, clusters), np.empty((most, EPISODE_WIDTH), np.int64)
+
+
+@compiled
+def states(times, time_offsets, signatures, signature_offsets):
+    """Return the state of every row; rows and signatures are grouped by person.
+
+    Times ascend within a person, and so does the availability of the signatures. Episodes are
+    inferred again only when a signature has become available since the previous row.
+    """
+    result = np.full((len(times), len(STATE)), NULL, np.int64)
+    most = max(1, np.max(signature_offsets[1:] - signature_offsets[:-1]))
+    known, scratch, episodes = make_room(most)
+    for person in range(len(time_offsets) - 1):
+        at, last = signature_offsets[person], signature_offsets[person + 1]
+        count, size, seen = 0, 0, 0
+        for row in range(time_offsets[person], time_offsets[person + 1]):
+            while at < last and signatures[at, AVAILABLE] < times[row]:
+                count = add_signature(known, count, signatures[at])
+                at += 1
+            if count != seen:
+                size, seen = infer(known, count, scratch, episodes), count
+            _describe(episodes, size, times[row], result[row])
+    return result
+
+
+@compiled
+def all_episodes(signatures, signature_offsets):
+    """Return (position of the person, episodes) as all the signatures tell them."""
+    most = max(1, np.max(signature_offsets[1:] - signature_offsets[:-1]))
+    known, scratch, episodes = make_room(most)
+    persons = np.empty(len(signatures), np.int64)
+    result = np.empty((len(signatures), EPISODE_WIDTH), np.int64)
+    total = 0
+    for person in range(len(signature_offsets) - 1):
+        count = 0
+        for at in range(signature_offsets[person], signature_offsets[person + 1]):
+            count = add_signature(known, count, signatures[at])
+        size = infer(known, count, scratch, episodes)
+        result[total : total + size] = episodes[:size]
+        persons[total : total + size] = person
+        total += size
+    return persons[:total], result[:total]
+
+
+@compiled
+def _describe(episodes, size, time, state):
+    """Write what is known of a person at a time, in the order of `STATE`."""
+    state[0:3] = 0
+    today = time // MICROSECONDS_PER_DAY
+    past = size
+    if size:
+        current = episodes[size - 1]
+        is_open = current[END] == NULL
+        state[0] = is_open and today - current[START] < LONGEST_PREGNANCY_DAYS
+        state[1] = not is_open and today - current[END] <= POSTPARTUM_DAYS
+        state[2] = state[0] + state[1]
+        if state[2]:
+            past = size - 1
+            _describe_current(current, time, state)
+            if past and episodes[past - 1, END] != NULL:
+                state[12] = current[START] - episodes[past - 1, END]
+    _describe_past(episodes, past, state)
+
+
+@compiled
+def _describe_current(current, time, state):
+    today = time // MICROSECONDS_PER_DAY
+    age = today - current[START]
+    if current[END] == NULL:
+        state[3] = age
+        state[4] = 1 + (age >= SECOND_TRIMESTER_DAYS) + (age >= THIRD_TRIMESTER_DAYS)
+    else:
+        state[5] = today - current[END]
+    state[6] = current[HALF_WIDTH]
+    state[7] = (time - current[IDENTIFIED]) // MICROSECONDS_PER_DAY
+    state[13], state[14], state[15] = current[START], current[END], current[OUTCOME]
+
+
+@compiled
+def _describe_past(episodes, past, state):
+    state[8:12] = 0
+    state[8] = past
+    for i in range(past):
+        outcome = episodes[i, OUTCOME]
+        state[9] += outcome in (LB, DELIV)
+        state[11] += outcome in (SB, ECT, SA)
+        born = outcome in (LB, SB, DELIV)
+        state[10] += born and episodes[i, END] - episodes[i, START] < TERM_BIRTH_DAYS
