@@ -1,0 +1,190 @@
+"""The only home of fitted models: MLflow runs, registered versions and their aliases."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import dagster as dg
+
+from hrob_assets.risk.errors import ContractError
+from hrob_assets.risk.training import FittedModel, Trial
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+PREVIOUS_CHAMPION = "previous_champion"
+REVIEWED_TYPES = frozenset({"numpy.dtype"})
+"""Types beyond those that skops trusts by itself which a model file may hold; all were read."""
+_DESCRIPTION = "fitted_model.json"
+_REQUIREMENTS = ("scikit-learn", "numpy", "skops")
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """A model version with what scoring needs."""
+
+    name: str
+    version: str
+    run_id: str
+    model: FittedModel
+    tags: Mapping[str, str]
+
+
+class ModelRegistry(dg.ConfigurableResource):
+    """Fitted models by use case; the registered model has the name of the use case."""
+
+    tracking_uri: str
+    artifact_root: str
+
+    @contextmanager
+    def tracked_run(self, context: Any, experiment: str) -> Iterator[Any]:
+        """The MLflow run of this Dagster run, as dagster-mlflow binds it; ended at the end.
+
+        Parameters
+        ----------
+        context : AssetExecutionContext
+        experiment : str
+            Name of the use case.
+
+        Yields
+        ------
+        MlFlow
+            The client of dagster-mlflow, with the run active.
+        """
+        self._experiment(experiment)
+        from dagster_mlflow.resources import MlFlow  # noqa: PLC0415 - slow to import
+
+        binding = SimpleNamespace(
+            log=context.log,
+            dagster_run=context.run,
+            run_id=f"{context.run.run_id}/{experiment}",
+            resource_config={
+                "experiment_name": experiment,
+                "mlflow_tracking_uri": self.tracking_uri,
+                "env": {},
+                "extra_tags": {"use_case": experiment, "dagster_job": context.run.job_name},
+            },
+        )
+        tracker = MlFlow(binding)
+        try:
+            yield tracker
+        except BaseException:
+            tracker.end_run(status="FAILED")
+            raise
+        tracker.end_run()
+
+    def register(self, name: str, fitted: FittedModel, *, tags: Mapping[str, str]) -> str:
+        """Log a model into the active run and register it as the challenger.
+
+        Returns
+        -------
+        str
+            The new version.
+
+        Raises
+        ------
+        ContractError
+            If the model has a type that nobody reviewed.
+        """
+        mlflow, client = self._mlflow()
+        described = {
+            "columns": list(fitted.columns),
+            "threshold": fitted.threshold,
+            "trials": [asdict(trial) for trial in fitted.trials],
+            "training_rows": fitted.training_rows,
+            "training_persons": fitted.training_persons,
+            "training_events": fitted.training_events,
+        }
+        mlflow.log_dict(described, _DESCRIPTION)
+        info = mlflow.sklearn.log_model(
+            fitted.estimator,
+            name="model",
+            skops_trusted_types=_reviewed_types(fitted.estimator),
+            pip_requirements=list(_REQUIREMENTS),
+        )
+        self._ensure_registered(client, name)
+        version = client.create_model_version(
+            name, info.model_uri, run_id=mlflow.active_run().info.run_id, tags=dict(tags)
+        ).version
+        client.set_registered_model_alias(name, CHALLENGER, version)
+        return str(version)
+
+    def load(self, name: str, alias: str) -> RegisteredModel | None:
+        """Load the version behind an alias; None when the alias is not set."""
+        version = self.version(name, alias)
+        return None if version is None else self.load_version(name, version)
+
+    def load_version(self, name: str, version: str) -> RegisteredModel:
+        """Load one version; its file may hold reviewed types only."""
+        mlflow, client = self._mlflow()
+        found = client.get_model_version(name, version)
+        described = json.loads(
+            Path(
+                mlflow.artifacts.download_artifacts(run_id=found.run_id, artifact_path=_DESCRIPTION)
+            ).read_text(encoding="utf-8")
+        )
+        estimator = mlflow.sklearn.load_model(f"models:/{name}/{version}")
+        trials = tuple(
+            Trial(t["inverse_penalty"], t["log_loss"], tuple(t["fold_log_losses"]))
+            for t in described.pop("trials")
+        )
+        columns = tuple(described.pop("columns"))
+        model = FittedModel(estimator=estimator, columns=columns, trials=trials, **described)
+        return RegisteredModel(name, str(version), found.run_id, model, found.tags)
+
+    def version(self, name: str, alias: str) -> str | None:
+        """Version behind an alias; None when there is none."""
+        _, client = self._mlflow()
+        registered = client.search_registered_models(f"name = '{name}'")
+        aliases = registered[0].aliases if registered else {}
+        found = aliases.get(alias)
+        return None if found is None else str(found)
+
+    def promote(self, name: str, version: str) -> None:
+        """Make a version the champion; the one before stays as previous champion.
+
+        The new alias is set in one step after the old one was kept, so there is always a champion.
+        """
+        _, client = self._mlflow()
+        before = self.version(name, CHAMPION)
+        if before == version:
+            return
+        if before is not None:
+            client.set_registered_model_alias(name, PREVIOUS_CHAMPION, before)
+        client.set_registered_model_alias(name, CHAMPION, version)
+
+    def _experiment(self, name: str) -> None:
+        mlflow, _ = self._mlflow()
+        if mlflow.get_experiment_by_name(name) is None:
+            location = (Path(self.artifact_root) / name).absolute().as_uri()
+            mlflow.create_experiment(name, artifact_location=location)
+
+    def _mlflow(self) -> tuple[Any, Any]:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+        import mlflow  # noqa: PLC0415 - slow to import
+
+        mlflow.set_tracking_uri(self.tracking_uri)
+        return mlflow, mlflow.MlflowClient(self.tracking_uri)
+
+    @staticmethod
+    def _ensure_registered(client: Any, name: str) -> None:
+        if not client.search_registered_models(f"name = '{name}'"):
+            client.create_registered_model(name)
+
+
+def _reviewed_types(estimator: Any) -> list[str]:
+    import skops.io  # noqa: PLC0415 - only needed when a model is written
+
+    found = set(skops.io.get_untrusted_types(data=skops.io.dumps(estimator)))
+    if unknown := found - REVIEWED_TYPES:
+        msg = (
+            f"a model file may hold reviewed types only (found {', '.join(sorted(unknown))}); "
+            "read their code, then add them to REVIEWED_TYPES"
+        )
+        raise ContractError(msg)
+    return sorted(found)

@@ -1,0 +1,117 @@
+"""Parquet files by asset key: written whole or not at all, read lazily."""
+
+import os
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+from upath import UPath
+
+from hrob_assets.risk.errors import ContractError
+
+_ROW_GROUP = 131_072
+
+
+class Storage(dg.ConfigurableResource):
+    """Paths below the data root."""
+
+    data_root: str
+
+    @property
+    def root(self) -> Path:
+        """The data root."""
+        return Path(self.data_root)
+
+    def asset_path(self, key: dg.AssetKey) -> Path:
+        """File of an unpartitioned asset, folder of a partitioned one."""
+        return self.root / "assets" / Path(*key.path)
+
+
+def write_parquet(frame: pl.DataFrame, path: Path) -> None:
+    """Write a frame beside its place and move it there, so that no reader sees a part of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}"
+    try:
+        frame.write_parquet(temporary, compression="zstd", row_group_size=_ROW_GROUP)
+        os.replace(temporary, path)  # noqa: PTH105 - works for two names on one file system
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class ParquetIOManager(dg.UPathIOManager):
+    """Frames as Parquet; a weekly asset has one file per week, also after one run of many weeks.
+
+    A run of several partitions returns one frame with the column ``week``; the rows of each week
+    go to the file of that week, and a week without rows gets a valid empty file.
+    """
+
+    extension = ".parquet"
+
+    def __init__(self, data_root: Path) -> None:
+        super().__init__(base_path=UPath(data_root / "assets"))
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        """Write a frame, split by week when the asset is partitioned."""
+        if obj is None:
+            return
+        frame = obj.collect() if isinstance(obj, pl.LazyFrame) else obj
+        if not context.has_asset_partitions:
+            write_parquet(frame, Path(str(self._get_path(context))))
+            return
+        paths = self._get_paths_for_partitions(context)
+        _require_weeks(frame, list(paths))
+        parts = frame.partition_by("week", as_dict=True, maintain_order=True)
+        by_week = {str(key[0]): part for key, part in parts.items()}
+        for week, path in paths.items():
+            write_parquet(by_week.get(week, frame.clear()), Path(str(path)))
+
+    def load_input(self, context: dg.InputContext) -> pl.LazyFrame:
+        """Scan the file, or the files of all requested weeks that exist."""
+        if not context.has_asset_partitions:
+            return pl.scan_parquet(_existing(Path(str(self._get_path(context)))))
+        paths = [Path(str(path)) for path in self._get_paths_for_partitions(context).values()]
+        return _scan_weeks(paths)
+
+    def dump_to_path(self, context: dg.OutputContext, obj: Any, path: UPath) -> None:  # noqa: ARG002
+        """Write one frame to one path."""
+        write_parquet(obj, Path(str(path)))
+
+    def load_from_path(  # the base class names the context
+        self,
+        context: dg.InputContext,  # noqa: ARG002
+        path: UPath,
+    ) -> pl.LazyFrame:
+        """Scan one path."""
+        return pl.scan_parquet(_existing(Path(str(path))))
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        msg = f"{path.name} must have been materialised (found no file); materialise it first"
+        raise ContractError(msg)
+    return path
+
+
+def _scan_weeks(paths: Sequence[Path]) -> pl.LazyFrame:
+    existing = [path for path in paths if path.exists()]
+    if not existing:
+        name = paths[0].parent.name if paths else "the asset"
+        msg = f"{name} must have at least one materialised week (found none); materialise it first"
+        raise ContractError(msg)
+    return pl.scan_parquet(existing)
+
+
+def _require_weeks(frame: pl.DataFrame, weeks: Sequence[str]) -> None:
+    if "week" not in frame.columns:
+        msg = "a weekly asset must return the column 'week' (found none); add it"
+        raise ContractError(msg)
+    foreign = frame.filter(~pl.col("week").cast(pl.String).is_in(list(weeks))).height
+    if foreign:
+        msg = (
+            f"a weekly asset must return rows of its own weeks only (found {foreign} rows of "
+            "other weeks); filter them"
+        )
+        raise ContractError(msg)
