@@ -1,0 +1,44 @@
+-- The first moment of which the source knows nothing: midnight after the last day on which
+-- visits became known at the source's usual pace. A few wrong dates in the future do not move it:
+--   a day counts when it has at least 2 % of the visits of a typical day, and at least 3 visits
+--   (fewer in a source whose typical day has fewer than 12; a typical day is the median over
+--   visits of the visits that became known on the same day);
+--   days after a silence of more than 180 days count only if they hold 1 % of all visits.
+WITH known_visit AS (
+  SELECT DISTINCT ON (visit_occurrence_id)
+    date_trunc('day', greatest(
+      coalesce(visit_start_datetime, visit_start_date),
+      known_after('visit', coalesce(visit_start_datetime, visit_start_date), visit.known_at)
+    )) AS day
+  FROM visit_occurrence AS visit
+  WHERE coalesce(visit_start_datetime, visit_start_date) IS NOT NULL
+    AND person_id IN (SELECT person_id FROM person)
+  ORDER BY visit_occurrence_id, day
+),
+daily AS (
+  SELECT day, count(*) AS visits FROM known_visit GROUP BY day
+),
+typical AS (
+  SELECT median(visits) AS visits, count(*) AS all_visits
+  FROM known_visit JOIN daily USING (day)
+),
+usual AS (
+  SELECT daily.*
+  FROM daily, typical
+  WHERE daily.visits >= greatest(1, least(3, typical.visits / 4), 0.02 * typical.visits)
+),
+spaced AS (
+  SELECT
+    day,
+    date_diff('day', lag(day) OVER (ORDER BY day), day) AS silence_days,
+    sum(visits) OVER (ORDER BY day ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS remaining
+  FROM usual
+),
+silence AS (
+  SELECT min(day) AS starts_again
+  FROM spaced, typical
+  WHERE silence_days > 180 AND remaining < 0.01 * all_visits
+)
+SELECT max(day) + INTERVAL 1 DAY
+FROM spaced, silence
+WHERE starts_again IS NULL OR day < starts_again;
