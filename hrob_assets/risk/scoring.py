@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
@@ -11,7 +10,7 @@ import polars as pl
 from hrob_assets.risk.features.catalogue import Catalogue
 from hrob_assets.risk.models.logistic_regression import contributions, design_matrix, term_names
 from hrob_assets.risk.tables import ROW_KEY, TIMESTAMP, Column, Table
-from hrob_assets.risk.training import FittedModel, predict
+from hrob_assets.risk.training import FittedModel, fingerprint, predict
 from hrob_assets.risk.windows import history, window_start
 
 REASON = pl.Struct(
@@ -51,20 +50,12 @@ WEEKLY_SCORES = Table(
 )
 
 
-@dataclass(frozen=True)
-class ScoringRun:
-    """Identity of one scoring: which model, which data, when."""
-
-    model_version: str
-    data_version: str
-    scored_at: datetime
-
-
 def score_rows(
     features: pl.DataFrame,
     model: FittedModel,
-    run: ScoringRun,
     *,
+    model_version: str,
+    scored_at: datetime,
     reviews_per_week: int,
     reasons: pl.DataFrame,
 ) -> pl.DataFrame:
@@ -73,9 +64,11 @@ def score_rows(
     Parameters
     ----------
     features : DataFrame
-        Eligible rows only: row key, ``week``, ``known_at`` of the encounter, feature columns.
+        Eligible rows only: row key, ``week``, ``known_at`` of the encounter, ``data_version``
+        of the week and the feature columns.
     model : FittedModel
-    run : ScoringRun
+    model_version : str
+    scored_at : datetime (UTC)
     reviews_per_week : int
         People that can be reviewed; those beyond are marked as overflow, never dropped.
     reasons : DataFrame
@@ -87,7 +80,7 @@ def score_rows(
         `WEEKLY_SCORES`, sorted by week, rank and row key; empty in, empty out.
     """
     probability = pl.Series("probability", predict(model.estimator, features, model.columns))
-    scored = features.select(*ROW_KEY, "week", "known_at").with_columns(
+    scored = features.select(*ROW_KEY, "week", "known_at", "data_version").with_columns(
         probability, (probability >= model.threshold).alias("high_risk")
     )
     ranked = scored.join(_ranks(scored), on=list(ROW_KEY), how="left", maintain_order="left")
@@ -96,12 +89,40 @@ def score_rows(
         .with_columns(
             (pl.col("rank") > reviews_per_week).fill_null(value=False).alias("overflow"),
             pl.col("reasons").fill_null([]).cast(pl.List(REASON)),
-            pl.lit(run.model_version).alias("model_version"),
-            pl.lit(run.data_version).alias("data_version"),
-            pl.lit(run.scored_at, dtype=TIMESTAMP).alias("scored_at"),
+            pl.lit(model_version).alias("model_version"),
+            pl.lit(scored_at, dtype=TIMESTAMP).alias("scored_at"),
         )
         .sort("week", pl.col("rank").fill_null(2**31 - 1), *ROW_KEY)
         .select(*WEEKLY_SCORES.schema)
+    )
+
+
+def with_data_version(features: pl.DataFrame) -> pl.DataFrame:
+    """Add ``data_version``: a hash of each week's rows, so that equal data are known as equal.
+
+    Parameters
+    ----------
+    features : DataFrame
+        With ``week`` and the row key; whole weeks.
+
+    Returns
+    -------
+    DataFrame
+        The same rows sorted by week and row key, with ``data_version`` (16 hexadecimal digits).
+
+    Examples
+    --------
+    >>> rows = {"week": [1, 2], "person_id": [7, 7], "encounter_id": [1, 2],
+    ...     "prediction_time": [1, 2]}
+    >>> first = with_data_version(pl.DataFrame(rows))
+    >>> first["data_version"].n_unique()
+    2
+    """
+    ordered = features.sort("week", *ROW_KEY)
+    weeks = ordered.partition_by("week", maintain_order=True)
+    return pl.concat(
+        [part.with_columns(pl.lit(fingerprint(part)[:16]).alias("data_version")) for part in weeks]
+        or [ordered.with_columns(pl.lit(None, dtype=pl.String).alias("data_version"))]
     )
 
 
