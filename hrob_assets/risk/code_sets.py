@@ -28,9 +28,11 @@ VOCABULARIES = (
     "RxNorm",
     "RxNorm Extension",
     "SNOMED",
+    "UCI296",
     "Visit",
 )
-"""Vocabulary names as in OMOP, and two of our own: Visit (encounter classes) and HROB."""
+"""Vocabulary names as in OMOP, and three of our own: Visit (encounter classes), HROB, and UCI296
+(columns of the Diabetes 130 data that have no public code)."""
 
 REQUIRED_COLUMNS = ("vocabulary", "code", "name", "source")
 OPTIONAL_COLUMNS = ("match", "unit", "factor", "low", "high", "weeks")
