@@ -7,7 +7,6 @@ import polars as pl
 
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.pregnancy.kernel import (
-    AVAILABLE,
     END,
     HALF_WIDTH,
     IDENTIFIED,
@@ -196,7 +195,7 @@ def _table(signatures: pl.DataFrame, persons: pl.Series) -> tuple[np.ndarray, np
             "person_id",
             day.alias("day"),
             kind.replace_strict(_CODE_OF_KIND, return_dtype=pl.Int64).alias("kind"),
-            (day - (7 * weeks).round().cast(pl.Int64) - _middle_of_the_week()).alias("implied"),
+            (day - (7 * weeks + 0.5).floor().cast(pl.Int64) - _middle_of_the_week()).alias("implied"),
             _half_width().alias("half_width"),
             pl.max_horizontal("occurred_at", "known_at").to_physical().alias("available"),
         )

@@ -13,8 +13,10 @@ from hrob_assets.risk.pregnancy.kernel import (
     OUTCOME,
     SIGNATURE_WIDTH,
     START,
+    Scratch,
     add_signature,
     compiled,
+    copy_row,
     infer,
 )
 from hrob_assets.risk.pregnancy.terms import (
@@ -52,8 +54,11 @@ MICROSECONDS_PER_DAY = 86_400_000_000
 
 
 @compiled
-def make_room(most):
-    """Return the working arrays for persons with at most so many signatures."""
+def make_room(offsets: np.ndarray) -> tuple[np.ndarray, Scratch, np.ndarray]:
+    """Return working arrays that hold the signatures of any one person."""
+    most = 1
+    for person in range(len(offsets) - 1):
+        most = max(most, offsets[person + 1] - offsets[person])
     known = np.empty((most, SIGNATURE_WIDTH), np.int64)
     outcomes = np.empty((most, 2), np.int64)
     dated = np.empty((most, SIGNATURE_WIDTH), np.int64)
@@ -62,18 +67,22 @@ def make_room(most):
 
 
 @compiled
-def states(times, time_offsets, signatures, signature_offsets):
+def states(
+    times: np.ndarray,
+    time_offsets: np.ndarray,
+    signatures: np.ndarray,
+    signature_offsets: np.ndarray,
+) -> np.ndarray:
     """Return the state of every row; rows and signatures are grouped by person.
 
     Times ascend within a person, and so does the availability of the signatures. Episodes are
     inferred again only when a signature has become available since the previous row.
     """
     result = np.full((len(times), len(STATE)), NULL, np.int64)
-    most = max(1, np.max(signature_offsets[1:] - signature_offsets[:-1]))
-    known, scratch, episodes = make_room(most)
+    known, scratch, episodes = make_room(signature_offsets)
     for person in range(len(time_offsets) - 1):
         at, last = signature_offsets[person], signature_offsets[person + 1]
-        count, size, seen = 0, 0, 0
+        count, size, seen = np.int64(0), np.int64(0), np.int64(0)
         for row in range(time_offsets[person], time_offsets[person + 1]):
             while at < last and signatures[at, AVAILABLE] < times[row]:
                 count = add_signature(known, count, signatures[at])
@@ -85,28 +94,30 @@ def states(times, time_offsets, signatures, signature_offsets):
 
 
 @compiled
-def all_episodes(signatures, signature_offsets):
+def all_episodes(
+    signatures: np.ndarray, signature_offsets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return (position of the person, episodes) as all the signatures tell them."""
-    most = max(1, np.max(signature_offsets[1:] - signature_offsets[:-1]))
-    known, scratch, episodes = make_room(most)
+    known, scratch, episodes = make_room(signature_offsets)
     persons = np.empty(len(signatures), np.int64)
     result = np.empty((len(signatures), EPISODE_WIDTH), np.int64)
     total = 0
     for person in range(len(signature_offsets) - 1):
-        count = 0
+        count = np.int64(0)
         for at in range(signature_offsets[person], signature_offsets[person + 1]):
             count = add_signature(known, count, signatures[at])
         size = infer(known, count, scratch, episodes)
-        result[total : total + size] = episodes[:size]
-        persons[total : total + size] = person
+        for i in range(size):
+            copy_row(episodes[i], result[total + i])
+            persons[total + i] = person
         total += size
     return persons[:total], result[:total]
 
 
 @compiled
-def _describe(episodes, size, time, state):
+def _describe(episodes: np.ndarray, size: int, time: int, state: np.ndarray) -> None:
     """Write what is known of a person at a time, in the order of `STATE`."""
-    state[0:3] = 0
+    state[0], state[1], state[2] = 0, 0, 0
     today = time // MICROSECONDS_PER_DAY
     past = size
     if size:
@@ -124,7 +135,7 @@ def _describe(episodes, size, time, state):
 
 
 @compiled
-def _describe_current(current, time, state):
+def _describe_current(current: np.ndarray, time: int, state: np.ndarray) -> None:
     today = time // MICROSECONDS_PER_DAY
     age = today - current[START]
     if current[END] == NULL:
@@ -138,9 +149,8 @@ def _describe_current(current, time, state):
 
 
 @compiled
-def _describe_past(episodes, past, state):
-    state[8:12] = 0
-    state[8] = past
+def _describe_past(episodes: np.ndarray, past: int, state: np.ndarray) -> None:
+    state[8], state[9], state[10], state[11] = past, 0, 0, 0
     for i in range(past):
         outcome = episodes[i, OUTCOME]
         state[9] += outcome in (LB, DELIV)

@@ -1,0 +1,331 @@
+"""A slow, plain form of the pregnancy rules, written apart from the compiled one."""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from itertools import pairwise
+
+BIRTHS, LOSSES = ("LB", "SB", "DELIV"), ("ECT", "SA", "AB")
+TERM = {
+    "LB": (161, 301),
+    "SB": (140, 301),
+    "DELIV": (140, 301),
+    "ECT": (42, 84),
+    "AB": (42, 168),
+    "SA": (28, 139),
+}
+TYPICAL = {
+    "LB": (273, 28),
+    "SB": (196, 80),
+    "DELIV": (273, 28),
+    "ECT": (52, 21),
+    "AB": (63, 42),
+    "SA": (66, 35),
+}
+HIERARCHY = (("LB",), ("SB",), ("ECT",), ("SA", "AB"), ("DELIV",))
+
+
+def retry(outcome):
+    return 28 if outcome in BIRTHS else 14
+
+
+def least_gap(earlier, later):
+    minimum = {"LB": 154, "SB": 140, "DELIV": 140}.get(later, 42)
+    return minimum + retry(earlier)
+
+
+def echo(outcome):
+    return retry(outcome) + 28
+
+
+@dataclass(frozen=True)
+class Signature:
+    day: int
+    kind: str
+    implied: int = 0
+    half: int = 0
+    available: datetime = field(default=datetime.min, compare=False)
+
+
+@dataclass
+class Group:
+    centre: int
+    half: int
+    members: list
+
+    @property
+    def first(self):
+        return min(one.day for one in self.members)
+
+    @property
+    def last(self):
+        return max(one.day for one in self.members)
+
+    @property
+    def merit(self):
+        return (len(self.members), self.last)
+
+
+@dataclass
+class Episode:
+    start: int
+    half: int
+    end: int | None
+    outcome: str
+    last: int
+    anchor: int
+    dated: bool = True
+    identified: datetime = datetime.max
+
+
+def to_day(moment):
+    return (moment.date() - date(1970, 1, 1)).days
+
+
+def read(rows, time):
+    """Return what is known before a time, each statement once, by day."""
+    order = ("LB", "SB", "ECT", "SA", "AB", "DELIV", "PREG", "POST", "GA")
+    first = {}
+    for occurred, known, kind, weeks in rows:
+        available = max(occurred, known)
+        if available >= time:
+            continue
+        day = to_day(occurred)
+        if kind == "GA" and weeks is None:
+            kind = "PREG"
+        if kind == "GA":
+            middle = 3 if weeks == int(weeks) else 0
+            half = 21 if weeks < 8 else 7 if weeks >= 43 else 3
+            key = (day, order.index(kind), day - int(7 * weeks + 0.5) - middle, half)
+        else:
+            key = (day, order.index(kind), 0, 3)
+        first[key] = min(first.get(key, datetime.max), available)
+    return [Signature(k[0], order[k[1]], k[2], k[3], first[k]) for k in sorted(first)]
+
+
+def find_outcomes(known):
+    found = []
+    for tier in HIERARCHY:
+        for one in [one for one in known if one.kind in tier]:
+            if any(
+                one.day - day < least_gap(kind, one.kind)
+                if day <= one.day
+                else day - one.day < least_gap(one.kind, kind)
+                for day, kind in found
+            ):
+                continue
+            floor = max((day for day, _ in found if day < one.day), default=-(10**9))
+            if one.kind in LOSSES and denied(one, floor, known):
+                continue
+            day = one.day
+            if one.kind in ("LB", "SB"):
+                records = [
+                    other.day
+                    for other in known
+                    if other.kind == "DELIV" and max(floor + 1, day - 7) <= other.day <= day
+                ]
+                day = min([*records, day])
+            found.append((day, one.kind))
+    return sorted(found, key=lambda outcome: outcome[0])
+
+
+def denied(loss, floor, known):
+    ages = [one for one in known if one.kind == "GA" and one.day > floor]
+    shortest, longest = TERM[loss.kind]
+    went_on = {
+        one.day
+        for one in ages
+        if one.day > loss.day + 14
+        and one.day - one.implied <= 301
+        and loss.day - one.implied >= shortest
+    }
+    terms = [loss.day - one.implied for one in ages if -42 <= one.day - loss.day <= 14]
+    too_far = sum(longest + 14 < term <= 315 for term in terms)
+    fitting = sum(shortest - 14 <= term <= longest + 14 for term in terms)
+    return len(went_on) >= 2 or too_far > fitting
+
+
+def find_groups(known):
+    ages = sorted((one for one in known if one.kind == "GA"), key=lambda one: one.implied)
+    parts = [[]]
+    for one in ages:
+        if parts[-1] and one.implied - parts[-1][-1].implied > 21:
+            parts.append([])
+        parts[-1].append(one)
+    return [date_group(part) for part in parts if part]
+
+
+def date_group(part):
+    half = min(one.half for one in part)
+    precise = [one for one in part if one.half == half]
+    starts = [one.implied for one in precise]
+    best = None
+    for high in range(len(starts)):
+        low = next(i for i in range(high + 1) if starts[high] - starts[i] <= 2 * half)
+        window = precise[low : high + 1]
+        merit = (len(window), max(one.day for one in window), high)
+        if best is None or merit > best[0]:
+            best = (merit, (starts[low] + starts[high]) // 2)
+    centre = best[1]
+    if len(precise) == 1:
+        return Group(centre, half + 4, part)
+    kept = list(starts)
+    for _ in range(len(starts) // 4):
+        kept.remove(kept[0] if centre - kept[0] > kept[-1] - centre else kept[-1])
+    return Group(centre, half + max(centre - kept[0], kept[-1] - centre), part)
+
+
+def find_episodes(known):
+    groups, episodes, previous = find_groups(known), [], None
+    for end, kind in find_outcomes(known):
+        shortest, longest = TERM[kind]
+        fitting = [
+            group
+            for group in groups
+            if shortest - 14 <= end - group.centre <= longest + 14
+            and group.first <= end + 14
+            and (previous is None or group.centre >= previous[0] - 30)
+        ]
+        if fitting:
+            group = max(fitting, key=lambda one: one.merit)
+            groups.remove(group)
+            start = group.centre if previous is None else max(group.centre, previous[0] + 1)
+            episodes.append(Episode(start, group.half, end, kind, end, min(group.first, end)))
+        else:
+            earliest = end - longest
+            if previous:
+                earliest = max(earliest, previous[0] + retry(previous[1]))
+            markers = [
+                one.day for one in known if one.kind == "PREG" and earliest + 28 <= one.day <= end
+            ]
+            start = min([end - TYPICAL[kind][0], *(day - 28 for day in markers)])
+            start = max(start, earliest)
+            episodes.append(Episode(start, TYPICAL[kind][1], end, kind, end, end))
+        previous = (end, kind)
+    for group in sorted(groups, key=lambda one: one.merit, reverse=True):
+        if all(apart(group, episode) for episode in episodes):
+            episodes.append(
+                Episode(group.centre, group.half, None, "PREG", group.last, group.first)
+            )
+    return episodes
+
+
+def apart(group, episode):
+    if group.last < episode.start:
+        return True
+    if episode.end is None:
+        return group.centre > episode.last
+    return group.centre >= episode.end - 30 and group.last >= episode.end + echo(episode.outcome)
+
+
+def add_markers(known, episodes):
+    for day in [one.day for one in known if one.kind == "PREG"]:
+        covering = None
+        for episode in episodes:
+            if episode.end is not None:
+                inside = episode.start - 28 <= day < episode.end + echo(episode.outcome)
+            else:
+                inside = episode.start - 28 <= day < episode.start + 301
+                inside &= episode.dated or day - episode.last <= 168
+            if inside:
+                covering = episode
+                break
+        if covering is None:
+            bounds = [
+                one.last + 1 if one.end is None else one.end + retry(one.outcome)
+                for one in episodes
+                if one.last < day
+            ]
+            earliest = min(max(bounds, default=day - 63), day)
+            start = max(day - 63, earliest)
+            episodes.append(Episode(start, 120, None, "PREG", day, day, dated=False))
+        elif not covering.dated and day > covering.last:
+            covering.half, covering.last = 45, day
+
+
+def close_open_ones(known, episodes):
+    for episode in [one for one in episodes if one.end is None]:
+        for one in known:
+            age = one.day - episode.start
+            if one.kind != "POST" or not 140 <= age <= 385:
+                continue
+            if episode.half < 45 and episode.last > one.day:
+                continue
+            if any(episode.start < other.start <= one.day for other in episodes):
+                continue
+            evidence = [
+                other.day
+                for other in known
+                if other.kind in ("PREG", "GA") and episode.start <= other.day <= one.day
+            ]
+            day = max([episode.anchor, *evidence, min(one.day, episode.start + 280)])
+            episode.end = episode.last = day
+            episode.outcome = "DELIV"
+            break
+
+
+def episodes_at(rows, time):
+    """Return the episodes of one person, by start, as known before a time."""
+    known = read(rows, time)
+    episodes = find_episodes(known)
+    add_markers(known, episodes)
+    close_open_ones(known, episodes)
+    episodes.sort(key=lambda episode: episode.start)
+    for earlier, later in pairwise(episodes):
+        if earlier.end is not None:
+            later.start = max(later.start, earlier.end + 1)
+    for i, episode in enumerate(episodes):
+        low = episode.start - 28
+        if i:
+            before = episodes[i - 1]
+            low = max(low, before.last + (1 if before.end is None else echo(before.outcome)))
+        low = min(low, episode.anchor)
+        high = max(episode.start + 301, episode.anchor) if episode.end is None else episode.end
+        episode.identified = min(
+            one.available for one in known if low <= one.day <= high and one.kind != "POST"
+        )
+    return episodes
+
+
+def state_at(rows, time):
+    """Return the state of one person at a time, as a dictionary."""
+    episodes, today = episodes_at(rows, time), to_day(time)
+    state = dict.fromkeys(
+        ("gestational_age_days", "trimester", "days_postpartum", "precision_days")
+        + ("days_since_identified", "interpregnancy_interval_days", "start_date", "end_date")
+        + ("outcome",)
+    )
+    current = episodes[-1] if episodes else None
+    pregnant = current is not None and current.end is None and today - current.start < 301
+    postpartum = current is not None and current.end is not None and today - current.end <= 42
+    past = episodes[:-1] if pregnant or postpartum else episodes
+    born = [one for one in past if one.outcome in BIRTHS]
+    state |= {
+        "is_pregnant": int(pregnant),
+        "is_postpartum": int(postpartum),
+        "in_episode": int(pregnant or postpartum),
+        "previous_pregnancies": len(past),
+        "previous_live_births": sum(one.outcome in ("LB", "DELIV") for one in past),
+        "previous_preterm": sum(one.end - one.start < 259 for one in born),
+        "previous_losses": sum(one.outcome in ("SB", "ECT", "SA") for one in past),
+    }
+    if pregnant:
+        age = today - current.start
+        state |= {
+            "gestational_age_days": age,
+            "trimester": 1 if age < 98 else 2 if age < 196 else 3,
+        }
+    if postpartum:
+        state["days_postpartum"] = today - current.end
+    if pregnant or postpartum:
+        state |= {
+            "precision_days": current.half,
+            "days_since_identified": (time - current.identified) // timedelta(days=1),
+            "start_date": date(1970, 1, 1) + timedelta(days=current.start),
+            "end_date": None
+            if current.end is None
+            else date(1970, 1, 1) + timedelta(days=current.end),
+            "outcome": current.outcome,
+        }
+        if past and past[-1].end is not None:
+            state["interpregnancy_interval_days"] = current.start - past[-1].end
+    return state
