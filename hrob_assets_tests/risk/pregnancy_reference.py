@@ -21,6 +21,7 @@ TYPICAL = {
     "AB": (63, 42),
     "SA": (66, 35),
 }
+LONG_AGO, FAR_OFF = datetime(1900, 1, 1), datetime(2900, 1, 1)
 HIERARCHY = (("LB",), ("SB",), ("ECT",), ("SA", "AB"), ("DELIV",))
 
 
@@ -39,34 +40,43 @@ def echo(outcome):
 
 @dataclass(frozen=True)
 class Signature:
+    """One statement; when it became available is no part of it."""
+
     day: int
     kind: str
     implied: int = 0
     half: int = 0
-    available: datetime = field(default=datetime.min, compare=False)
+    available: datetime = field(default=LONG_AGO, compare=False)
 
 
 @dataclass
 class Group:
+    """Gestational ages that imply about the same start."""
+
     centre: int
     half: int
     members: list
 
     @property
     def first(self):
+        """First day of evidence."""
         return min(one.day for one in self.members)
 
     @property
     def last(self):
+        """Last day of evidence."""
         return max(one.day for one in self.members)
 
     @property
     def merit(self):
+        """What the better of two groups has more of."""
         return (len(self.members), self.last)
 
 
 @dataclass
 class Episode:
+    """One pregnancy, in days since 1970."""
+
     start: int
     half: int
     end: int | None
@@ -74,7 +84,7 @@ class Episode:
     last: int
     anchor: int
     dated: bool = True
-    identified: datetime = datetime.max
+    identified: datetime = FAR_OFF
 
 
 def to_day(moment):
@@ -85,20 +95,19 @@ def read(rows, time):
     """Return what is known before a time, each statement once, by day."""
     order = ("LB", "SB", "ECT", "SA", "AB", "DELIV", "PREG", "POST", "GA")
     first = {}
-    for occurred, known, kind, weeks in rows:
+    for occurred, known, stated, weeks in rows:
         available = max(occurred, known)
         if available >= time:
             continue
         day = to_day(occurred)
-        if kind == "GA" and weeks is None:
-            kind = "PREG"
+        kind = "PREG" if stated == "GA" and weeks is None else stated
         if kind == "GA":
             middle = 3 if weeks == int(weeks) else 0
             half = 21 if weeks < 8 else 7 if weeks >= 43 else 3
             key = (day, order.index(kind), day - int(7 * weeks + 0.5) - middle, half)
         else:
             key = (day, order.index(kind), 0, 3)
-        first[key] = min(first.get(key, datetime.max), available)
+        first[key] = min(first.get(key, FAR_OFF), available)
     return [Signature(k[0], order[k[1]], k[2], k[3], first[k]) for k in sorted(first)]
 
 
@@ -286,14 +295,23 @@ def episodes_at(rows, time):
     return episodes
 
 
+NULL_OUTSIDE = (
+    "gestational_age_days",
+    "trimester",
+    "days_postpartum",
+    "precision_days",
+    "days_since_identified",
+    "interpregnancy_interval_days",
+    "start_date",
+    "end_date",
+    "outcome",
+)
+
+
 def state_at(rows, time):
     """Return the state of one person at a time, as a dictionary."""
     episodes, today = episodes_at(rows, time), to_day(time)
-    state = dict.fromkeys(
-        ("gestational_age_days", "trimester", "days_postpartum", "precision_days")
-        + ("days_since_identified", "interpregnancy_interval_days", "start_date", "end_date")
-        + ("outcome",)
-    )
+    state = dict.fromkeys(NULL_OUTSIDE)
     current = episodes[-1] if episodes else None
     pregnant = current is not None and current.end is None and today - current.start < 301
     postpartum = current is not None and current.end is not None and today - current.end <= 42

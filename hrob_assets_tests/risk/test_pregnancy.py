@@ -1,4 +1,4 @@
-"""Do pregnancy episodes say what could be known, and nothing else?"""
+"""Pregnancy episodes say what could be known, and nothing else."""
 
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -23,12 +23,12 @@ from hrob_assets.risk.tables import EVENTS
 from hrob_assets_tests.risk.pregnancy_reference import episodes_at, state_at
 
 CASES = Path(__file__).parents[1] / "cases" / "pregnancy"
-DAY_ZERO = datetime(2020, 1, 1)  # noqa: DTZ001 - staged times are UTC without a zone
+DAY_ZERO = datetime(2020, 1, 1)
 slow_first_call = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def at_midnight(day):
-    return datetime(day.year, day.month, day.day)  # noqa: DTZ001
+    return datetime(day.year, day.month, day.day)
 
 
 def signature_frame(rows):
@@ -199,8 +199,8 @@ def test_what_becomes_available_later_changes_nothing(timeline, rewritten, time,
 
 
 def test_a_fact_that_becomes_known_at_the_prediction_time_is_not_history():
-    noon = datetime(2024, 3, 9, 12)  # noqa: DTZ001
-    signatures = signature_frame([(7, datetime(2024, 3, 1), noon, "GA", 10.0)])  # noqa: DTZ001
+    noon = datetime(2024, 3, 9, 12)
+    signatures = signature_frame([(7, datetime(2024, 3, 1), noon, "GA", 10.0)])
     just_after = noon + timedelta(microseconds=1)
     rows = row_frame([(7, noon), (7, just_after)])
 
