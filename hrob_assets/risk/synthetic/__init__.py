@@ -1,0 +1,1 @@
+"""A synthetic world with a known truth: obstetrics and oncology in one set of OMOP tables."""
