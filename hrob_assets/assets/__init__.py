@@ -1,0 +1,1 @@
+"""Orchestration: one module per stage, each with its assets, checks, jobs and schedules."""

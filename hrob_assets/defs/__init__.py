@@ -1,0 +1,1 @@
+"""What exists: the shared source data and one folder per use case."""

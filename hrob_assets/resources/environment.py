@@ -76,6 +76,8 @@ class Environment:
         Null means a SQLite file in the data root.
     known_lag_days : mapping of str to int, days
         By domain: how long after it happened a fact is known, where the source does not say.
+    use_cases : tuple of str
+        Which use cases are deployed here; the others do not appear.
     start_schedules : bool
         Whether schedules run without being switched on in the UI.
     threads : int
@@ -85,6 +87,7 @@ class Environment:
     data_root: Path
     first_week: date
     known_lag_days: dict[str, Annotated[int, Field(ge=0)]]
+    use_cases: tuple[str, ...]
     start_schedules: bool
     threads: Annotated[int, Field(ge=1)]
     mlflow_tracking_uri: str | None = None

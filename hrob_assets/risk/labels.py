@@ -1,9 +1,12 @@
 """What happened after each prediction time, and whether that can be said yet."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import polars as pl
 
+from hrob_assets.risk.code_sets import CodeSet
+from hrob_assets.risk.coded_events import select_coded
 from hrob_assets.risk.tables import ROW_KEY
 from hrob_assets.risk.use_case import Outcome, OutcomeComponent
 from hrob_assets.risk.windows import follow_up
@@ -19,7 +22,7 @@ def label_rows(
     coverage: pl.LazyFrame,
     persons: pl.LazyFrame,
     outcome: Outcome,
-    codes: pl.DataFrame,
+    code_sets: Mapping[str, CodeSet],
     as_of: datetime,
 ) -> pl.DataFrame:
     """Label rows: the outcome within the horizon, as known when the run-out has passed.
@@ -34,8 +37,8 @@ def label_rows(
     events, coverage, persons : LazyFrame
         Staged tables.
     outcome : Outcome
-    codes : DataFrame
-        ``vocabulary``, ``code``, ``code_set``: codes that belong to the outcome's code sets.
+    code_sets : mapping of str to CodeSet
+        At least those that the outcome names.
     as_of : datetime (UTC)
         End of what the data can know.
 
@@ -53,7 +56,7 @@ def label_rows(
     """
     keyed = rows.select(*ROW_KEY, "week").with_row_index("row")
     names = [component.name for component in outcome.components]
-    found = _first_outcomes(keyed, events, outcome, codes)
+    found = _first_outcomes(keyed, events, outcome, code_sets)
     lost = _lost_rows(keyed, coverage, persons, outcome)
     ripe_at = pl.col("prediction_time") + pl.duration(
         days=outcome.horizon_days + outcome.runout_days
@@ -86,10 +89,13 @@ def label_rows(
 
 
 def _first_outcomes(
-    keyed: pl.DataFrame, events: pl.LazyFrame, outcome: Outcome, codes: pl.DataFrame
+    keyed: pl.DataFrame, events: pl.LazyFrame, outcome: Outcome, code_sets: Mapping[str, CodeSet]
 ) -> pl.DataFrame:
     """Time of the first event of each component and of any; rows with none are absent."""
-    coded = _coded(events, codes)
+    named = {c.code_set for c in outcome.components} | {
+        c.same_encounter_code_set for c in outcome.components if c.same_encounter_code_set
+    }
+    coded = select_coded(events, [code_sets[name] for name in sorted(named)])
     after = (
         follow_up(
             coded,
@@ -108,19 +114,6 @@ def _first_outcomes(
     names = [component.name for component in outcome.components]
     any_of = pl.min_horizontal(*names).alias("outcome_at")
     return result.with_columns(any_of).filter(pl.col("outcome_at").is_not_null())
-
-
-def _coded(events: pl.LazyFrame, codes: pl.DataFrame) -> pl.LazyFrame:
-    """Events of the wanted code sets, once per event and code set."""
-    wanted = codes.lazy().select("vocabulary", "code", "code_set")
-    columns = ["person_id", "encounter_id", "occurred_at", "known_at", "code_set"]
-    by_source = events.join(wanted, on=["vocabulary", "code"]).select(columns)
-    by_standard = events.join(
-        wanted,
-        left_on=["standard_vocabulary", "standard_code"],
-        right_on=["vocabulary", "code"],
-    ).select(columns)
-    return pl.concat([by_source, by_standard]).unique()
 
 
 def _hits(after: pl.DataFrame, component: OutcomeComponent) -> pl.DataFrame:

@@ -1,12 +1,14 @@
 """The weekly list: probabilities, ranks, overflow and reasons with dated facts."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import numpy as np
 import polars as pl
 
+from hrob_assets.risk.code_sets import CodeSet
+from hrob_assets.risk.coded_events import select_coded
 from hrob_assets.risk.features.catalogue import Catalogue
 from hrob_assets.risk.models.logistic_regression import contributions, design_matrix, term_names
 from hrob_assets.risk.tables import ROW_KEY, TIMESTAMP, Column, Table
@@ -153,7 +155,7 @@ def explain_rows(
     model: FittedModel,
     *,
     events: pl.LazyFrame,
-    codes: pl.DataFrame,
+    code_sets: Mapping[str, CodeSet],
     catalogue: Catalogue,
     count: int,
 ) -> pl.DataFrame:
@@ -166,8 +168,7 @@ def explain_rows(
     model : FittedModel
     events : LazyFrame
         Staged events; only those known before the prediction time are looked at.
-    codes : DataFrame
-        ``vocabulary``, ``code``, ``code_set``.
+    code_sets : mapping of str to CodeSet
     catalogue : Catalogue
         Says which code set stands behind a feature.
     count : int
@@ -187,7 +188,7 @@ def explain_rows(
     if high.is_empty():
         return pl.DataFrame(schema=schema)
     terms = _top_terms(high, model, catalogue, count)
-    facts = _latest_facts(terms, events, codes)
+    facts = _latest_facts(terms, events, code_sets)
     wanted = ["feature", "value", "log_odds", "fact_code", "occurred_on", "known_on"]
     return (
         terms.join(facts, on=[*ROW_KEY, "feature"], how="left")
@@ -247,23 +248,14 @@ def _values(high: pl.DataFrame, rows: np.ndarray, names: np.ndarray) -> list[flo
     ]
 
 
-def _latest_facts(terms: pl.DataFrame, events: pl.LazyFrame, codes: pl.DataFrame) -> pl.DataFrame:
+def _latest_facts(
+    terms: pl.DataFrame, events: pl.LazyFrame, code_sets: Mapping[str, CodeSet]
+) -> pl.DataFrame:
     """The latest fact of the term's code set in its window, as known at the prediction time."""
     coded = terms.filter(pl.col("code_set").is_not_null())
     persons = coded["person_id"].unique().implode()
-    wanted = codes.lazy().select("vocabulary", "code", "code_set")
-    theirs = events.filter(pl.col("person_id").is_in(persons))
-    columns = ["person_id", "code", "code_set", "occurred_at", "known_at"]
-    facts = pl.concat(
-        [
-            theirs.join(wanted, on=["vocabulary", "code"]).select(columns),
-            theirs.join(
-                wanted,
-                left_on=["standard_vocabulary", "standard_code"],
-                right_on=["vocabulary", "code"],
-            ).select(columns),
-        ]
-    ).unique()
+    needed = [code_sets[name] for name in coded["code_set"].unique().sort()]
+    facts = select_coded(events.filter(pl.col("person_id").is_in(persons)), needed)
     seen = history(facts, coded.lazy().select(ROW_KEY).unique())
     start = window_start(pl.col("prediction_time"), pl.col("window_days"))
     return (

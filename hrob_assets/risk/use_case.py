@@ -212,6 +212,20 @@ class UseCase:
     notes: tuple[str, ...] = ()
 
 
+_ADAPTER = TypeAdapter(UseCase)
+
+
+@dataclass(frozen=True)
+class UseCaseProblem:
+    """One thing that is wrong: where in the YAML, and what."""
+
+    path: tuple[str | int, ...]
+    what: str
+
+    def __str__(self) -> str:
+        return f"{'.'.join(str(part) for part in self.path) or 'use_case'}: {self.what}"
+
+
 def use_case_from(values: Mapping[str, Any]) -> UseCase:
     """Build a use case from parsed YAML.
 
@@ -227,21 +241,33 @@ def use_case_from(values: Mapping[str, Any]) -> UseCase:
     ...
     hrob_assets.risk.errors.ConfigurationError: ...nam: unknown key. Did you mean 'name'?...
     """
+    if problems := find_problems(values):
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        msg = f"the use case must be complete and have known keys only:\n{lines}"
+        raise ConfigurationError(msg)
+    return _ADAPTER.validate_python(dict(values))
+
+
+def find_problems(values: Mapping[str, Any]) -> tuple[UseCaseProblem, ...]:
+    """Everything that is wrong with parsed YAML, each with its path; empty when nothing is.
+
+    Examples
+    --------
+    >>> str(find_problems({"nam": "x"})[-1])
+    "nam: unknown key. Did you mean 'name'?"
+    """
     try:
-        return TypeAdapter(UseCase).validate_python(dict(values))
+        _ADAPTER.validate_python(dict(values))
     except ValidationError as error:
-        lines = [_problem(item) for item in error.errors(include_url=False, include_input=False)]
-        msg = "the use case must be complete and have known keys only:\n" + "\n".join(lines)
-        raise ConfigurationError(msg) from None
+        items = error.errors(include_url=False, include_input=False)
+        return tuple(UseCaseProblem(tuple(item["loc"]), _what(item)) for item in items)
+    return ()
 
 
-def _problem(item: Any) -> str:
-    where = ".".join(str(part) for part in item["loc"]) or "use_case"
+def _what(item: Any) -> str:
     if item["type"] == "unexpected_keyword_argument":
-        return (
-            f"  {where}: unknown key. {nearest(str(item['loc'][-1]), _keys_at(item['loc'][:-1]))}"
-        )
-    return f"  {where}: {item['msg']}"
+        return f"unknown key. {nearest(str(item['loc'][-1]), _keys_at(item['loc'][:-1]))}"
+    return str(item["msg"])
 
 
 def _keys_at(path: tuple[Any, ...]) -> list[str]:
@@ -273,8 +299,9 @@ class UseCaseFiles:
 
     @property
     def code_set_folders(self) -> tuple[Path, ...]:
-        """Folders of code sets; a use case's own come last and win."""
-        return (self.shared_code_sets, self.folder / "code_sets")
+        """Folders of code sets; a use case's own, where it has one, comes last and wins."""
+        own = self.folder / "code_sets"
+        return (self.shared_code_sets, own) if own.is_dir() else (self.shared_code_sets,)
 
     @property
     def feature_mappings(self) -> Path:

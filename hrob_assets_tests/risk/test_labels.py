@@ -3,18 +3,20 @@ from datetime import datetime, timedelta
 import polars as pl
 import pytest
 
+from hrob_assets.risk.code_sets import Code, CodeSet
 from hrob_assets.risk.labels import label_rows
 from hrob_assets.risk.tables import COVERAGE, EVENTS, PERSONS
 from hrob_assets.risk.use_case import Outcome, OutcomeComponent
 
 T = datetime(2024, 3, 1)
-CODES = pl.DataFrame(
-    {
-        "vocabulary": ["Visit", "ICD10CM", "ICD10CM"],
-        "code": ["emergency", "Z3A30", "O80"],
-        "code_set": ["ed_visit", "preterm", "delivery"],
-    }
-)
+CODE_SETS = {
+    name: CodeSet(name, (Code(vocabulary, code, name, "test"),))
+    for name, vocabulary, code in [
+        ("ed_visit", "Visit", "emergency"),
+        ("preterm", "ICD10CM", "Z3A30"),
+        ("delivery", "ICD10CM", "O80"),
+    ]
+}
 ED = Outcome(
     name="ED visit",
     horizon_days=60,
@@ -84,7 +86,7 @@ def label(facts=(), *, spans=((-100, None, -100),), death=None, as_of=LATE, outc
         coverage=coverage(*spans),
         persons=person(death),
         outcome=outcome,
-        codes=CODES,
+        code_sets=CODE_SETS,
         as_of=as_of,
     )
     return found["label"].item(), found["label_status"].item()

@@ -1,0 +1,99 @@
+"""How the challenger does on the test period: frozen predictions and figures."""
+
+import dagster as dg
+import numpy as np
+import polars as pl
+
+from hrob_assets.assets.keys import model_group, use_case_key
+from hrob_assets.assets.metadata import calibration_plot, described, markdown_table
+from hrob_assets.resources.model_registry import CHALLENGER, ModelRegistry, RegisteredModel
+from hrob_assets.risk.errors import ContractError
+from hrob_assets.risk.evaluation import Evaluation, calibration_table, evaluate, seed_of
+from hrob_assets.risk.training import predict
+from hrob_assets.risk.use_case import UseCase
+
+_PREDICTION_COLUMNS = ("person_id", "encounter_id", "prediction_time", "week", "person_seen")
+
+
+def evaluation_definitions(use_case: UseCase) -> dg.Definitions:
+    """The frozen test predictions of the challenger, with their figures as metadata."""
+
+    @dg.asset(
+        key=use_case_key(use_case.name, "evaluation"),
+        group_name=model_group(use_case.name),
+        owners=[use_case.owner],
+        kinds={"polars", "parquet", "mlflow"},
+        deps=[use_case_key(use_case.name, "trained_model")],
+        ins={"training_set": dg.AssetIn(use_case_key(use_case.name, "training_set"))},
+        description=(
+            "Frozen predictions of the challenger on the test period, with discrimination, "
+            "calibration and capacity figures; intervals by patient-cluster bootstrap. Also for "
+            "patients that training has not seen."
+        ),
+    )
+    def evaluation(
+        context: dg.AssetExecutionContext, training_set: pl.LazyFrame, model_registry: ModelRegistry
+    ) -> dg.Output[pl.DataFrame]:
+        challenger = required_model(model_registry, use_case.name, CHALLENGER)
+        test = training_set.filter(pl.col("split") == "test").collect()
+        probability = predict(challenger.model.estimator, test, challenger.model.columns)
+        predictions = test.select(
+            *_PREDICTION_COLUMNS,
+            pl.col("label").alias("outcome"),
+            pl.Series("probability", probability),
+            pl.lit(challenger.version).alias("model_version"),
+        )
+        context.log.info("evaluated version %s on %d rows", challenger.version, test.height)
+        return dg.Output(predictions, metadata=_metadata(predictions, challenger))
+
+    return dg.Definitions(assets=[evaluation])
+
+
+def required_model(registry: ModelRegistry, name: str, alias: str) -> RegisteredModel:
+    """The model behind an alias, or an error that says how to get one."""
+    found = registry.load(name, alias)
+    if found is None:
+        msg = (
+            f"{name} must have a model with the alias {alias} (found none); "
+            f"run the job train_{name} first"
+        )
+        raise ContractError(msg)
+    return found
+
+
+def evaluated(predictions: pl.DataFrame, *, threshold: float, name: str) -> Evaluation:
+    """Evaluate stored predictions of one model version."""
+    version = str(predictions["model_version"].first())
+    return evaluate(
+        predictions["person_id"].to_numpy(),
+        predictions["probability"].to_numpy(),
+        predictions["outcome"].to_numpy().astype(np.int8),
+        threshold=threshold,
+        seed=seed_of(name, version),
+    )
+
+
+def _metadata(predictions: pl.DataFrame, challenger: RegisteredModel) -> dict[str, object]:
+    threshold, name = challenger.model.threshold, challenger.name
+    overall = evaluated(predictions, threshold=threshold, name=name)
+    unseen = predictions.filter(~pl.col("person_seen"))
+    figures: dict[str, object] = dict(overall.figures())
+    both = 0 < unseen["outcome"].sum() < unseen.height
+    if both:
+        new = evaluated(unseen, threshold=threshold, name=f"{name} unseen").figures()
+        figures |= {f"unseen patients: {key}": value for key, value in new.items() if key in _SHORT}
+    table = calibration_table(
+        predictions["probability"].to_numpy(), predictions["outcome"].to_numpy().astype(np.int8)
+    )
+    plot = calibration_plot(table, title=f"Calibration, version {challenger.version}, test period")
+    return described(
+        predictions,
+        model_version=challenger.version,
+        threshold=threshold,
+        calibration=plot,
+        calibration_table=markdown_table(table),
+        **figures,
+    )
+
+
+_SHORT = ("rows", "persons", "events", "auroc", "auroc_low", "auroc_high", "calibration_factor")

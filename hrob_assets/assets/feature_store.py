@@ -1,0 +1,75 @@
+"""The feature store: every encounter of every person, as known at its prediction time."""
+
+from collections.abc import Mapping
+
+import dagster as dg
+import polars as pl
+
+from hrob_assets.assets.keys import ENCOUNTER_FEATURES, FEATURE_STORE, staged_key
+from hrob_assets.assets.metadata import described, weekly_plot
+from hrob_assets.assets.partitions import SINGLE_RUN, mondays
+from hrob_assets.risk.code_sets import CodeSet
+from hrob_assets.risk.features.build import build_features
+from hrob_assets.risk.features.catalogue import Catalogue
+
+
+def feature_store_definitions(
+    *,
+    catalogue: Catalogue,
+    code_sets: Mapping[str, CodeSet],
+    weekly: dg.WeeklyPartitionsDefinition,
+    owner: str,
+    threads: int,
+) -> dg.Definitions:
+    """The asset of weekly encounter features, shared by all use cases."""
+
+    @dg.asset(
+        key=ENCOUNTER_FEATURES,
+        group_name=FEATURE_STORE,
+        partitions_def=weekly,
+        backfill_policy=SINGLE_RUN,
+        owners=[owner],
+        kinds={"polars", "parquet"},
+        ins={name: dg.AssetIn(staged_key(name)) for name in _TABLES},
+        description=(
+            "One row per encounter that became known in the week, with what was known strictly "
+            f"before its prediction time: {len(catalogue.columns)} columns of "
+            f"{len(catalogue.families)} families in {len(catalogue.groups)} groups."
+        ),
+    )
+    def encounter_features(
+        context: dg.AssetExecutionContext,
+        persons: pl.LazyFrame,
+        coverage: pl.LazyFrame,
+        encounters: pl.LazyFrame,
+        events: pl.LazyFrame,
+    ) -> dg.Output[pl.DataFrame]:
+        weeks = mondays(context.partition_keys)
+        rows = encounters.filter(pl.col("week").is_in(weeks)).sort("week", "encounter_id").collect()
+        features = build_features(
+            rows,
+            persons=persons,
+            coverage=coverage,
+            events=events,
+            catalogue=catalogue,
+            code_sets=dict(code_sets),
+            n_threads=threads,
+        ).with_columns(rows["week"], rows["known_at"])
+        return dg.Output(features, metadata=_metadata(features))
+
+    return dg.Definitions(assets=[encounter_features])
+
+
+_TABLES = ("persons", "coverage", "encounters", "events")
+
+
+def _metadata(features: pl.DataFrame) -> dict[str, object]:
+    by_week = features.group_by("week").len("encounters").sort("week")
+    figures: dict[str, object] = {
+        "persons": features["person_id"].n_unique(),
+        "weeks": by_week.height,
+    }
+    if by_week.height > 1:
+        plot = weekly_plot(by_week, "encounters", title="Encounters that became known, by week")
+        figures["encounters by week"] = plot
+    return described(features, **figures)

@@ -1,0 +1,107 @@
+"""What happened afterwards, week by week, as far as it is ripe."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+import dagster as dg
+import polars as pl
+
+from hrob_assets.assets.keys import model_group, staged_key, use_case_key
+from hrob_assets.assets.metadata import described
+from hrob_assets.assets.partitions import SINGLE_RUN
+from hrob_assets.risk.code_sets import CodeSet
+from hrob_assets.risk.labels import label_rows
+from hrob_assets.risk.use_case import UseCase
+
+_DAYS_PER_WEEK = 7
+
+
+def label_definitions(
+    use_case: UseCase, *, code_sets: Mapping[str, CodeSet], weekly: dg.WeeklyPartitionsDefinition
+) -> dg.Definitions:
+    """The label asset, and the weekly job that ripens the weeks that can still change."""
+    outcome = use_case.outcome
+    everybody = use_case.cohort.train_on == "all"
+
+    @dg.asset(
+        key=use_case_key(use_case.name, "labels"),
+        group_name=model_group(use_case.name),
+        partitions_def=weekly,
+        backfill_policy=SINGLE_RUN,
+        owners=[use_case.owner],
+        kinds={"polars", "parquet"},
+        ins={
+            "cohort": dg.AssetIn(use_case_key(use_case.name, "cohort")),
+            **{name: dg.AssetIn(staged_key(name)) for name in _TABLES},
+        },
+        description=(
+            f"{outcome.name} within {outcome.horizon_days} days of the prediction time: true, "
+            f"false, or null while pending (ripe {outcome.runout_days} days after the horizon) "
+            "or when censored."
+        ),
+    )
+    def labels(
+        cohort: pl.LazyFrame,
+        persons: pl.LazyFrame,
+        coverage: pl.LazyFrame,
+        events: pl.LazyFrame,
+        load: pl.LazyFrame,
+    ) -> dg.Output[pl.DataFrame]:
+        labelled = label_rows(
+            cohort.filter(pl.lit(everybody) | pl.col("eligible")).collect(),
+            events=events,
+            coverage=coverage,
+            persons=persons,
+            outcome=outcome,
+            code_sets=code_sets,
+            as_of=load.select("as_of").head(1).collect().item(),
+        )
+        return dg.Output(labelled, metadata=_metadata(labelled))
+
+    job = dg.define_asset_job(
+        f"ripen_{use_case.name}",
+        selection=[labels],
+        description="Label again the weeks whose outcomes may have become ripe.",
+    )
+
+    @dg.schedule(
+        job=job,
+        cron_schedule=use_case.scoring.cron,
+        execution_timezone="UTC",
+        name=f"ripen_{use_case.name}_weekly",
+        description="Every week: the weeks whose outcomes were still pending.",
+    )
+    def ripen(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        now = context.scheduled_execution_time
+        last = weekly.get_last_partition_key(current_time=now)
+        if last is None:
+            return dg.SkipReason("no week has ended yet")
+        pending = outcome.horizon_days + outcome.runout_days + _DAYS_PER_WEEK
+        first = max(
+            weekly.get_partition_keys(current_time=now)[0],
+            weekly.get_partition_key_for_timestamp((now - timedelta(days=pending)).timestamp()),
+        )
+        tags = {
+            "dagster/asset_partition_range_start": first,
+            "dagster/asset_partition_range_end": last,
+        }
+        return dg.RunRequest(run_key=f"{first}..{last}", tags=tags)
+
+    return dg.Definitions(assets=[labels], jobs=[job], schedules=[ripen])
+
+
+_TABLES = ("persons", "coverage", "events", "load")
+
+
+def _metadata(labelled: pl.DataFrame) -> dict[str, object]:
+    counts = dict(labelled.group_by("label_status").len().iter_rows())
+    mature = labelled.filter(pl.col("label").is_not_null())
+    figures: dict[str, object] = {
+        f"{status} rows": counts.get(status, 0) for status in ("mature", "pending", "censored")
+    }
+    if mature.height:
+        figures["share with outcome"] = float(mature["label"].cast(pl.Float64).to_numpy().mean())
+        for name in (n for n in mature.columns if n.startswith("outcome__")):
+            share = float(mature[name].cast(pl.Float64).to_numpy().mean())
+            figures[f"share with {name.removeprefix('outcome__')}"] = share
+    return described(labelled, **figures)

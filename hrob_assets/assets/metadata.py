@@ -1,0 +1,127 @@
+"""What the UI shows of an asset: columns, counts and aggregate plots, never a person."""
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from hrob_assets.risk.tables import Table
+
+_SMALLEST_CELL = 11
+
+
+def table_schema(table: Table) -> dg.TableSchema:
+    """Columns of a contract as Dagster shows them."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                column.name,
+                str(column.dtype),
+                description=column.description,
+                constraints=dg.TableColumnConstraints(nullable=column.nullable),
+            )
+            for column in table.columns
+        ]
+    )
+
+
+def frame_schema(frame: pl.DataFrame | pl.LazyFrame) -> dg.TableSchema:
+    """Columns of a frame as Dagster shows them."""
+    schema = frame.collect_schema()
+    return dg.TableSchema([dg.TableColumn(name, str(dtype)) for name, dtype in schema.items()])
+
+
+def described(frame: pl.DataFrame, table: Table | None = None, **figures: Any) -> dict[str, Any]:
+    """Row count, columns and figures of one materialisation."""
+    schema = frame_schema(frame) if table is None else table_schema(table)
+    return {
+        "dagster/row_count": frame.height,
+        "dagster/column_schema": schema,
+        **figures,
+    }
+
+
+def markdown_table(frame: pl.DataFrame) -> dg.MarkdownMetadataValue:
+    """A small aggregate table; counts under 11 persons are shown as <11.
+
+    Examples
+    --------
+    >>> print(markdown_table(pl.DataFrame({"step": ["all"], "persons": [3]})).md_str)
+    | step | persons |
+    | --- | --- |
+    | all | <11 |
+    """
+    names = frame.columns
+    lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
+    for row in frame.iter_rows():
+        cells = [_cell(name, value) for name, value in zip(names, row, strict=True)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return dg.MetadataValue.md("\n".join(lines))
+
+
+def _cell(name: str, value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:,.4f}"
+    if isinstance(value, int):
+        counted = name in {"persons", "encounters", "rows", "events"}
+        return f"<{_SMALLEST_CELL}" if counted and 0 < value < _SMALLEST_CELL else f"{value:,}"
+    return str(value)
+
+
+def weekly_plot(frame: pl.DataFrame, value: str, *, title: str) -> dg.MarkdownMetadataValue:
+    """A line over weeks, as a picture in the metadata.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        ``week`` and `value`, one row per week.
+    """
+    figure, axes = _figure(title)
+    axes.plot(frame["week"].to_list(), frame[value].to_list(), color="#1f5a92", linewidth=1.5)
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel(value.replace("_", " "))
+    return _as_markdown(figure, title)
+
+
+def calibration_plot(table: pl.DataFrame, *, title: str) -> dg.MarkdownMetadataValue:
+    """Observed against predicted risk by tenth of prediction, as a picture in the metadata."""
+    figure, axes = _figure(title)
+    limit = 1.05 * max(float(_most(table, "mean_predicted")), float(_most(table, "observed")))
+    axes.plot([0, limit], [0, limit], color="#888888", linewidth=1, linestyle="--")
+    axes.plot(table["mean_predicted"].to_list(), table["observed"].to_list(), "o-", color="#1f5a92")
+    axes.set_xlabel("mean predicted risk")
+    axes.set_ylabel("observed share")
+    return _as_markdown(figure, title)
+
+
+def bar_plot(
+    names: Sequence[str], values: Sequence[float], *, title: str
+) -> dg.MarkdownMetadataValue:
+    """Horizontal bars, the first on top, as a picture in the metadata."""
+    figure, axes = _figure(title)
+    axes.barh(list(names)[::-1], list(values)[::-1], color="#1f5a92")
+    return _as_markdown(figure, title)
+
+
+def _most(table: pl.DataFrame, column: str) -> float:
+    return float(table[column].to_numpy().max())
+
+
+def _figure(title: str) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import
+
+    figure = Figure(figsize=(7, 3.2), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title, fontsize=10, loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _as_markdown(figure: Any, title: str) -> dg.MarkdownMetadataValue:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=80)
+    picture = base64.b64encode(buffer.getvalue()).decode()
+    return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{picture})")

@@ -1,0 +1,154 @@
+"""The gate: who becomes champion, judged from stored evidence."""
+
+import dagster as dg
+import numpy as np
+import polars as pl
+
+from hrob_assets.assets.evaluation import evaluated, required_model
+from hrob_assets.assets.keys import model_group, use_case_key
+from hrob_assets.assets.metadata import markdown_table
+from hrob_assets.resources.model_registry import (
+    CHALLENGER,
+    CHAMPION,
+    ModelRegistry,
+    RegisteredModel,
+)
+from hrob_assets.risk.acceptance import Verdict, judge
+from hrob_assets.risk.errors import ContractError
+from hrob_assets.risk.evaluation import Estimate, paired_difference, row_log_loss, seed_of
+from hrob_assets.risk.training import predict
+from hrob_assets.risk.use_case import UseCase
+
+
+def promotion_definitions(use_case: UseCase) -> dg.Definitions:
+    """The champion, the criteria as checks, and the training job."""
+    name = use_case.name
+    evaluation_key = use_case_key(name, "evaluation")
+
+    @dg.asset(
+        key=use_case_key(name, "champion_model"),
+        group_name=model_group(name),
+        owners=[use_case.owner],
+        kinds={"mlflow"},
+        ins={
+            "evaluation": dg.AssetIn(evaluation_key),
+            "training_set": dg.AssetIn(use_case_key(name, "training_set")),
+        },
+        description=(
+            "The model that scores people. A challenger takes its place only when it meets the "
+            "acceptance criteria and, where there is a champion, has a lower log loss on the same "
+            "rows with a patient-cluster interval above zero."
+        ),
+        check_specs=[
+            dg.AssetCheckSpec(
+                "challenger_meets_the_criteria",
+                asset=use_case_key(name, "champion_model"),
+                description="All acceptance criteria, judged from the stored test predictions.",
+            )
+        ],
+    )
+    def champion_model(
+        context: dg.AssetExecutionContext,
+        evaluation: pl.LazyFrame,
+        training_set: pl.LazyFrame,
+        model_registry: ModelRegistry,
+    ) -> dg.MaterializeResult:
+        challenger = required_model(model_registry, name, CHALLENGER)
+        champion = model_registry.load(name, CHAMPION)
+        predictions = evaluation.collect()
+        _require_evidence_of(predictions, challenger)
+        improvement = _improvement(predictions, training_set, champion, challenger)
+        verdicts = judge(
+            evaluated(predictions, threshold=challenger.model.threshold, name=name),
+            use_case.acceptance,
+            improvement=improvement,
+        )
+        accepted = all(verdict.passed for verdict in verdicts)
+        if accepted:
+            model_registry.promote(name, challenger.version)
+        elif champion is None:
+            raise dg.Failure(_refusal(verdicts), allow_retries=False)
+        scoring = challenger if accepted or champion is None else champion
+        context.log.info("champion of %s is version %s", name, scoring.version)
+        return dg.MaterializeResult(
+            metadata=_metadata(verdicts, challenger, scoring),
+            check_results=[_check(verdicts, accepted)],
+        )
+
+    job = dg.define_asset_job(
+        f"train_{name}",
+        selection=dg.AssetSelection.assets(
+            *(use_case_key(name, stage) for stage in _TRAINING_STAGES)
+        ),
+        description="Training set, challenger, evaluation, and the gate to champion.",
+    )
+    return dg.Definitions(assets=[champion_model], jobs=[job])
+
+
+_TRAINING_STAGES = ("training_set", "trained_model", "evaluation", "champion_model")
+
+
+def _require_evidence_of(predictions: pl.DataFrame, challenger: RegisteredModel) -> None:
+    versions = predictions["model_version"].unique().to_list()
+    if versions != [challenger.version]:
+        msg = (
+            f"the evaluation must be of the challenger, version {challenger.version} (found "
+            f"{versions}); materialise evaluation again"
+        )
+        raise ContractError(msg)
+
+
+def _improvement(
+    predictions: pl.DataFrame,
+    training_set: pl.LazyFrame,
+    champion: RegisteredModel | None,
+    challenger: RegisteredModel,
+) -> Estimate | None:
+    """Log loss of champion minus challenger on the test rows; None without another champion."""
+    if champion is None or champion.version == challenger.version:
+        return None
+    test = training_set.filter(pl.col("split") == "test").collect()
+    outcome = predictions["outcome"].to_numpy().astype(np.int8)
+    old = predict(champion.model.estimator, test, champion.model.columns)
+    return paired_difference(
+        predictions["person_id"].to_numpy(),
+        {
+            "champion": row_log_loss(old, outcome),
+            "challenger": row_log_loss(predictions["probability"].to_numpy(), outcome),
+        },
+        seed=seed_of(challenger.name, champion.version, challenger.version),
+    )
+
+
+def _refusal(verdicts: tuple[Verdict, ...]) -> str:
+    unmet = "; ".join(f"{v.must_hold} (found {v.found})" for v in verdicts if not v.passed)
+    return f"The challenger is refused and there is no champion yet. It must have: {unmet}"
+
+
+def _check(verdicts: tuple[Verdict, ...], accepted: bool) -> dg.AssetCheckResult:  # noqa: FBT001
+    return dg.AssetCheckResult(
+        passed=accepted,
+        check_name="challenger_meets_the_criteria",
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={verdict.criterion: verdict.found for verdict in verdicts},
+    )
+
+
+def _metadata(
+    verdicts: tuple[Verdict, ...], challenger: RegisteredModel, scoring: RegisteredModel
+) -> dict[str, object]:
+    table = pl.DataFrame(
+        {
+            "criterion": [verdict.criterion for verdict in verdicts],
+            "must hold": [verdict.must_hold for verdict in verdicts],
+            "found": [verdict.found for verdict in verdicts],
+            "passed": ["yes" if verdict.passed else "no" for verdict in verdicts],
+        }
+    )
+    return {
+        "champion_version": scoring.version,
+        "challenger_version": challenger.version,
+        "decision": "promoted" if scoring.version == challenger.version else "kept the champion",
+        "threshold": scoring.model.threshold,
+        "criteria": markdown_table(table),
+    }

@@ -1,0 +1,178 @@
+"""Staged tables, their quarantine, and the expectations that block what follows."""
+
+from collections.abc import Iterator, Mapping
+
+import dagster as dg
+import polars as pl
+
+from hrob_assets.assets.keys import RAW, STAGED, raw_key, staged_key
+from hrob_assets.assets.metadata import markdown_table, table_schema
+from hrob_assets.resources.storage import Storage, write_parquet
+from hrob_assets.risk.sources.omop import OMOP_TABLES
+from hrob_assets.risk.sources.staging import QUARANTINE, StagingResult, stage
+from hrob_assets.risk.tables import STAGED as STAGED_TABLES
+from hrob_assets.risk.tables import TIMESTAMP, Column, Table
+from hrob_assets.risk.validation import SUITES, Expectation, ValidationReport, validate
+
+LOAD = Table(
+    "load",
+    "One row per staged table: what the last load brought, and up to when its facts are known.",
+    ("table_name",),
+    (
+        Column("table_name", pl.String, "Staged table."),
+        Column("rows", pl.Int64, "Rows of this load."),
+        Column("previous_rows", pl.Int64, "Rows of the load before; null at first.", nullable=True),
+        Column("quarantine_share", pl.Float64, "Share of source rows that are in quarantine."),
+        Column("as_of", TIMESTAMP, "First moment of which the source knows nothing."),
+    ),
+)
+_SEVERITY = {
+    "critical": dg.AssetCheckSeverity.ERROR,
+    "warning": dg.AssetCheckSeverity.WARN,
+}
+
+
+def staged_definitions(*, known_lag_days: Mapping[str, int], owner: str) -> dg.Definitions:
+    """The staged tables in one step, and one set of checks per table."""
+
+    @dg.multi_asset(
+        name="staging",
+        specs=[_spec(table, owner) for table in (*STAGED_TABLES, QUARANTINE, LOAD)],
+    )
+    def staging(
+        context: dg.AssetExecutionContext, storage: Storage
+    ) -> Iterator[dg.MaterializeResult]:
+        folder = storage.root / "assets" / STAGED
+        before = _rows_before(storage)
+        result = stage(storage.root / "assets" / RAW, folder, known_lag_days=known_lag_days)
+        load = _load(result, before)
+        write_parquet(load, folder / "load.parquet")
+        context.log.info("staged facts known before %s", result.as_of.isoformat())
+        for table in STAGED_TABLES:
+            yield dg.MaterializeResult(
+                asset_key=staged_key(table.name), metadata=_table_metadata(result, table)
+            )
+        yield dg.MaterializeResult(
+            asset_key=staged_key("quarantine"), metadata=_quarantine_metadata(result)
+        )
+        yield dg.MaterializeResult(
+            asset_key=staged_key("load"),
+            metadata={
+                "dagster/row_count": load.height,
+                "dagster/column_schema": table_schema(LOAD),
+                "as_of": result.as_of.isoformat(),
+            },
+        )
+
+    checks = [_checks_of(table) for table in STAGED_TABLES]
+    return dg.Definitions(assets=[staging], asset_checks=checks)
+
+
+def _spec(table: Table, owner: str) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        staged_key(table.name),
+        deps=[raw_key(source.name) for source in OMOP_TABLES],
+        description=table.description,
+        group_name=STAGED,
+        owners=[owner],
+        kinds={"parquet", "duckdb"},
+        metadata={"dagster/column_schema": table_schema(table)},
+    )
+
+
+def _checks_of(table: Table) -> dg.AssetChecksDefinition:
+    """One Dagster check per expectation; a critical one that fails blocks what follows."""
+    suite = SUITES[table.name]
+
+    @dg.multi_asset_check(
+        name=f"expectations_of_{table.name}",
+        specs=[
+            dg.AssetCheckSpec(
+                expectation.name,
+                asset=staged_key(table.name),
+                description=f"Great Expectations: {expectation.description}",
+                blocking=expectation.severity == "critical",
+                additional_deps=[] if table.name == "persons" else [staged_key("persons")],
+            )
+            for expectation in suite
+        ],
+    )
+    def expectations(storage: Storage) -> Iterator[dg.AssetCheckResult]:
+        report = _validate(storage, table)
+        found = {result.name: result for result in report.results}
+        for expectation in suite:
+            yield _check_result(table, expectation, found.get(expectation.name))
+
+    return expectations
+
+
+def _validate(storage: Storage, table: Table) -> ValidationReport:
+    folder = storage.root / "assets" / STAGED
+    load = pl.read_parquet(folder / "load.parquet").filter(pl.col("table_name") == table.name)
+    before = load["previous_rows"].drop_nulls().to_list()
+    return validate(
+        table.name,
+        folder / f"{table.name}.parquet",
+        persons=folder / "persons.parquet",
+        encounters=folder / "encounters.parquet",
+        previous_row_counts=before,
+        quarantine_share=load["quarantine_share"].item(),
+        as_of=load["as_of"].item(),
+    )
+
+
+def _check_result(table: Table, expectation: Expectation, found: object) -> dg.AssetCheckResult:
+    """A result as Dagster shows it; an expectation that needs an earlier load waits for one."""
+    observed = getattr(found, "observed", "not evaluated: there is no earlier load to compare with")
+    return dg.AssetCheckResult(
+        asset_key=staged_key(table.name),
+        check_name=expectation.name,
+        passed=bool(getattr(found, "success", True)),
+        severity=_SEVERITY[expectation.severity],
+        metadata={"observed": observed, "severity": expectation.severity},
+    )
+
+
+def _rows_before(storage: Storage) -> dict[str, int]:
+    path = storage.root / "assets" / STAGED / "load.parquet"
+    if not path.exists():
+        return {}
+    return dict(pl.read_parquet(path).select("table_name", "rows").iter_rows())
+
+
+def _load(result: StagingResult, before: Mapping[str, int]) -> pl.DataFrame:
+    rows = [
+        (
+            table.name,
+            result.rows[table.name],
+            before.get(table.name),
+            result.quarantine_share(table.name),
+            result.as_of,
+        )
+        for table in STAGED_TABLES
+    ]
+    return pl.DataFrame(rows, schema=LOAD.schema, orient="row")
+
+
+def _table_metadata(result: StagingResult, table: Table) -> dict[str, object]:
+    return {
+        "dagster/row_count": result.rows[table.name],
+        "dagster/column_schema": table_schema(table),
+        "as_of": result.as_of.isoformat(),
+        "quarantined rows": sum(result.quarantined.get(table.name, {}).values()),
+        "quarantine share": result.quarantine_share(table.name),
+    }
+
+
+def _quarantine_metadata(result: StagingResult) -> dict[str, object]:
+    counts = [
+        {"table": table, "reason": reason, "rows": rows}
+        for table, reasons in sorted(result.quarantined.items())
+        for reason, rows in sorted(reasons.items())
+    ]
+    schema = {"table": pl.String, "reason": pl.String, "rows": pl.Int64}
+    return {
+        "dagster/row_count": result.rows["quarantine"],
+        "dagster/column_schema": table_schema(QUARANTINE),
+        "rows by reason": markdown_table(pl.DataFrame(counts, schema=schema)),
+    }

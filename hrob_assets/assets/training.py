@@ -1,0 +1,156 @@
+"""The training set and the challenger that is fitted on it."""
+
+from collections.abc import Mapping
+
+import dagster as dg
+import polars as pl
+
+from hrob_assets.assets.keys import ENCOUNTER_FEATURES, model_group, staged_key, use_case_key
+from hrob_assets.assets.metadata import bar_plot, described, markdown_table
+from hrob_assets.resources.model_registry import ModelRegistry
+from hrob_assets.risk.features.selection import ImputationRule
+from hrob_assets.risk.models.logistic_regression import term_names
+from hrob_assets.risk.split import periods
+from hrob_assets.risk.training import (
+    TRAINING_COLUMNS,
+    FittedModel,
+    assemble_training_set,
+    fingerprint,
+    train_model,
+)
+from hrob_assets.risk.use_case import UseCase
+
+_SHOWN_TERMS = 20
+
+
+def training_definitions(
+    use_case: UseCase,
+    *,
+    columns: tuple[str, ...],
+    rules: Mapping[str, ImputationRule],
+    lineage: Mapping[str, str],
+) -> dg.Definitions:
+    """The training set and the trained model."""
+
+    @dg.asset(
+        key=use_case_key(use_case.name, "training_set"),
+        group_name=model_group(use_case.name),
+        owners=[use_case.owner],
+        kinds={"polars", "parquet"},
+        ins={
+            "features": dg.AssetIn(ENCOUNTER_FEATURES),
+            "cohort": dg.AssetIn(use_case_key(use_case.name, "cohort")),
+            "labels": dg.AssetIn(use_case_key(use_case.name, "labels")),
+            "load": dg.AssetIn(staged_key("load")),
+        },
+        description=(
+            f"Rows with a ripe outcome and {len(columns)} selected features, split by time and by "
+            "patient: training, patient-disjoint validation, and a later test period after an "
+            "embargo of one horizon."
+        ),
+    )
+    def training_set(
+        features: pl.LazyFrame, cohort: pl.LazyFrame, labels: pl.LazyFrame, load: pl.LazyFrame
+    ) -> dg.Output[pl.DataFrame]:
+        bounds = periods(
+            use_case.split,
+            as_of=load.select("as_of").head(1).collect().item(),
+            horizon_days=use_case.outcome.horizon_days,
+            runout_days=use_case.outcome.runout_days,
+        )
+        frame = assemble_training_set(
+            features, cohort, labels, use_case=use_case, bounds=bounds, columns=columns
+        )
+        figures = {f"{name}": value.isoformat() for name, value in vars(bounds).items()}
+        summary = _summary(frame)
+        return dg.Output(frame, metadata=described(frame, split=markdown_table(summary), **figures))
+
+    @dg.asset(
+        key=use_case_key(use_case.name, "trained_model"),
+        group_name=model_group(use_case.name),
+        owners=[use_case.owner],
+        kinds={"scikitlearn", "mlflow", "hyperopt"},
+        ins={"training_set": dg.AssetIn(use_case_key(use_case.name, "training_set"))},
+        description=(
+            "The challenger: L2 logistic regression, penalty searched by Hyperopt with "
+            "patient-grouped cross-validation, threshold frozen on the validation patients. "
+            "Registered in MLflow under the alias challenger."
+        ),
+    )
+    def trained_model(
+        context: dg.AssetExecutionContext, training_set: pl.LazyFrame, model_registry: ModelRegistry
+    ) -> dg.MaterializeResult:
+        frame = training_set.collect()
+        fitted = train_model(
+            frame,
+            columns=columns,
+            rules=rules,
+            model=use_case.model,
+            threshold=use_case.threshold,
+        )
+        tags = {**lineage, "training_set": fingerprint(frame)[:16]}
+        with model_registry.tracked_run(context, use_case.name) as run:
+            _log_trials(run, fitted)
+            version = model_registry.register(use_case.name, fitted, tags=tags)
+            run_id = run.active_run().info.run_id
+        return dg.MaterializeResult(metadata=_model_metadata(fitted, version, run_id))
+
+    return dg.Definitions(assets=[training_set, trained_model])
+
+
+def _summary(frame: pl.DataFrame) -> pl.DataFrame:
+    return (
+        frame.select(TRAINING_COLUMNS)
+        .group_by("split")
+        .agg(
+            pl.len().alias("rows"),
+            pl.col("person_id").n_unique().alias("persons"),
+            pl.col("label").sum().alias("events"),
+            pl.col("label").mean().alias("share with outcome"),
+            pl.col("prediction_time").min().dt.date().alias("from"),
+            pl.col("prediction_time").max().dt.date().alias("to"),
+        )
+        .sort("from", "split")
+    )
+
+
+def _log_trials(run: object, fitted: FittedModel) -> None:
+    """Each trial as a nested MLflow run; the chosen one's figures on the parent."""
+    for number, trial in enumerate(fitted.trials):
+        with run.start_run(run_name=f"trial {number}", nested=True):  # type: ignore[attr-defined]
+            run.log_param("inverse_penalty", trial.inverse_penalty)  # type: ignore[attr-defined]
+            run.log_metric("cv_log_loss", trial.log_loss)  # type: ignore[attr-defined]
+            for fold, loss in enumerate(trial.fold_log_losses):
+                run.log_metric(f"cv_log_loss_fold_{fold}", loss)  # type: ignore[attr-defined]
+    best = min(fitted.trials, key=lambda trial: trial.log_loss)
+    run.log_params(  # type: ignore[attr-defined]
+        {
+            "inverse_penalty": best.inverse_penalty,
+            "threshold": fitted.threshold,
+            "features": len(fitted.columns),
+        }
+    )
+    run.log_metric("cv_log_loss", best.log_loss)  # type: ignore[attr-defined]
+
+
+def _model_metadata(fitted: FittedModel, version: str, run_id: str) -> dict[str, object]:
+    best = min(fitted.trials, key=lambda trial: trial.log_loss)
+    coefficients = fitted.estimator.named_steps["model"].coef_[0]
+    names = term_names(fitted.estimator, fitted.columns)
+    strongest = sorted(zip(names, coefficients, strict=True), key=lambda term: -abs(term[1]))
+    shown = strongest[:_SHOWN_TERMS]
+    return {
+        "model_version": version,
+        "mlflow_run_id": run_id,
+        "threshold": fitted.threshold,
+        "cv_log_loss": best.log_loss,
+        "inverse_penalty": best.inverse_penalty,
+        "training rows": fitted.training_rows,
+        "training persons": fitted.training_persons,
+        "training events": fitted.training_events,
+        "strongest terms": bar_plot(
+            [name for name, _ in shown],
+            [float(value) for _, value in shown],
+            title="Log-odds per standard deviation",
+        ),
+    }

@@ -1,0 +1,89 @@
+"""A risk model from one folder: `defs.yaml`, three feature files and code sets."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import dagster as dg
+
+from hrob_assets.assets.cohort import cohort_definitions
+from hrob_assets.assets.evaluation import evaluation_definitions
+from hrob_assets.assets.labels import label_definitions
+from hrob_assets.assets.partitions import weekly_partitions
+from hrob_assets.assets.promotion import promotion_definitions
+from hrob_assets.assets.scoring import scoring_definitions
+from hrob_assets.assets.training import training_definitions
+from hrob_assets.components.catalogue import SHARED_CODE_SETS
+from hrob_assets.resources.environment import load_environment
+from hrob_assets.resources.lineage import lineage_of
+from hrob_assets.risk.code_sets import read_code_sets
+from hrob_assets.risk.errors import ConfigurationError, nearest
+from hrob_assets.risk.features.catalogue import read_feature_mappings
+from hrob_assets.risk.features.selection import read_feature_selection, read_imputation
+from hrob_assets.risk.use_case import (
+    UseCase,
+    UseCaseFiles,
+    UseCaseProblem,
+    find_problems,
+    use_case_from,
+)
+
+
+def _resolve_use_case(context: dg.ResolutionContext, values: Mapping[str, Any]) -> UseCase:
+    """Build the use case; a bad key is named with its file and line."""
+    if problems := find_problems(values):
+        lines = "\n".join(f"  {_place(context, problem)}{problem}" for problem in problems)
+        msg = f"the use case must be complete and have known keys only:\n{lines}"
+        raise ConfigurationError(msg)
+    return use_case_from(values)
+
+
+def _place(context: dg.ResolutionContext, problem: UseCaseProblem) -> str:
+    if context.source_position_tree is None:
+        return ""
+    path = [*context.path, *problem.path]
+    position, _ = context.source_position_tree.lookup_closest_and_path(path, None)
+    return f"{position}: "
+
+
+class RiskModel(dg.Component, dg.Model, dg.Resolvable):
+    """One use case as assets, from cohort to weekly scores."""
+
+    use_case: Annotated[
+        Any, dg.Resolver(_resolve_use_case, model_field_type=dict, inject_before_resolve=False)
+    ]
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """Merge the stages in the order of the data flow."""
+        environment = load_environment()
+        use_case: UseCase = self.use_case
+        if use_case.name not in environment.use_cases:
+            return dg.Definitions()
+        files = UseCaseFiles(Path(context.path), SHARED_CODE_SETS)
+        weekly = weekly_partitions(environment.first_week)
+        code_sets = read_code_sets(files.code_set_folders)
+        catalogue = read_feature_mappings(files.feature_mappings, code_set_names=tuple(code_sets))
+        columns = read_feature_selection(files.feature_selection, catalogue)
+        rules = read_imputation(files.imputation, catalogue)
+        _require_code_sets(use_case, tuple(code_sets))
+        return dg.Definitions.merge(
+            cohort_definitions(use_case, weekly=weekly),
+            label_definitions(use_case, code_sets=code_sets, weekly=weekly),
+            training_definitions(
+                use_case, columns=columns, rules=rules, lineage=lineage_of(files.folder)
+            ),
+            evaluation_definitions(use_case),
+            promotion_definitions(use_case),
+            scoring_definitions(use_case, catalogue=catalogue, code_sets=code_sets, weekly=weekly),
+        )
+
+
+def _require_code_sets(use_case: UseCase, names: tuple[str, ...]) -> None:
+    for component in use_case.outcome.components:
+        for wanted in (component.code_set, component.same_encounter_code_set):
+            if wanted is not None and wanted not in names:
+                msg = (
+                    f"outcome component {component.name!r} of {use_case.name} must name a code set "
+                    f"(found {wanted!r}). {nearest(wanted, names)}"
+                )
+                raise ConfigurationError(msg)

@@ -1,0 +1,30 @@
+"""Raw and staged data and the feature store, shared by all use cases."""
+
+import dagster as dg
+
+from hrob_assets.assets.feature_store import feature_store_definitions
+from hrob_assets.assets.partitions import weekly_partitions
+from hrob_assets.assets.raw import raw_definitions
+from hrob_assets.assets.staged import staged_definitions
+from hrob_assets.components.catalogue import shared_catalogue
+from hrob_assets.resources.environment import load_environment
+
+OWNER = "team:data-platform"
+
+
+@dg.definitions
+def source_data() -> dg.Definitions:
+    """Raw, staged and feature store, in the order of the data flow."""
+    environment = load_environment()
+    catalogue, code_sets = shared_catalogue(environment.use_cases)
+    return dg.Definitions.merge(
+        raw_definitions(owner=OWNER),
+        staged_definitions(known_lag_days=environment.known_lag_days, owner=OWNER),
+        feature_store_definitions(
+            catalogue=catalogue,
+            code_sets=code_sets,
+            weekly=weekly_partitions(environment.first_week),
+            owner=OWNER,
+            threads=environment.threads,
+        ),
+    )
