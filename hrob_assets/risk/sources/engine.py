@@ -27,7 +27,7 @@ def open_engine(
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with open_engine(temp_folder=Path(folder)) as engine:
-    ...         engine.sql("SELECT current_setting('TimeZone')").fetchone()
+    ...         engine.execute("SELECT current_setting('TimeZone')").fetchone()
     ('UTC',)
     """
     settings: dict[str, str | bool | int | float | list[str]] = {

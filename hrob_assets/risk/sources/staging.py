@@ -204,10 +204,9 @@ def _register_snapshot(engine: duckdb.DuckDBPyConnection, snapshot_folder: Path)
     for table in OMOP_TABLES:
         path = quoted(snapshot_folder / f"{table.name}.parquet")
         engine.execute(
-            f"CREATE TEMP VIEW {table.name} AS "
-            f"SELECT * FROM read_parquet({path}, file_row_number = true)"
+            f"CREATE TEMP VIEW {table.name} AS FROM read_parquet({path}, file_row_number = true)"
         )
-        rows[table.name] = engine.execute(f"SELECT count(*) FROM {table.name}").fetchone()[0]
+        rows[table.name] = engine.table(table.name).count("*").fetchall()[0][0]
     return rows
 
 
@@ -231,11 +230,16 @@ def _add_rows_to_quarantine(engine: duckdb.DuckDBPyConnection, snapshot_folder: 
 
 
 def _write(engine: duckdb.DuckDBPyConnection, name: str, work: Path) -> int:
-    path = quoted(work / f"{name}.parquet")
-    return engine.execute(
-        f"COPY (SELECT * FROM {name} ORDER BY {SORT_ORDERS[name]}) TO {path} "
+    """Sort into a table first: the engine sorts and writes in parallel, but not both at once."""
+    engine.execute(
+        f"CREATE TEMP TABLE sorted_rows AS SELECT * FROM {name} ORDER BY {SORT_ORDERS[name]}"
+    )
+    rows = engine.execute(
+        f"COPY sorted_rows TO {quoted(work / f'{name}.parquet')} "
         f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
     ).fetchone()[0]
+    engine.execute("DROP TABLE sorted_rows")
+    return rows
 
 
 def _counts(engine: duckdb.DuckDBPyConnection) -> dict[str, dict[str, int]]:
