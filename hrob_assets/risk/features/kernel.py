@@ -213,7 +213,7 @@ def _blocks(fact_start: np.ndarray, row_start: np.ndarray, n_blocks: int) -> lis
     return list(pairwise(edges))
 
 
-def _slide_block(  # noqa: PLR0917 - handed to a thread
+def _slide_block(
     facts: Facts, rows: Rows, plan: Plan, out: np.ndarray, first: int, end: int
 ) -> None:
     """Fill the columns of the persons ``first:end``."""
@@ -398,7 +398,7 @@ def _enter(line, state, row, known, n_active):  # noqa: ANN001, ANN202
 
 
 @numba.njit(cache=True, nogil=True)
-def _write_counted(line, plan, state, row, n_active, out, out_row):  # noqa: ANN001, ANN202, PLR0917
+def _write_counted(line, plan, state, row, n_active, out, out_row):  # noqa: ANN001, ANN202
     """Write the columns that need no values."""
     for position in range(n_active):
         series = state.active[position]
@@ -418,7 +418,7 @@ def _write_counted(line, plan, state, row, n_active, out, out_row):  # noqa: ANN
 
 
 @numba.njit(cache=True, nogil=True)
-def _write_valued(line, plan, state, row, n_active, out, out_row):  # noqa: ANN001, ANN202, PLR0917
+def _write_valued(line, plan, state, row, n_active, out, out_row):  # noqa: ANN001, ANN202
     """Write the columns made of values: from the latest value back, shortest window first."""
     for position in range(n_active):
         series = state.active[position]
@@ -437,7 +437,7 @@ def _write_valued(line, plan, state, row, n_active, out, out_row):  # noqa: ANN0
 
 
 @numba.njit(cache=True, nogil=True)
-def _add_values(line, state, row, first, series, place):  # noqa: ANN001, ANN202, PLR0917
+def _add_values(line, state, row, first, series, place):  # noqa: ANN001, ANN202
     """Add the known values back to the window's first fact; return where the walk stopped."""
     sums = state.sums
     while place >= state.bottom[series] and state.members[place] >= first:
