@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+import hrob_assets
+from hrob_assets.risk.code_sets import match_codes, read_code_sets
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.pregnancy import (
     SIGNATURES,
@@ -19,9 +21,13 @@ from hrob_assets.risk.pregnancy import (
     pregnancy_signatures,
     score_episodes,
 )
+from hrob_assets.risk.pregnancy.layout import sources_fingerprint
+from hrob_assets.risk.pregnancy.timeline import all_episodes, states
+from hrob_assets.risk.synthetic.world import WorldSpec, make_world
 from hrob_assets.risk.tables import EVENTS
 from hrob_assets_tests.risk.pregnancy_reference import episodes_at, state_at
 
+CODE_SETS = Path(hrob_assets.__file__).parent / "defs" / "code_sets"
 CASES = Path(__file__).parents[1] / "cases" / "pregnancy"
 DAY_ZERO = datetime(2020, 1, 1)
 slow_first_call = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -337,3 +343,61 @@ def test_score_counts_found_false_outcome_and_start():
     }
 
     assert expected == score_episodes(inferred, truth)
+
+
+@pytest.mark.parametrize("function", [states, all_episodes])
+def test_the_key_of_the_compiled_cache_follows_every_source_file(function):
+    in_key = [cell.cell_contents for cell in function.py_func.__closure__]
+
+    assert sources_fingerprint() in in_key
+
+
+WORLD = WorldSpec(pregnancies=1500, oncology_patients=1)
+EXTRACT = datetime(2026, 1, 5)
+
+
+@pytest.fixture(scope="module")
+def world():
+    return make_world(WORLD)
+
+
+@pytest.fixture(scope="module")
+def world_signatures(world):
+    """Signatures of the persons that the world has, without the dirt that staging removes."""
+    concepts = world.tables["concept"].select("concept_id", "vocabulary_id", "concept_code")
+    facts = [
+        world.tables[f"{name}_occurrence"]
+        .join(concepts, left_on=f"{name}_source_concept_id", right_on="concept_id")
+        .join(world.tables["person"], on="person_id", how="semi")
+        .filter(pl.col(day).is_between(date(2020, 12, 1), EXTRACT.date()))
+        .select(
+            "person_id",
+            pl.col("vocabulary_id").alias("vocabulary"),
+            pl.col("concept_code").str.replace_all(".", "", literal=True).alias("code"),
+            pl.col(day).cast(pl.Datetime("us")).alias("occurred_at"),
+            pl.col("known_at").cast(pl.Datetime("us")),
+        )
+        for name, day in (("condition", "condition_start_date"), ("procedure", "procedure_date"))
+    ]
+    events = pl.concat(facts).match_to_schema(EVENTS.schema, missing_columns="insert")
+    code_sets = read_code_sets([CODE_SETS]).values()
+    matches = match_codes(events.select("vocabulary", "code"), code_sets)
+    return pregnancy_signatures(events, matches)
+
+
+def test_true_pregnancies_of_the_synthetic_world_are_found_and_dated(world, world_signatures):
+    truth = world.truth["truth_episode"]
+    recorded = truth.filter(pl.col("lmp") < date(2025, 10, 1))
+    score = score_episodes(infer_episodes(world_signatures, as_of=EXTRACT), recorded)
+
+    assert score["found"] > 0.97
+    assert score["outcome_agreement"] > 0.99
+    assert score["start_within_7"] > 0.92
+    assert score["start_within_28"] > 0.98
+    assert abs(score["start_median_error_days"]) <= 1
+
+
+def test_episodes_without_a_true_pregnancy_are_rare(world, world_signatures):
+    episodes = infer_episodes(world_signatures, as_of=EXTRACT)
+
+    assert score_episodes(episodes, world.truth["truth_episode"])["false"] < 0.02

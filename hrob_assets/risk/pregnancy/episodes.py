@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from hrob_assets.risk.errors import ContractError
-from hrob_assets.risk.pregnancy.kernel import (
+from hrob_assets.risk.pregnancy.layout import (
     END,
     HALF_WIDTH,
     IDENTIFIED,
@@ -97,7 +97,7 @@ def pregnancy_at(rows: pl.DataFrame, signatures: pl.DataFrame) -> pl.DataFrame:
     persons = keys["person_id"].unique().sort()
     table, offsets = _table(signatures, persons)
     found = states(
-        keys["prediction_time"].to_physical().to_numpy(),
+        keys["prediction_time"].to_physical().to_numpy(writable=True),
         _offsets(keys["person_id"], persons),
         table,
         offsets,
@@ -195,15 +195,18 @@ def _table(signatures: pl.DataFrame, persons: pl.Series) -> tuple[np.ndarray, np
             "person_id",
             day.alias("day"),
             kind.replace_strict(_CODE_OF_KIND, return_dtype=pl.Int64).alias("kind"),
-            (day - (7 * weeks + 0.5).floor().cast(pl.Int64) - _middle_of_the_week()).alias("implied"),
+            (day - (7 * weeks + 0.5).floor().cast(pl.Int64) - _middle_of_the_week()).alias(
+                "implied"
+            ),
             _half_width().alias("half_width"),
             pl.max_horizontal("occurred_at", "known_at").to_physical().alias("available"),
         )
         .sort("person_id", "available")
         .collect()
     )
-    table = np.ascontiguousarray(known.drop("person_id").fill_null(0).to_numpy())
-    return table.reshape(-1, SIGNATURE_WIDTH), _offsets(known["person_id"], persons)
+    table = np.empty((known.height, SIGNATURE_WIDTH), dtype=np.int64)
+    table[:] = known.drop("person_id").fill_null(0).to_numpy()
+    return table, _offsets(known["person_id"], persons)
 
 
 def _middle_of_the_week() -> pl.Expr:

@@ -1,253 +1,60 @@
-"""Inference of one person's episodes from signatures, compiled.
+"""Inference of one person's episodes from signatures, compiled."""
 
-Arrays of signatures are ``known[i] = (day, kind, start, half_width, available)``: days since
-1970, code of the kind, for GA the start it implies and its half-width, and the microsecond at
-which it became available. They are sorted by the first four and hold no two alike. Episodes
-are rows of an int64 array with the columns below; `NULL` stands for no value.
-"""
-
-import numba
 import numpy as np
 
-from hrob_assets.risk.pregnancy import terms
+from hrob_assets.risk.pregnancy.dating import best_group, group_starts, is_better
+from hrob_assets.risk.pregnancy.layout import (
+    ANCHOR,
+    AVAILABLE,
+    CENTRE,
+    DAY,
+    END,
+    GROUP_FIRST,
+    GROUP_HALF,
+    GROUP_LAST,
+    HALF_WIDTH,
+    IDENTIFIED,
+    KIND,
+    LAST,
+    NULL,
+    OUTCOME,
+    START,
+    USED,
+    Scratch,
+    compiled,
+    insertion_sort,
+)
+from hrob_assets.risk.pregnancy.outcomes import accept_outcomes
 from hrob_assets.risk.pregnancy.terms import (
-    DATING_SLACK_DAYS,
     DELIV,
-    DELIVERY_RECORD_DAYS,
     DETECTABLE_DAYS,
-    ECT,
     FIRST_MARKER_DAYS,
+    FIRST_MARKER_HALF_WIDTH,
     FULL_TERM_DAYS,
     GA,
-    LEAST_GAP,
+    LATEST_POSTPARTUM_DAYS,
+    LONE_MARKER_HALF_WIDTH,
     LONGEST_PREGNANCY_DAYS,
     LONGEST_TERM,
     MARKER_SILENCE_DAYS,
     OVERLAP_SLACK_DAYS,
     POST,
     PREG,
-    RANK,
     RETRY,
-    SAME_START_DAYS,
-    SB,
-    SHORTEST_TERM,
     TYPICAL_HALF_WIDTH,
     TYPICAL_TERM,
     VIABLE_DAYS,
 )
 
-NULL = np.int64(-(2**62))
-DAY, KIND, IMPLIED, HALF, AVAILABLE = range(5)
-SIGNATURE_WIDTH = 5
-START, HALF_WIDTH, END, OUTCOME, LAST, ANCHOR, IDENTIFIED = range(7)
-EPISODE_WIDTH = 7
-CENTRE, CLUSTER_HALF, SUPPORT, CLUSTER_LAST, CLUSTER_FIRST, USED = range(6)
-CLUSTER_WIDTH = 6
-LOWEST_RANK = 4
-REFUTING_DAYS = 2
-LEFT_OUT = 4
-
-Scratch = tuple[np.ndarray, np.ndarray, np.ndarray]
-
-compiled = numba.njit(nogil=True, cache=True)
-
 
 @compiled
-def copy_row(source: np.ndarray, target: np.ndarray) -> None:
-    """Copy a row; a loop, because Numba compiles it ten times faster than a slice."""
-    for column in range(len(source)):
-        target[column] = source[column]
-
-
-@compiled
-def add_signature(known: np.ndarray, count: int, signature: np.ndarray) -> int:
-    """Insert a signature in order; return the new count. One like it stays as it was."""
-    at = count
-    while at > 0:
-        order = _compare(known[at - 1], signature)
-        if order == 0:
-            return count
-        if order < 0:
-            break
-        at -= 1
-    for i in range(count, at, -1):
-        copy_row(known[i - 1], known[i])
-    copy_row(signature, known[at])
-    return count + 1
-
-
-@compiled
-def _compare(first: np.ndarray, second: np.ndarray) -> int:
-    for column in range(AVAILABLE):
-        if first[column] != second[column]:
-            return -1 if first[column] < second[column] else 1
-    return 0
-
-
-@compiled
-def _insertion_sort(rows: np.ndarray, count: int, column: int) -> None:
-    """Sort rows in place by a column, keeping the order of equals."""
-    for i in range(1, count):
-        row = rows[i].copy()
-        j = i - 1
-        while j >= 0 and rows[j, column] > row[column]:
-            copy_row(rows[j], rows[j + 1])
-            j -= 1
-        copy_row(row, rows[j + 1])
-
-
-@compiled
-def accept_outcomes(known: np.ndarray, count: int, outcomes: np.ndarray) -> int:
-    """Fill ``outcomes`` (day, kind) with the accepted ones by day; return how many."""
-    accepted = np.int64(0)
-    for rank in range(LOWEST_RANK + 1):
-        for i in range(count):
-            day, kind = known[i, DAY], known[i, KIND]
-            if kind > DELIV or RANK[kind] != rank:
-                continue
-            if not _has_room(outcomes, accepted, day, kind):
-                continue
-            floor = _latest_outcome_before(outcomes, accepted, day)
-            if ECT <= kind < DELIV and _is_refuted(known, count, day, kind, floor):
-                continue
-            outcomes[accepted, 0] = _day_of_delivery(known, count, day, kind, floor)
-            outcomes[accepted, 1] = kind
-            accepted += 1
-    _insertion_sort(outcomes, accepted, 0)
-    return accepted
-
-
-@compiled
-def _has_room(outcomes: np.ndarray, accepted: int, day: int, kind: int) -> bool:
-    for j in range(accepted):
-        other, other_kind = outcomes[j, 0], outcomes[j, 1]
-        if other <= day and day - other < LEAST_GAP[other_kind, kind]:
-            return False
-        if other > day and other - day < LEAST_GAP[kind, other_kind]:
-            return False
-    return True
-
-
-@compiled
-def _latest_outcome_before(outcomes: np.ndarray, accepted: int, day: int) -> int:
-    latest = NULL
-    for j in range(accepted):
-        if outcomes[j, 0] < day:
-            latest = max(latest, outcomes[j, 0])
-    return latest
-
-
-@compiled
-def _is_refuted(known: np.ndarray, count: int, day: int, kind: int, floor: int) -> bool:
-    """Whether gestational ages deny a loss: the pregnancy went on, or was too far gone."""
-    on, on_last, late, fitting = 0, NULL, 0, 0
-    for i in range(count):
-        if known[i, KIND] != GA or known[i, DAY] <= floor:
-            continue
-        seen, term = known[i, DAY], day - known[i, IMPLIED]
-        gone_on = seen > day + DATING_SLACK_DAYS and seen - known[i, IMPLIED] <= LONGEST_TERM[0]
-        if gone_on and term >= SHORTEST_TERM[kind] and seen != on_last:
-            on, on_last = on + 1, seen
-        if day - 3 * DATING_SLACK_DAYS <= seen <= day + DATING_SLACK_DAYS:
-            if term > LONGEST_TERM[kind] + DATING_SLACK_DAYS:
-                late += term <= LONGEST_PREGNANCY_DAYS + DATING_SLACK_DAYS
-            elif term >= SHORTEST_TERM[kind] - DATING_SLACK_DAYS:
-                fitting += 1
-    return on >= REFUTING_DAYS or late > fitting
-
-
-@compiled
-def _day_of_delivery(known: np.ndarray, count: int, day: int, kind: int, floor: int) -> int:
-    """Return the day of the delivery record shortly before a birth, or the day itself."""
-    if kind > SB:
-        return day
-    for i in range(count):
-        if known[i, DAY] > day:
-            break
-        near = known[i, DAY] >= day - DELIVERY_RECORD_DAYS and known[i, DAY] > floor
-        if near and known[i, KIND] == DELIV:
-            return known[i, DAY]
-    return day
-
-
-@compiled
-def group_starts(known: np.ndarray, count: int, dated: np.ndarray, clusters: np.ndarray) -> int:
-    """Group gestational ages by the start they imply; return the number of groups."""
-    size = np.int64(0)
-    for i in range(count):
-        if known[i, KIND] == GA:
-            copy_row(known[i], dated[size])
-            size += 1
-    _insertion_sort(dated, size, IMPLIED)
-    groups, first = 0, 0
-    for i in range(1, size + 1):
-        if i == size or dated[i, IMPLIED] - dated[i - 1, IMPLIED] > SAME_START_DAYS:
-            _describe(dated[first:i], clusters[groups])
-            groups, first = groups + 1, i
-    return groups
-
-
-@compiled
-def _describe(members: np.ndarray, cluster: np.ndarray) -> None:
-    """Date a group of signatures that are sorted by the start they imply; it is used up."""
-    best = members[0, HALF]
-    cluster[CLUSTER_FIRST] = cluster[CLUSTER_LAST] = members[0, DAY]
-    for i in range(len(members)):
-        best = min(best, members[i, HALF])
-        cluster[CLUSTER_FIRST] = min(cluster[CLUSTER_FIRST], members[i, DAY])
-        cluster[CLUSTER_LAST] = max(cluster[CLUSTER_LAST], members[i, DAY])
-    cluster[SUPPORT] = len(members)
-    cluster[USED] = 0
-    size = np.int64(0)
-    for i in range(len(members)):
-        if members[i, HALF] == best:
-            copy_row(members[i], members[size])
-            size += 1
-    cluster[CENTRE] = _densest(members[:size], best)
-    cluster[CLUSTER_HALF] = best + _spread(members[:size], cluster[CENTRE])
-
-
-@compiled
-def _densest(precise: np.ndarray, half: int) -> int:
-    """Return the middle of the days that most intervals share; newer evidence breaks ties."""
-    centre, most, newest, low = np.int64(0), 0, NULL, 0
-    for high in range(len(precise)):
-        while precise[high, IMPLIED] - precise[low, IMPLIED] > 2 * half:
-            low += 1
-        if high - low + 1 < most:
-            continue
-        latest = NULL
-        for i in range(low, high + 1):
-            latest = max(latest, precise[i, DAY])
-        if high - low + 1 > most or latest >= newest:
-            centre = (precise[high, IMPLIED] + precise[low, IMPLIED]) // 2
-            most, newest = high - low + 1, latest
-    return centre
-
-
-@compiled
-def _spread(precise: np.ndarray, centre: int) -> int:
-    """Return the distance from the centre within which three quarters of the signatures lie."""
-    size = len(precise)
-    if size == 1:
-        return np.int64(terms.UNSUPPORTED_DAYS)
-    low, high = 0, size - 1
-    for _ in range(size // LEFT_OUT):
-        if centre - precise[low, IMPLIED] > precise[high, IMPLIED] - centre:
-            low += 1
-        else:
-            high -= 1
-    return max(centre - precise[low, IMPLIED], precise[high, IMPLIED] - centre)
-
-
-@compiled
-def episodes_of_outcomes(  # noqa: PLR0917 - Numba takes its arrays one by one
+def episodes_of_outcomes(
     known: np.ndarray,
     count: int,
     outcomes: np.ndarray,
     accepted: int,
-    clusters: np.ndarray,
-    groups: int,
+    groups: np.ndarray,
+    group_count: int,
     episodes: np.ndarray,
 ) -> int:
     """Write one episode per accepted outcome, dated by its best group; return how many."""
@@ -255,13 +62,13 @@ def episodes_of_outcomes(  # noqa: PLR0917 - Numba takes its arrays one by one
         end, kind = outcomes[i, 0], outcomes[i, 1]
         previous = outcomes[i - 1, 0] if i else NULL
         earliest = previous + RETRY[outcomes[i - 1, 1]] if i else end - LONGEST_TERM[kind]
-        best = _best_group(clusters, groups, end, kind, previous)
+        best = best_group(groups, group_count, end, kind, previous)
         episode = episodes[i]
         if best >= 0:
-            episode[START] = max(clusters[best, CENTRE], previous + 1)
-            episode[HALF_WIDTH] = clusters[best, CLUSTER_HALF]
-            episode[ANCHOR] = min(clusters[best, CLUSTER_FIRST], end)
-            clusters[best, USED] = 1
+            episode[START] = max(groups[best, CENTRE], previous + 1)
+            episode[HALF_WIDTH] = groups[best, GROUP_HALF]
+            episode[ANCHOR] = min(groups[best, GROUP_FIRST], end)
+            groups[best, USED] = 1
         else:
             earliest = max(earliest, end - LONGEST_TERM[kind])
             episode[START] = _typical_start(known, count, end, kind, earliest)
@@ -269,30 +76,6 @@ def episodes_of_outcomes(  # noqa: PLR0917 - Numba takes its arrays one by one
             episode[ANCHOR] = end
         episode[END], episode[OUTCOME], episode[LAST] = end, kind, end
     return accepted
-
-
-@compiled
-def _best_group(clusters: np.ndarray, groups: int, end: int, kind: int, previous: int) -> int:
-    best = -1
-    for j in range(groups):
-        term = end - clusters[j, CENTRE]
-        low, high = SHORTEST_TERM[kind], LONGEST_TERM[kind]
-        if not low - DATING_SLACK_DAYS <= term <= high + DATING_SLACK_DAYS:
-            continue
-        if clusters[j, CENTRE] < previous - OVERLAP_SLACK_DAYS:
-            continue
-        if clusters[j, USED] or clusters[j, CLUSTER_FIRST] > end + DATING_SLACK_DAYS:
-            continue
-        if best < 0 or _is_better(clusters[j], clusters[best]):
-            best = j
-    return best
-
-
-@compiled
-def _is_better(one: np.ndarray, other: np.ndarray) -> bool:
-    if one[SUPPORT] != other[SUPPORT]:
-        return one[SUPPORT] > other[SUPPORT]
-    return one[CLUSTER_LAST] > other[CLUSTER_LAST]
 
 
 @compiled
@@ -308,37 +91,37 @@ def _typical_start(known: np.ndarray, count: int, end: int, kind: int, earliest:
 
 
 @compiled
-def add_open_groups(clusters: np.ndarray, groups: int, episodes: np.ndarray, size: int) -> int:
+def add_open_groups(groups: np.ndarray, group_count: int, episodes: np.ndarray, size: int) -> int:
     """Add the groups of gestational ages that no outcome explains, best first."""
     while True:
         best = -1
-        for j in range(groups):
-            if not clusters[j, USED] and (best < 0 or _is_better(clusters[j], clusters[best])):
+        for j in range(group_count):
+            if not groups[j, USED] and (best < 0 or is_better(groups[j], groups[best])):
                 best = j
         if best < 0:
             return size
-        clusters[best, USED] = 1
-        if not _is_separate(clusters[best], episodes, size):
+        groups[best, USED] = 1
+        if not _is_separate(groups[best], episodes, size):
             continue
         episode = episodes[size]
-        episode[START] = clusters[best, CENTRE]
-        episode[HALF_WIDTH] = clusters[best, CLUSTER_HALF]
+        episode[START] = groups[best, CENTRE]
+        episode[HALF_WIDTH] = groups[best, GROUP_HALF]
         episode[END], episode[OUTCOME] = NULL, PREG
-        episode[LAST], episode[ANCHOR] = clusters[best, CLUSTER_LAST], clusters[best, CLUSTER_FIRST]
+        episode[LAST], episode[ANCHOR] = groups[best, GROUP_LAST], groups[best, GROUP_FIRST]
         size += 1
 
 
 @compiled
-def _is_separate(cluster: np.ndarray, episodes: np.ndarray, size: int) -> bool:
+def _is_separate(group: np.ndarray, episodes: np.ndarray, size: int) -> bool:
     """Whether a group lies wholly before or after every episode."""
     for i in range(size):
-        if cluster[CLUSTER_LAST] < episodes[i, START]:
+        if group[GROUP_LAST] < episodes[i, START]:
             continue
         end = episodes[i, END]
         if end == NULL:
-            if cluster[CENTRE] <= episodes[i, LAST]:
+            if group[CENTRE] <= episodes[i, LAST]:
                 return False
-        elif cluster[CENTRE] < end - OVERLAP_SLACK_DAYS or cluster[CLUSTER_LAST] < end + _echo_days(
+        elif group[CENTRE] < end - OVERLAP_SLACK_DAYS or group[GROUP_LAST] < end + _echo_days(
             episodes[i, OUTCOME]
         ):
             return False
@@ -361,7 +144,7 @@ def add_marker_episodes(known: np.ndarray, count: int, episodes: np.ndarray, siz
             continue
         episode = episodes[size]
         episode[START] = max(day - FIRST_MARKER_DAYS, _earliest_after(day, episodes, size))
-        episode[HALF_WIDTH] = terms.LONE_MARKER_HALF_WIDTH
+        episode[HALF_WIDTH] = LONE_MARKER_HALF_WIDTH
         episode[END], episode[OUTCOME] = NULL, PREG
         episode[LAST], episode[ANCHOR] = day, day
         size += 1
@@ -381,7 +164,7 @@ def _is_explained(day: int, episodes: np.ndarray, first: int, size: int) -> bool
                 return True
             if day - episodes[i, LAST] <= MARKER_SILENCE_DAYS:
                 if day > episodes[i, LAST]:
-                    episodes[i, HALF_WIDTH] = terms.FIRST_MARKER_HALF_WIDTH
+                    episodes[i, HALF_WIDTH] = FIRST_MARKER_HALF_WIDTH
                     episodes[i, LAST] = day
                 return True
     return False
@@ -413,7 +196,7 @@ def close_by_postpartum_care(
             day, kind = known[i, DAY], known[i, KIND]
             if start <= day and kind in (PREG, GA):
                 last = max(last, day)
-            if kind != POST or not VIABLE_DAYS <= day - start <= terms.LATEST_POSTPARTUM_DAYS:
+            if kind != POST or not VIABLE_DAYS <= day - start <= LATEST_POSTPARTUM_DAYS:
                 continue
             if _is_current(episodes, size, e, day):
                 episodes[e, END] = max(last, min(day, start + FULL_TERM_DAYS))
@@ -424,7 +207,7 @@ def close_by_postpartum_care(
 @compiled
 def _is_current(episodes: np.ndarray, size: int, e: int, day: int) -> bool:
     """Whether no dated evidence of this and no start of a later episode contradicts an end."""
-    if episodes[e, HALF_WIDTH] < terms.FIRST_MARKER_HALF_WIDTH and episodes[e, LAST] > day:
+    if episodes[e, HALF_WIDTH] < FIRST_MARKER_HALF_WIDTH and episodes[e, LAST] > day:
         return False
     later = NULL
     for i in range(size):
@@ -436,14 +219,14 @@ def _is_current(episodes: np.ndarray, size: int, e: int, day: int) -> bool:
 @compiled
 def infer(known: np.ndarray, count: int, scratch: Scratch, episodes: np.ndarray) -> int:
     """Write the episodes that the signatures tell of, by start; return how many."""
-    outcomes, dated, clusters = scratch
+    outcomes, dated, groups = scratch
     accepted = accept_outcomes(known, count, outcomes)
-    groups = group_starts(known, count, dated, clusters)
-    size = episodes_of_outcomes(known, count, outcomes, accepted, clusters, groups, episodes)
-    size = add_open_groups(clusters, groups, episodes, size)
+    group_count = group_starts(known, count, dated, groups)
+    size = episodes_of_outcomes(known, count, outcomes, accepted, groups, group_count, episodes)
+    size = add_open_groups(groups, group_count, episodes, size)
     size = add_marker_episodes(known, count, episodes, size)
     close_by_postpartum_care(known, count, episodes, size)
-    _insertion_sort(episodes, size, START)
+    insertion_sort(episodes, size, START)
     for i in range(size):
         if i and episodes[i - 1, END] != NULL:
             episodes[i, START] = max(episodes[i, START], episodes[i - 1, END] + 1)

@@ -8,6 +8,13 @@ from hrob_assets.risk.pregnancy.terms import LONGEST_PREGNANCY_DAYS
 _INFERRED = ("person_id", "episode_number", "start_date", "end_date", "outcome")
 _TRUTH = ("person_id", "lmp", "end_date", "outcome")
 _BIRTHS = ["LB", "SB"]
+_WORDS = {
+    "live birth": "LB",
+    "stillbirth": "SB",
+    "ectopic": "ECT",
+    "miscarriage": "SA",
+    "termination": "AB",
+}
 
 
 def score_episodes(inferred: pl.DataFrame, truth: pl.DataFrame) -> dict[str, float]:
@@ -19,7 +26,7 @@ def score_episodes(inferred: pl.DataFrame, truth: pl.DataFrame) -> dict[str, flo
         As `infer_episodes` returns it.
     truth : DataFrame
         ``person_id``, ``lmp`` (date), ``end_date`` (date, null while pregnant) and ``outcome``
-        (LB, SB, ECT, SA or AB).
+        (LB, SB, ECT, SA or AB, or the word that the synthetic world uses for it).
 
     Returns
     -------
@@ -87,7 +94,7 @@ def _pairs(inferred: pl.DataFrame, truth: pl.DataFrame) -> pl.DataFrame:
     theirs = truth.select(
         "person_id",
         pl.col("lmp").cast(pl.Date),
-        pl.col("outcome").alias("true_outcome"),
+        pl.col("outcome").replace(_WORDS).alias("true_outcome"),
         pl.coalesce(pl.col("end_date").cast(pl.Date), pl.col("lmp").cast(pl.Date) + longest).alias(
             "true_last"
         ),

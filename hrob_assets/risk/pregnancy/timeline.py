@@ -1,12 +1,17 @@
 """State of the pregnancies of many persons at their prediction times, compiled."""
 
+from collections.abc import Callable
+from typing import Any
+
+import numba
 import numpy as np
 
-from hrob_assets.risk.pregnancy.kernel import (
+from hrob_assets.risk.pregnancy.kernel import infer
+from hrob_assets.risk.pregnancy.layout import (
     AVAILABLE,
-    CLUSTER_WIDTH,
     END,
     EPISODE_WIDTH,
+    GROUP_WIDTH,
     HALF_WIDTH,
     IDENTIFIED,
     NULL,
@@ -17,7 +22,7 @@ from hrob_assets.risk.pregnancy.kernel import (
     add_signature,
     compiled,
     copy_row,
-    infer,
+    sources_fingerprint,
 )
 from hrob_assets.risk.pregnancy.terms import (
     DELIV,
@@ -62,12 +67,12 @@ def make_room(offsets: np.ndarray) -> tuple[np.ndarray, Scratch, np.ndarray]:
     known = np.empty((most, SIGNATURE_WIDTH), np.int64)
     outcomes = np.empty((most, 2), np.int64)
     dated = np.empty((most, SIGNATURE_WIDTH), np.int64)
-    clusters = np.empty((most, CLUSTER_WIDTH), np.int64)
-    return known, (outcomes, dated, clusters), np.empty((most, EPISODE_WIDTH), np.int64)
+    groups = np.empty((most, GROUP_WIDTH), np.int64)
+    return known, (outcomes, dated, groups), np.empty((most, EPISODE_WIDTH), np.int64)
 
 
 @compiled
-def states(
+def _states(
     times: np.ndarray,
     time_offsets: np.ndarray,
     signatures: np.ndarray,
@@ -94,7 +99,7 @@ def states(
 
 
 @compiled
-def all_episodes(
+def _all_episodes(
     signatures: np.ndarray, signature_offsets: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return (position of the person, episodes) as all the signatures tell them."""
@@ -157,3 +162,32 @@ def _describe_past(episodes: np.ndarray, past: int, state: np.ndarray) -> None:
         state[11] += outcome in (SB, ECT, SA)
         born = outcome in (LB, SB, DELIV)
         state[10] += born and episodes[i, END] - episodes[i, START] < TERM_BIRTH_DAYS
+
+
+Kernel = Callable[..., Any]
+
+
+def _entry_points(fingerprint: int) -> tuple[Kernel, Kernel]:
+    """Return the two functions that Python calls, cached on disk under the fingerprint."""
+
+    @numba.njit(nogil=True, cache=True)
+    def states(
+        times: np.ndarray,
+        time_offsets: np.ndarray,
+        signatures: np.ndarray,
+        signature_offsets: np.ndarray,
+    ) -> np.ndarray:
+        assert fingerprint >= 0  # noqa: S101 - a free variable is part of the cache's key
+        return _states(times, time_offsets, signatures, signature_offsets)
+
+    @numba.njit(nogil=True, cache=True)
+    def all_episodes(
+        signatures: np.ndarray, signature_offsets: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        assert fingerprint >= 0  # noqa: S101 - a free variable is part of the cache's key
+        return _all_episodes(signatures, signature_offsets)
+
+    return states, all_episodes
+
+
+states, all_episodes = _entry_points(sources_fingerprint())
