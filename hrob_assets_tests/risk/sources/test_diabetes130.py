@@ -2,17 +2,20 @@
 
 import zipfile
 from datetime import date, datetime, timedelta
+from importlib import resources
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from hrob_assets.risk.code_sets import read_code_sets
 from hrob_assets.risk.errors import ContractError, SourceError
 from hrob_assets.risk.sources.diabetes130 import (
     DATA_MEMBER,
     DRUGS,
     HEADER,
     MAPPING_MEMBER,
+    OUTCOME_CODE,
     diabetes130_tables,
     place_on_pseudo_calendar,
     primary_group,
@@ -462,3 +465,30 @@ def test_an_archive_without_encounters_is_a_contract_error(tmp_path):
 )
 def test_primary_diagnoses_are_grouped_as_published(code, group):
     assert pl.select(primary_group(pl.lit(code, dtype=pl.String))).item() == group
+
+
+def test_the_code_sets_of_the_use_case_name_codes_that_the_adapter_writes():
+    folder = resources.files("hrob_assets") / "defs" / "hospital_readmission" / "code_sets"
+    code_sets = read_code_sets([Path(str(folder))])
+    codes = [code.code for each in code_sets.values() for code in each.codes]
+    stems = {code.split("|")[0] for code in codes if "|" in code}
+
+    assert [code.code for code in code_sets["uci_readmitted_30_days"].codes] == [OUTCOME_CODE]
+    assert stems == {
+        *DRUGS,
+        "A1Cresult",
+        "admission_source",
+        "admission_type",
+        "age",
+        "change",
+        "diabetesMed",
+        "discharge_disposition",
+        "max_glu_serum",
+        "medical_specialty",
+        "number_emergency",
+        "number_inpatient",
+        "number_outpatient",
+        "payer",
+        "primary_icd9_category",
+        "primary_icd9_group",
+    }
