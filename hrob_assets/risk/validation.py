@@ -383,8 +383,8 @@ def validate(
     Returns
     -------
     ValidationReport
-        One result per expectation that could be evaluated. An expectation that raised an
-        exception counts as failed.
+        One result per expectation that could be evaluated: when columns are missing or of the
+        wrong type the rest is left out. An expectation that raised an exception counts as failed.
 
     Raises
     ------
@@ -403,7 +403,8 @@ def validate(
     with _engine(memory_limit) as engine:
         _register(engine, "staged_rows", frame)
         metrics = _schema_metrics(engine, table)
-        if metrics["columns_missing"] == 0:
+        keeps_schema = metrics["columns_missing"] == metrics["columns_of_wrong_type"] == 0
+        if keeps_schema:
             references = {"persons": persons, "encounters": encounters}
             metrics |= _table_metrics(engine, table, references=references, as_of=as_of)
         metrics |= _load_metrics(
@@ -411,9 +412,11 @@ def validate(
             previous_row_counts=previous_row_counts,
             quarantine_share=quarantine_share,
         )
-        suite = [e for e in SUITES[table_name] if e.on == "rows" or e.name in metrics]
-        if metrics["columns_missing"]:
-            suite = [e for e in suite if e.on == "metrics"]
+        suite = [
+            expectation
+            for expectation in SUITES[table_name]
+            if expectation.name in metrics or (expectation.on == "rows" and keeps_schema)
+        ]
         rows = _pandas_rows(engine, suite)
     return ValidationReport(table_name, metrics["row_count"], _evaluate(suite, rows, metrics))
 

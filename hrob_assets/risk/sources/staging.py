@@ -220,7 +220,7 @@ def _add_rows_to_quarantine(engine: duckdb.DuckDBPyConnection, snapshot_folder: 
             f"JOIN (SELECT file_row_number, whole FROM (SELECT file_row_number, "
             f"struct_pack(*COLUMNS(* EXCLUDE (file_row_number))) AS whole "
             f"FROM read_parquet({path}, file_row_number = true))) USING (file_row_number) "
-            f"WHERE source_table = {quoted(name)}"
+            f"WHERE source_table = {quoted(name)}"  # noqa: S608  # names of our own tables
         )
     nothing = (
         "SELECT staged_table, source_table, source_row_id, reason, kept, "
@@ -232,7 +232,7 @@ def _add_rows_to_quarantine(engine: duckdb.DuckDBPyConnection, snapshot_folder: 
 def _write(engine: duckdb.DuckDBPyConnection, name: str, work: Path) -> int:
     """Sort into a table first: the engine sorts and writes in parallel, but not both at once."""
     engine.execute(
-        f"CREATE TEMP TABLE sorted_rows AS SELECT * FROM {name} ORDER BY {SORT_ORDERS[name]}"
+        f"CREATE TEMP TABLE sorted_rows AS SELECT * FROM {name} ORDER BY {SORT_ORDERS[name]}"  # noqa: S608  # names of our own tables
     )
     rows = engine.execute(
         f"COPY sorted_rows TO {quoted(work / f'{name}.parquet')} "

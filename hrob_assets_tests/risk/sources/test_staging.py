@@ -1,0 +1,237 @@
+"""What becomes of each kind of source row; the cases are in ``cases/staging``."""
+
+from datetime import date, datetime
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+import yaml
+
+from hrob_assets.resources.source_database import open_source
+from hrob_assets.risk.errors import ConfigurationError, SourceError
+from hrob_assets.risk.sources.staging import QUARANTINE, StagingResult, _statement, stage
+from hrob_assets.risk.tables import STAGED
+
+CASES = sorted((Path(__file__).parents[2] / "cases" / "staging").iterdir())
+VIEWS = {
+    "persons": ("persons", ["person_id", "birth_date", "gender", "race", "death_at",
+                            "death_known_at"]),
+    "coverage": ("coverage", ["person_id", "started_at", "ended_at", "payer", "known_at"]),
+    "encounters": ("encounters", ["encounter_id", "encounter_class", "known_at",
+                                  "prediction_time", "week"]),
+    "events": ("events", ["domain", "source_row_id", "vocabulary", "code", "occurred_at",
+                          "known_at"]),
+    "codes": ("events", ["source_row_id", "vocabulary", "code", "standard_vocabulary",
+                         "standard_code"]),
+    "links": ("events", ["source_row_id", "encounter_id"]),
+    "quarantine": ("quarantine", ["source_table", "source_row_id", "reason"]),
+}  # fmt: skip
+
+
+def write_source(folder: Path, tables: dict[str, list[dict]]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, rows in tables.items():
+        columns = list({column: None for row in rows for column in row})
+        cells = {column: [row.get(column) for row in rows] for column in columns}
+        text = {c: [None if v is None else str(v) for v in values] for c, values in cells.items()}
+        pl.DataFrame(text, schema=dict.fromkeys(columns, pl.String)).write_csv(
+            folder / f"{name}.csv"
+        )
+
+
+def staged(folder: Path, tables: dict[str, list[dict]], **options: object) -> StagingResult:
+    write_source(folder / "source", tables)
+    open_source(str(folder / "source")).snapshot(folder / "snapshot")
+    return stage(folder / "snapshot", folder / "staged", **{"known_lag_days": {}} | options)
+
+
+def moment(value: object) -> object:
+    """Dates and timestamps at midnight are the same thing in a case file."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return datetime(value.year, value.month, value.day)  # all times are UTC
+    return value
+
+
+def rows_of(result: StagingResult, view: str) -> list[list]:
+    """Rows in the order of the file; the quarantine by source table."""
+    table, columns = VIEWS[view]
+    frame = pl.read_parquet(result.path(table))
+    if view == "links":
+        frame = frame.filter(pl.col("domain") == "condition").sort("source_row_id")
+    if view == "quarantine":
+        frame = frame.sort("source_table", "source_row_id", "reason")
+    return [[moment(value) for value in row] for row in frame.select(columns).rows()]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_staging_case(case, tmp_path):
+    given = yaml.safe_load((case / "given.yaml").read_text())
+    expected = yaml.safe_load((case / "expected.yaml").read_text())
+    as_of = moment(given.pop("as_of"))
+    lags = given.pop("known_lag_days", {})
+
+    result = staged(tmp_path, given, as_of=as_of, known_lag_days=lags)
+
+    wanted = {v: [[moment(value) for value in row] for row in expected[v]] for v in expected}
+    assert {view: rows_of(result, view) for view in expected} == wanted
+
+
+def minimal() -> dict[str, list[dict]]:
+    return {
+        "person": [{"person_id": 1, "year_of_birth": 1990}],
+        "visit_occurrence": [
+            {
+                "visit_occurrence_id": visit,
+                "person_id": 1,
+                "visit_concept_id": 9202,
+                "visit_start_date": f"2023-03-{visit:02d}",
+            }
+            for visit in range(1, 11)
+        ],
+    }
+
+
+def test_staged_tables_keep_their_contract(tmp_path):
+    result = staged(tmp_path, minimal())
+
+    for table in (*STAGED, QUARANTINE):
+        frame = pl.read_parquet(result.path(table.name))
+        table.check(frame)
+        assert frame.columns == list(table.schema)
+    assert result.rows == {
+        "persons": 1,
+        "coverage": 0,
+        "encounters": 10,
+        "events": 10,
+        "quarantine": 0,
+    }
+
+
+def test_quarantine_holds_the_whole_row_and_its_share_is_counted(tmp_path):
+    source = minimal()
+    source["visit_occurrence"][3]["visit_start_date"] = None
+
+    result = staged(tmp_path, source)
+
+    quarantine = pl.read_parquet(result.path("quarantine"))
+    assert quarantine["row"].to_list() == [
+        (
+            '{"visit_occurrence_id":4,"person_id":1,"visit_concept_id":9202,"visit_start_date":null,'
+            '"visit_start_datetime":null,"visit_end_date":null,"visit_end_datetime":null,'
+            '"visit_source_value":null,"known_at":null}'
+        )
+    ]
+    assert result.quarantined["encounters"] == {"null date": 1}
+    assert result.quarantine_share("encounters") == 0.1
+    assert result.quarantine_share("coverage") == 0.0
+
+
+def test_as_of_is_the_midnight_after_the_last_usual_day(tmp_path):
+    assert staged(tmp_path, minimal()).as_of == datetime(2023, 3, 11)
+
+
+def test_a_few_visits_in_the_far_future_do_not_move_as_of(tmp_path):
+    source = minimal()
+    source["visit_occurrence"] = [
+        {
+            "visit_occurrence_id": number,
+            "person_id": 1,
+            "visit_concept_id": 9202,
+            "visit_start_date": f"2023-03-{1 + number % 28:02d}" if number > 3 else "2099-12-31",
+        }
+        for number in range(1, 1001)
+    ]
+
+    result = staged(tmp_path, source)
+
+    assert result.as_of == datetime(2023, 3, 29)
+    assert result.quarantined["encounters"] == {"future date": 3}
+
+
+def test_as_of_cannot_be_taken_from_a_source_without_dated_visits(tmp_path):
+    source = minimal()
+    source["visit_occurrence"] = source["visit_occurrence"][:1]
+    source["visit_occurrence"][0]["visit_start_date"] = None
+
+    with pytest.raises(SourceError, match="at least one dated visit"):
+        staged(tmp_path, source)
+
+
+def test_observation_periods_stand_in_only_when_no_payer_period_exists(tmp_path):
+    source = minimal()
+    source["observation_period"] = [
+        {
+            "observation_period_id": 5,
+            "person_id": 1,
+            "observation_period_start_date": "2022-01-01",
+            "observation_period_end_date": "2023-12-31",
+        }
+    ]
+
+    result = staged(tmp_path, source)
+
+    assert pl.read_parquet(result.path("coverage")).rows() == [
+        (1, datetime(2022, 1, 1), datetime(2024, 1, 1), "Unknown", datetime(2022, 1, 1))
+    ]
+
+
+def test_a_lag_for_an_unknown_domain_or_below_zero_is_refused(tmp_path):
+    with pytest.raises(ConfigurationError, match="Did you mean 'condition'"):
+        stage(tmp_path, tmp_path / "staged", known_lag_days={"conditions": 3})
+    with pytest.raises(ConfigurationError, match="must not be negative; visit has -1"):
+        stage(tmp_path, tmp_path / "staged", known_lag_days={"visit": -1})
+
+
+def test_an_incomplete_snapshot_is_refused_and_earlier_tables_stay(tmp_path):
+    result = staged(tmp_path, minimal())
+    before = result.path("events").read_bytes()
+    (tmp_path / "snapshot" / "death.parquet").unlink()
+
+    with pytest.raises(SourceError, match="death missing"):
+        stage(tmp_path / "snapshot", tmp_path / "staged", known_lag_days={})
+
+    assert result.path("events").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("domain", "code", "vocabulary"),
+    [
+        ("condition", "O14.10", "ICD10CM"),
+        ("condition", "Z3A38", "ICD10CM"),
+        ("condition", "E119", "ICD10CM"),
+        ("condition", "V43.52XA", "ICD10CM"),
+        ("condition", "642.5", "ICD9CM"),
+        ("condition", "64251", "ICD9CM"),
+        ("condition", "V22.1", "ICD9CM"),
+        ("condition", "E880.9", "ICD9CM"),
+        ("condition", "46764007", "SNOMED"),
+        ("condition", "high blood pressure", "Unknown"),
+        ("procedure", "10D00Z1", "ICD10PCS"),
+        ("procedure", "0016070", "ICD10PCS"),
+        ("procedure", "5880005", "SNOMED"),
+        ("procedure", "59400", "CPT4"),
+        ("procedure", "0500F", "CPT4"),
+        ("procedure", "G0463", "HCPCS"),
+        ("procedure", "74.1", "ICD9Proc"),
+        ("procedure", "788", "DRG"),
+        ("drug", "00093721410", "NDC"),
+        ("drug", "0093-7214-10", "NDC"),
+        ("drug", "860975", "RxNorm"),
+        ("drug", "J1050", "HCPCS"),
+        ("measurement", "718-7", "LOINC"),
+        ("measurement", "85025", "CPT4"),
+        ("observation", "Z59.0", "ICD10CM"),
+        ("observation", "Z590", "ICD10CM"),
+        ("observation", "67875-5", "LOINC"),
+        ("death", "I21.9", "ICD10CM"),
+    ],
+)
+def test_vocabulary_of_a_code_without_a_concept(domain, code, vocabulary):
+    engine = duckdb.connect()
+    engine.execute("SET VARIABLE as_of = TIMESTAMP '2024-01-01'")
+    engine.execute(_statement("macros"))
+
+    found = engine.execute("SELECT inferred_vocabulary(?, ?)", [domain, code]).fetchall()
+
+    assert found == [(vocabulary,)]
