@@ -244,7 +244,7 @@ def days_before(occurred_us: int, t_us: int) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def cut_points(  # noqa: PLR0917 - Numba takes its arrays one by one
+def cut_points(
     available_us: np.ndarray,
     occurred_us: np.ndarray,
     event_start: np.ndarray,
