@@ -35,7 +35,7 @@ class Condition:
 
 CONDITIONS: dict[str, Condition] = {
     "chronic_hypertension": Condition(
-        0.025, 0.6, "O10.011 O10.012 O10.013 O10.02 O10.03 I10", 0.45, "6185"
+        0.031, 0.6, "O10.011 O10.012 O10.013 O10.02 O10.03 I10", 0.45, "6185"
     ),
     "preexisting_diabetes": Condition(
         0.011, 0.6, "O24.111 O24.112 O24.113 O24.12 O24.13 E11.9", 0.55, "5856"

@@ -13,9 +13,10 @@ from hrob_assets.risk.synthetic.population import People, Series
 from hrob_assets.risk.synthetic.pregnancies import NEVER, STILL, Course, MISCARRIAGE, TERMINATION
 from hrob_assets.risk.synthetic.records import NO_STAGE, Facts, Visits
 
-ACCESS_CODING = 0.55
+ACCESS_CODING = 0.65
 MORBIDITY_CODES = codes.codes("D65 N17.9 O85 J96.01 J81.0 O75.1 O15.1 O90.4")
 LATE_MORBIDITY_CODES = codes.codes("O85 I50.9 I26.99 I63.9 J81.0 O15.2 O90.4 A41.9")
+ANTEPARTUM_CODES = codes.codes("A41.9 N17.9 I26.99 J96.01 J81.0 I50.9")
 MORBIDITY_PROCEDURES = codes.codes("30233N1 30233N1 30233N1 30233N1 30233N1 0UT90ZZ 5A1935Z")
 EMERGENCY_REASONS = codes.codes("R10.9 R51.9 N39.0 J06.9 R11.2 M54.50 S93.401A R07.9 K52.9 F41.9")
 OTHER_REASONS = codes.codes("Z00.00 Z01.419 Z30.09 Z23 J06.9 F41.9 M54.50 L98.9 R53.83 N39.0")
@@ -137,7 +138,7 @@ def add_pregnancy_conditions(chart: Chart, entry: np.ndarray, past: dict[str, np
     age = chart.number(chart.series.age)
     late_entry = chart.number(entry) > 150  # noqa: PLR2004
     cervix = chart.flag(
-        chart.rng.random(len(entry)) < np.where(flags["preterm_onset"], 0.22, 0.035)
+        chart.rng.random(len(entry)) < np.where(flags["preterm_onset"], 0.13, 0.035)
     )
     rows = (
         (chart.flag(flags["previous_cesarean"]), 0.32, "O34.211 O34.211 O34.211 O34.211"),
@@ -148,7 +149,7 @@ def add_pregnancy_conditions(chart: Chart, entry: np.ndarray, past: dict[str, np
         (late_entry, 0.30, "O09.31 O09.32 O09.33 O09.33"),
         (chart.flag(flags["twins"]) & (day > 70), 0.65, "O30.001 O30.002 O30.003 O30.003"),  # noqa: PLR2004
         (chart.flag(flags["anemia"]) & (day > 75), 0.28, "O99.011 O99.012 O99.013 O99.02"),  # noqa: PLR2004
-        (chart.flag(flags["previa"]) & (day > 133), 0.5, "O44.02 O44.02 O44.03 O44.13"),  # noqa: PLR2004
+        (chart.flag(flags["previa"]) & (day > 133), 0.3, "O44.02 O44.02 O44.03 O44.13"),  # noqa: PLR2004
         (cervix & (day > 126) & (day < 225), 0.45, "O26.872 O26.872 O26.873 O26.873"),  # noqa: PLR2004
         (chart.flag(flags["gestational_diabetes"]) & (day > 186), 0.62,  # noqa: PLR2004
          "O24.410 O24.410 O24.410 O24.420"),
@@ -221,9 +222,12 @@ def add_birth(chart: Chart) -> None:
     for kind, flag, diagnoses in (
         ("birth", flags["severe_morbidity"], MORBIDITY_CODES),
         ("readmission", flags["late_morbidity"], LATE_MORBIDITY_CODES),
+        ("antepartum", flags["antepartum_morbidity"], ANTEPARTUM_CODES),
     ):
         has, by_procedure = chart.of(kind) & chart.flag(flag), chart.chance(0.55)
         procedure = MORBIDITY_PROCEDURES[rng.integers(0, len(MORBIDITY_PROCEDURES), size)]
+        if kind == "antepartum":
+            procedure = np.full(size, code("30233N1"))
         diagnosis = diagnoses[rng.integers(0, len(diagnoses), size)]
         chart.add(has & by_procedure, procedure, after=after)
         chart.add(has & (~by_procedure | chart.chance(0.2)), diagnosis)
@@ -260,7 +264,7 @@ def add_reasons(chart: Chart) -> None:
     chart.add(early & chart.chance(0.35), code("26225"))
     level = np.where(chart.chance(0.5), code("99283"), code("99284"))
     chart.add(emergency, level)
-    real = np.where(chart.flag(chart.course.flags["preterm_onset"]), 0.62, 0.38)
+    real = np.where(chart.flag(chart.course.flags["preterm_onset"]), 0.56, 0.40)
     labor = chart.staged("O60.02 O60.02 O60.03")
     chart.add(triage, np.where(chart.chance(real), labor, chart.staged("O47.02 O47.02 O47.03")))
     which = OTHER_REASONS[chart.rng.integers(0, len(OTHER_REASONS), size)]

@@ -21,13 +21,13 @@ def add_vitals(chart: Chart) -> None:
     visits, course, rng = chart.visits, chart.course, chart.rng
     size, person = len(visits), chart.visits.person
     onset = chart.number(course.times["onset"])
-    rise = _ramp(chart.day, onset, 24) * (1 + 0.45 * chart.flag(course.flags["severe"]))
+    rise = _ramp(chart.day, onset, 21) * (1 + 0.45 * chart.flag(course.flags["severe"]))
     women, conditions = chart.women, chart.conditions
     usual = 111 + 3.5 * women.health + 14 * conditions["chronic_hypertension"]
     usual = usual + 4 * conditions["obesity"] + rng.normal(0, 5, len(women))
     dip = 4 * np.exp(-(((chart.day - 140) / 60) ** 2)) * (visits.stage < CHILDBIRTH)
-    systolic = usual[person] - dip + 23 * rise + rng.normal(0, 9, size)
-    diastolic = 0.58 * usual[person] + 4 - 0.6 * dip + 15 * rise + rng.normal(0, 6.5, size)
+    systolic = usual[person] - dip + 19 * rise + rng.normal(0, 9, size)
+    diastolic = 0.58 * usual[person] + 4 - 0.6 * dip + 12 * rise + rng.normal(0, 6.5, size)
     base = 68 + 22 * conditions["obesity"] + 25 * conditions["morbid_obesity"]
     base = base + rng.normal(0, 9, len(women))
     gain = np.where(visits.stage < CHILDBIRTH, np.clip(chart.day - 90, 0, 200) * 0.065, 0)
@@ -90,7 +90,7 @@ def _count_chance(chart: Chart) -> np.ndarray:
     chance = np.full(len(chart.visits), 0.12)
     for kind, value in (
         ("scan", 0.0), ("blood_draw", 1.0), ("birth", 0.9), ("emergency", 0.4),
-        ("surveillance", 0.35), ("triage", 0.4), ("readmission", 0.9), ("other", 0.12),
+        ("surveillance", 0.35), ("triage", 0.4), ("antepartum", 0.9), ("readmission", 0.9), ("other", 0.12),
     ):  # fmt: skip
         chance[chart.kinds[kind]] = value
     return chance

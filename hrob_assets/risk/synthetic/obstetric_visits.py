@@ -19,7 +19,7 @@ SCHEDULE = np.array([92, 118, 146, 172, 196, 210, 224, 238, 252, 259, 266, 273, 
 SURVEILLANCE = np.arange(199.0, 280.0, 8.0)
 SCANS = np.array([80.0, 140.0])
 BLOOD_DRAWS = np.array([88.0, 184.0])
-PREGNANT_MONTHLY, OTHER_MONTHLY, AFTER_BIRTH_MONTHLY = 0.140, 0.050, 0.022
+PREGNANT_MONTHLY, OTHER_MONTHLY, AFTER_BIRTH_MONTHLY = 0.063, 0.034, 0.010
 NEED_EFFECT, HEALTH_EFFECT = 0.75, 0.10
 BRANCHING, DECAY_DAYS = 0.30, 18.0
 OFFICE_HOURS, ALL_HOURS = (8 / 24, 17 / 24), (0.0, 1.0)
@@ -157,7 +157,7 @@ def triage(series: Series, course: Course, rng: np.random.Generator) -> Visits:
     before = course.end - 4 - rng.exponential(17, size)
     other = rng.uniform(160, 256, size)
     day = np.where(preterm, before, other)
-    come = rng.random(size) < np.where(preterm, 0.36, 0.085)
+    come = rng.random(size) < np.where(preterm, 0.26, 0.095)
     start = at_hours(series.lmp + day, ALL_HOURS, rng)
     return visits(
         series.woman,
@@ -168,6 +168,18 @@ def triage(series: Series, course: Course, rng: np.random.Generator) -> Visits:
         stage=stage_at(day, course.end),
         pregnancy=np.arange(size),
     )
+
+
+def antepartum_stays(series: Series, course: Course, rng: np.random.Generator) -> Visits:
+    """Return hospital stays for severe morbidity before the birth."""
+    size = len(series.woman)
+    stays = course.flags["antepartum_morbidity"]
+    day = np.where(stays, course.times["morbid_at"], 0.0)
+    return visits(
+        series.woman, series.lmp + day, concept=codes.EMERGENCY_INPATIENT, keep=stays,
+        source=FACILITY, end=series.lmp + day + 1 + rng.exponential(2, size),
+        stage=stage_at(day, course.end), pregnancy=np.arange(size),
+    )  # fmt: skip
 
 
 def ends(series: Series, course: Course, rng: np.random.Generator) -> list[Visits]:
@@ -271,6 +283,7 @@ def draw_obstetric_visits(
         "blood_draw": draw,
         "emergency": emergencies(series, women, course, last_day, rng),
         "triage": triage(series, course, rng),
+        "antepartum": antepartum_stays(series, course, rng),
         "birth": birth,
         "loss": loss,
         "check": check,

@@ -13,7 +13,7 @@ from hrob_assets.risk.synthetic.population import YEAR, Spans, merge_spans
 from hrob_assets.risk.synthetic.records import RECORD, Facts, Visits, join_visits, visits
 from hrob_assets.risk.synthetic.scenarios import Drift
 
-TREATED_MONTHLY, QUIET_MONTHLY = 3.0, 0.85
+TREATED_MONTHLY, QUIET_MONTHLY = 3.2, 1.0
 CHEMOTHERAPY = codes.codes("2555 56946 3639 1547545 4492")
 EMERGENCY_REASONS = codes.codes("R50.9 E86.0 R11.2 R10.9 R06.02 R07.9 J18.9 N39.0 D70.1 K59.00")
 

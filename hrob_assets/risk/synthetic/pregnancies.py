@@ -25,19 +25,23 @@ EFFECTS: dict[str, dict[str, float]] = {
         "lupus": 1.0,
     },
     "spontaneous_preterm": {
-        "health": 0.25, "frailty": 1.15, "twins": 3.0, "black": 0.30, "tobacco": 0.45,
+        "health": 0.25, "frailty": 1.15, "twins": 3.0, "black": 0.20, "tobacco": 0.45,
         "substance_use": 0.6, "age_under_18": 0.3, "age_35": 0.15, "chronic_hypertension": 0.5,
-        "preexisting_diabetes": 0.5, "deprivation": 0.12, "need": 0.15, "sickle_cell": 0.7,
+        "preexisting_diabetes": 0.5, "deprivation": 0.12, "need": 0.15, "access": -0.20, "sickle_cell": 0.7,
     },
     "severe_morbidity": {
         "health": 0.40, "previa": 1.8, "severe_preeclampsia": 1.5, "abruption": 1.6,
         "twins": 1.0, "anemia": 0.7, "cardiac_disease": 1.4, "kidney_disease": 1.4,
-        "chronic_hypertension": 0.5, "cesarean": 0.6, "black": 0.40, "age_35": 0.3,
-        "substance_use": 0.4, "sickle_cell": 1.2,
+        "chronic_hypertension": 0.5, "cesarean": 0.6, "black": 0.35, "age_35": 0.3,
+        "substance_use": 0.4, "access": -0.20, "sickle_cell": 1.2,
     },
     "gestational_diabetes": {
         "health": 0.2, "obesity": 0.8, "morbid_obesity": 0.4, "age_35": 0.7, "asian": 0.7,
         "hispanic": 0.25, "twins": 0.2,
+    },
+    "antepartum_morbidity": {
+        "health": 0.35, "need": 0.4, "substance_use": 0.5, "kidney_disease": 1.0,
+        "cardiac_disease": 1.0, "sickle_cell": 1.5, "preexisting_diabetes": 0.6,
     },
     "abruption": {
         "chronic_hypertension": 0.9, "hypertensive": 0.6, "tobacco": 0.7, "substance_use": 0.8,
@@ -53,14 +57,15 @@ RATES = {
     # Shares among pregnancies that reach 20 weeks; tuned so that the published rates come out.
     "hypertensive_disorder": 0.134,
     "spontaneous_preterm": 0.080,
-    "severe_morbidity": 0.0175,
+    "severe_morbidity": 0.0205,
     "gestational_diabetes": 0.078,
     "abruption": 0.008,
     "anemia": 0.16,
     "previa": 0.005,
-    "late_morbidity": 0.007,
+    "late_morbidity": 0.010,
+    "antepartum_morbidity": 0.016,
 }
-TWINS, STILLBIRTH = 0.0160, 0.0052
+TWINS, STILLBIRTH = 0.0160, 0.0047
 EARLY_LOSS = (0.115, 0.045, 0.012)
 
 
@@ -118,6 +123,7 @@ def risk_parts(
     parts = {name: has[who].astype(float) for name, has in conditions.items()}
     parts["health"] = women.health[who]
     parts["need"] = women.need[who]
+    parts["access"] = women.access[who]
     parts["black"] = (women.race[who] == BLACK).astype(float)
     parts["asian"] = (women.race[who] == ASIAN).astype(float)
     parts["hispanic"] = (women.ethnicity[who] == HISPANIC).astype(float)
@@ -276,7 +282,7 @@ def _cesarean(series: Series, course: Course, rng: np.random.Generator) -> np.nd
     lot = rng.random(size)
     previous = (series.order == 0) & (series.parity > 0) & (rng.random(size) < 0.22)  # noqa: PLR2004
     cesarean = np.zeros(size, dtype=bool)
-    logit = -2.05 + 0.45 * (series.parity == 0) + 1.8 * flags["twins"] + 1.3 * flags["severe"]
+    logit = -1.80 + 0.45 * (series.parity == 0) + 1.8 * flags["twins"] + 1.3 * flags["severe"]
     logit = logit + 5 * flags["previa"] + 1.2 * flags["abruption"] + 0.03 * (series.age - 26)
     had = np.zeros(int(series.woman.max()) + 1, dtype=bool)
     for order in range(int(series.order.max()) + 1):
@@ -304,7 +310,13 @@ def _morbidity(
     logit = logit + np.log(ODDS_FACTOR) * draws.raised
     flags["late_morbidity"] = course.births & (rng.random(size) < expit(logit))
     late = flags["late_morbidity"] | flags["severe_after_birth"]
-    course.times["readmitted_at"] = np.where(late, course.end + 3 + rng.exponential(9, size), NEVER)
+    flags["antepartum_morbidity"] = draws("antepartum_morbidity", parts, raises=False)
+    course.times["morbid_at"] = np.where(
+        flags["antepartum_morbidity"], 35 + rng.random(size) * (course.end - 38), NEVER
+    )
+    course.times["readmitted_at"] = np.where(
+        late, course.end + 3 + rng.exponential(13, size), NEVER
+    )
 
 
 def history(series: Series, course: Course) -> dict[str, np.ndarray]:
