@@ -8,7 +8,6 @@ import polars as pl
 
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.features.catalogue import MEASURES
-from hrob_assets.risk.tables import ROW_KEY
 from hrob_assets.risk.windows import history, window_start
 
 _COVERAGE_DAYS = 365
@@ -127,11 +126,11 @@ def coverage_measures(rows: pl.DataFrame, coverage: pl.DataFrame) -> pl.DataFram
         stretch that reaches the prediction time; null when there is none. ``medicaid``,
         ``payer_unknown``: of the spans that reach it, one is Medicaid; none names a payer.
     """
-    keys = rows.select(ROW_KEY)
-    spans = history(
-        coverage.lazy().rename({"started_at": "occurred_at"}), keys.unique().lazy()
-    ).select(
-        *ROW_KEY,
+    # One number stands for the row's key, because grouping by one integer is fast.
+    keys = rows.select("person_id", pl.int_range(pl.len()).alias("encounter_id"), "prediction_time")
+    spans = history(coverage.lazy().rename({"started_at": "occurred_at"}), keys.lazy()).select(
+        pl.col("encounter_id").alias("row"),
+        "prediction_time",
         pl.col("occurred_at").alias("start"),
         pl.when(pl.col("ended_at") < pl.col("prediction_time"))
         .then("ended_at")
@@ -139,11 +138,12 @@ def coverage_measures(rows: pl.DataFrame, coverage: pl.DataFrame) -> pl.DataFram
         .alias("end"),
         pl.col("payer").str.to_lowercase(),
     )
-    known = spans.filter(pl.col("start") < pl.col("end")).sort(*ROW_KEY, "start", "end").collect()
+    known = spans.filter(pl.col("start") < pl.col("end")).sort("row", "start", "end").collect()
     found = (
-        keys.join(_enrolment(known), on=ROW_KEY, how="left", maintain_order="left")
-        .join(_payers(known), on=ROW_KEY, how="left", maintain_order="left")
-        .drop(ROW_KEY)
+        keys.select(pl.col("encounter_id").alias("row"))
+        .join(_enrolment(known), on="row", how="left", maintain_order="left")
+        .join(_payers(known), on="row", how="left", maintain_order="left")
+        .drop("row")
     )
     nullable = "days_since_start"
     return found.with_columns(pl.exclude(nullable).fill_null(0)).rename(
@@ -154,17 +154,17 @@ def coverage_measures(rows: pl.DataFrame, coverage: pl.DataFrame) -> pl.DataFram
 def _enrolment(spans: pl.DataFrame) -> pl.DataFrame:
     """Measures of the stretches; one row per row that has any span."""
     t, first = pl.col("prediction_time"), window_start(pl.col("prediction_time"), _COVERAGE_DAYS)
-    before = pl.col("end").cum_max().shift(1).over(ROW_KEY)
+    before = pl.col("end").cum_max().shift(1).over("row")
     stretches = (
         spans.with_columns(later=(pl.col("start") > before).fill_null(value=False))
-        .with_columns(stretch=pl.col("later").cast(pl.Int32).cum_sum().over(ROW_KEY))
-        .group_by(*ROW_KEY, "stretch")
-        .agg(pl.col("start").min(), pl.col("end").max())
+        .with_columns(stretch=pl.col("later").cast(pl.Int32).cum_sum().over("row"))
+        .group_by("row", "stretch")
+        .agg(pl.col("start").min(), pl.col("end").max(), pl.col("prediction_time").first())
     )
     reaches = pl.col("end") == t
     inside = pl.col("end") - pl.max_horizontal("start", first)
     broken = (pl.col("stretch") > 0) & (pl.col("start") > first)
-    return stretches.group_by(ROW_KEY).agg(
+    return stretches.group_by("row").agg(
         enrolled=reaches.any().cast(pl.Int32),
         days_enrolled_365d=(inside.filter(pl.col("end") > first).sum()).dt.total_days(),
         gaps_365d=broken.sum().cast(pl.Int32) + (~reaches.any()).cast(pl.Int32),
@@ -174,7 +174,7 @@ def _enrolment(spans: pl.DataFrame) -> pl.DataFrame:
 
 def _payers(spans: pl.DataFrame) -> pl.DataFrame:
     current = spans.filter(pl.col("end") == pl.col("prediction_time"))
-    return current.group_by(ROW_KEY).agg(
+    return current.group_by("row").agg(
         medicaid=pl.col("payer").str.contains("medicaid", literal=True).any().cast(pl.Int32),
         payer_unknown=(pl.col("payer") == "unknown").all().cast(pl.Int32),
     )
