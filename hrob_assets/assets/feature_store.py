@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import dagster as dg
 import polars as pl
 
-from hrob_assets.assets.keys import ENCOUNTER_FEATURES, FEATURE_STORE, staged_key
+from hrob_assets.assets.keys import ENCOUNTER_FEATURES, FEATURE_STORE, RAW, STAGED, staged_key
 from hrob_assets.assets.metadata import described, weekly_plot
-from hrob_assets.assets.partitions import SINGLE_RUN, mondays
+from hrob_assets.assets.partitions import SINGLE_RUN, mondays, request_last_week
 from hrob_assets.risk.code_sets import CodeSet
 from hrob_assets.risk.features.build import build_features
 from hrob_assets.risk.features.catalogue import Catalogue
@@ -57,9 +57,34 @@ def feature_store_definitions(
         ).with_columns(rows["week"], rows["known_at"])
         return dg.Output(features, metadata=_metadata(features))
 
-    return dg.Definitions(assets=[encounter_features])
+    job = dg.define_asset_job(
+        "refresh",
+        selection=dg.AssetSelection.groups(RAW, STAGED, FEATURE_STORE),
+        description="A new snapshot of the source, staged and validated, and features.",
+    )
+
+    build = dg.define_asset_job(
+        "build_features",
+        selection=[encounter_features],
+        description="Features of weeks from the staged tables as they are.",
+    )
+
+    @dg.schedule(
+        job=job,
+        cron_schedule=_REFRESH,
+        execution_timezone="UTC",
+        name="refresh_weekly",
+        description="Every Monday before the lists are made: the source, and the week that ended.",
+    )
+    def refresh_last_week(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        return request_last_week(weekly, context)
+
+    return dg.Definitions(
+        assets=[encounter_features], jobs=[job, build], schedules=[refresh_last_week]
+    )
 
 
+_REFRESH = "0 5 * * 1"
 _TABLES = ("persons", "coverage", "encounters", "events")
 
 

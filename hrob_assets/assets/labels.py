@@ -60,8 +60,8 @@ def label_definitions(
 
     job = dg.define_asset_job(
         f"ripen_{use_case.name}",
-        selection=[labels],
-        description="Label again the weeks whose outcomes may have become ripe.",
+        selection=dg.AssetSelection.assets(use_case_key(use_case.name, "cohort"), labels.key),
+        description="Cohort and labels; again for the weeks whose outcomes may have become ripe.",
     )
 
     @dg.schedule(

@@ -24,4 +24,14 @@ def mondays(partition_keys: Iterable[str]) -> list[date]:
     return [date.fromisoformat(key) for key in partition_keys]
 
 
+def request_last_week(
+    weekly: dg.WeeklyPartitionsDefinition, context: dg.ScheduleEvaluationContext
+) -> dg.RunRequest | dg.SkipReason:
+    """Ask for one run of the week that had ended at the time of the tick."""
+    week = weekly.get_last_partition_key(current_time=context.scheduled_execution_time)
+    if week is None:
+        return dg.SkipReason("no week has ended yet")
+    return dg.RunRequest(run_key=week, partition_key=week)
+
+
 SINGLE_RUN = dg.BackfillPolicy.single_run()

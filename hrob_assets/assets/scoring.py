@@ -14,7 +14,7 @@ from hrob_assets.assets.keys import (
     weekly_group,
 )
 from hrob_assets.assets.metadata import described
-from hrob_assets.assets.partitions import SINGLE_RUN
+from hrob_assets.assets.partitions import SINGLE_RUN, request_last_week
 from hrob_assets.resources.model_registry import CHAMPION, ModelRegistry
 from hrob_assets.resources.score_table import ScoreTable
 from hrob_assets.risk.code_sets import CodeSet
@@ -110,10 +110,7 @@ def scoring_definitions(
         description="Every Monday: the list of the week that has just ended.",
     )
     def score_last_week(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        week = weekly.get_last_partition_key(current_time=context.scheduled_execution_time)
-        if week is None:
-            return dg.SkipReason("no week has ended yet")
-        return dg.RunRequest(run_key=week, partition_key=week)
+        return request_last_week(weekly, context)
 
     return dg.Definitions(assets=[weekly_scores], jobs=[job], schedules=[score_last_week])
 

@@ -65,7 +65,12 @@ def staged_definitions(*, known_lag_days: Mapping[str, int], owner: str) -> dg.D
         )
 
     checks = [_checks_of(table) for table in STAGED_TABLES]
-    return dg.Definitions(assets=[staging], asset_checks=checks)
+    job = dg.define_asset_job(
+        "stage_source",
+        selection=dg.AssetSelection.groups(RAW, STAGED),
+        description="A new snapshot of the source, staged and validated.",
+    )
+    return dg.Definitions(assets=[staging], asset_checks=checks, jobs=[job])
 
 
 def _spec(table: Table, owner: str) -> dg.AssetSpec:

@@ -1,0 +1,219 @@
+"""The `hrob` command: the main path, the list and the synthetic world from a shell."""
+
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+
+import click
+
+from hrob_assets.risk.errors import HrobError
+
+_TOO_SMALL = 3
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="hrob-assets")
+def main() -> None:
+    """Risk models on OMOP encounters: what was known, which outcomes are ripe."""
+    warnings.filterwarnings(
+        "ignore", module="dagster"
+    )  # preview and beta notices of a pinned version
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+@main.command()
+@click.option("--data-root", type=click.Path(path_type=Path), default=Path("data/demo"))
+@click.option(
+    "--weeks", type=click.IntRange(1), default=12, show_default=True, help="Weekly lists."
+)
+@click.option("--pregnancies", type=click.IntRange(1), default=None, help="Size of the world.")
+@click.option("--patients", type=click.IntRange(1), default=None, help="Patients with cancer.")
+@click.option("--scenario", default="none", show_default=True, help="What changes in the world.")
+def demo(
+    data_root: Path, weeks: int, pregnancies: int | None, patients: int | None, scenario: str
+) -> None:
+    """Run the main path on the synthetic world."""
+    sizes = {"pregnancies": pregnancies, "oncology_patients": patients}
+    source = {"kind": "synthetic", "scenario": scenario}
+    source |= {name: size for name, size in sizes.items() if size is not None}
+    _run(data_root, {"source": source}, weeks=weeks, use_cases=())
+
+
+@main.command(name="demo-readmission")
+@click.option("--data-root", type=click.Path(path_type=Path), default=Path("data/readmission"))
+@click.option(
+    "--weeks", type=click.IntRange(1), default=12, show_default=True, help="Weekly lists."
+)
+def demo_readmission(data_root: Path, weeks: int) -> None:
+    """Run the main path on real patients (Diabetes 130, pseudo-calendar)."""
+    values = {
+        "source": {"kind": "diabetes130"},
+        "use_cases": ["hospital_readmission"],
+        "first_week": "1998-12-28",
+    }
+    _run(data_root, values, weeks=weeks, use_cases=())
+
+
+@main.command()
+@click.argument("source")
+@click.option("--data-root", type=click.Path(path_type=Path), default=Path("data/run"))
+@click.option("--use-case", "use_cases", multiple=True, help="Only this one; may be repeated.")
+@click.option(
+    "--weeks", type=click.IntRange(1), default=12, show_default=True, help="Weekly lists."
+)
+@click.option(
+    "--registry",
+    type=click.Path(path_type=Path, exists=True),
+    default=None,
+    help="A data root whose champion scores this source.",
+)
+def run(
+    source: str,
+    data_root: Path,
+    use_cases: tuple[str, ...],
+    weeks: int,
+    registry: Path | None,
+) -> None:
+    """Run the main path on SOURCE: a folder of OMOP CSV or Parquet files, FILE.duckdb or postgresql://."""
+    settings: dict[str, object] = {"kind": "omop", "location": source}
+    if "://" in source:
+        os.environ["HROB_SOURCE"] = source
+        settings = {"kind": "omop", "location_variable": "HROB_SOURCE"}
+    values: dict[str, object] = {"source": settings}
+    if use_cases:
+        values["use_cases"] = list(use_cases)
+    if registry is not None:
+        values["mlflow_tracking_uri"] = f"sqlite:///{registry.resolve()}/mlflow.db"
+    _run(data_root, values, weeks=weeks, use_cases=use_cases)
+
+
+@main.command(name="list")
+@click.argument("use_case")
+@click.option("--data-root", type=click.Path(path_type=Path), default=Path("data/demo"))
+@click.option("--people", type=click.IntRange(1), default=20, show_default=True)
+def show_list(use_case: str, data_root: Path, people: int) -> None:
+    """Show the latest weekly list of USE_CASE."""
+    from hrob_assets.pipeline import last_list, use_data_root  # noqa: PLC0415 - slow to import
+    from hrob_assets.resources.environment import load_environment  # noqa: PLC0415
+
+    use_data_root(data_root)
+    _print_list(use_case, last_list(load_environment(), use_case), people)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--pregnancies", type=click.IntRange(0), default=12_000, show_default=True)
+@click.option("--patients", type=click.IntRange(0), default=8_000, show_default=True)
+@click.option("--seed", type=int, default=20260105, show_default=True)
+@click.option("--scenario", default="none", show_default=True)
+def world(folder: Path, pregnancies: int, patients: int, seed: int, scenario: str) -> None:
+    """Write a synthetic world to FOLDER: OMOP tables, and the truth apart from them."""
+    from hrob_assets.risk.synthetic.world import WorldSpec, write_world  # noqa: PLC0415
+
+    spec = WorldSpec(
+        seed=seed, pregnancies=pregnancies, oncology_patients=patients, scenario=scenario
+    )
+    with _clear_errors():
+        write_world(spec, folder)
+    click.echo(f"Wrote {folder}/omop and {folder}/truth")
+
+
+@main.command()
+@click.option("--data-root", type=click.Path(path_type=Path), default=Path("data/demo"))
+@click.option("--port", type=click.IntRange(1024, 65535), default=3000, show_default=True)
+def dev(data_root: Path, port: int) -> None:
+    """Open the Dagster UI on what was made, on 127.0.0.1."""
+    from hrob_assets.pipeline import PROJECT, use_data_root  # noqa: PLC0415 - slow to import
+
+    use_data_root(data_root)
+    os.environ["HROB_DATA_ROOT"] = str(data_root.absolute())
+    os.chdir(PROJECT)
+    program = str(Path(sys.executable).with_name("dagster"))
+    arguments = ["dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]
+    os.execv(program, [program, *arguments])  # noqa: S606 - fixed program, no shell
+
+
+class _clear_errors:  # noqa: N801 - reads as a statement
+    """Turn the errors that this project raises on purpose into one line and exit code 1."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        cause = error
+        while cause is not None and not isinstance(cause, HrobError):
+            cause = cause.__cause__ or cause.__context__
+        if cause is not None:
+            raise click.ClickException(str(cause)) from None
+
+
+def _run(
+    data_root: Path, values: dict[str, object], *, weeks: int, use_cases: tuple[str, ...]
+) -> None:
+    with _clear_errors():
+        _check_use_cases(use_cases)
+        from hrob_assets.pipeline import (  # noqa: PLC0415 - slow to import
+            last_list,
+            run_pipeline,
+            use_data_root,
+        )
+        from hrob_assets.resources.environment import write_data_environment  # noqa: PLC0415
+
+        use_data_root(data_root)
+        write_data_environment(data_root, values)
+        outcome = run_pipeline(score_weeks=weeks, say=click.echo)
+    for name in outcome.scored:
+        _print_list(name, last_list(outcome.environment, name), 10)
+    _print_paths(data_root)
+    for name, why in outcome.not_trained.items():
+        click.echo(f"\n{name} was not trained: {why}", err=True)
+    if outcome.not_trained:
+        sys.exit(_TOO_SMALL)
+
+
+def _check_use_cases(names: tuple[str, ...]) -> None:
+    from hrob_assets.components.catalogue import DEFS  # noqa: PLC0415 - slow to import
+    from hrob_assets.risk.errors import ConfigurationError, nearest  # noqa: PLC0415
+
+    known = sorted(path.parent.name for path in DEFS.glob("*/defs.yaml"))
+    for name in names:
+        if name not in known:
+            msg = f"--use-case must name a use case (found {name!r}). {nearest(name, known)}"
+            raise ConfigurationError(msg)
+
+
+def _print_list(name: str, rows: object, people: int) -> None:
+    import polars as pl  # noqa: PLC0415 - slow to import
+
+    frame = rows if isinstance(rows, pl.DataFrame) else pl.DataFrame()
+    if frame.is_empty():
+        click.echo(f"\n{name}: nobody is on the latest list.")
+        return
+    week, version = frame["week"].first(), frame["model_version"].first()
+    click.echo(
+        f"\n{name}, week of {week}: {frame.height} people on the list "
+        f"(model version {version}). Estimated chance, based on what was known; "
+        "the decision is the clinician's."
+    )
+    for row in frame.head(people).iter_rows(named=True):
+        reasons = "; ".join(_reason(reason) for reason in row["reasons"])
+        click.echo(
+            f"{row['rank']:>4}. person {row['person_id']:<12} {row['probability']:.0%}  {reasons}"
+        )
+
+
+def _reason(reason: dict[str, object]) -> str:
+    dated = f" ({reason['fact_code']}, {reason['occurred_on']})" if reason["occurred_on"] else ""
+    return f"{reason['feature']}{dated}"
+
+
+def _print_paths(data_root: Path) -> None:
+    click.echo(
+        f"\nMade in {data_root}:\n"
+        f"  {data_root}/assets           tables of every stage, Parquet, path = asset key\n"
+        f"  {data_root}/weekly_scores    what was sent, Delta table per use case\n"
+        f"  {data_root}/mlflow.db        runs, trials and model versions\n"
+        f"Open the UI: hrob dev --data-root {data_root}   (make dev for the demo)"
+    )

@@ -1,0 +1,192 @@
+"""The main path as a sequence of Dagster runs, for the command line."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import yaml
+
+from hrob_assets.resources.environment import (
+    OF_THE_DATA,
+    Environment,
+    load_environment,
+    write_data_environment,
+)
+from hrob_assets.resources.model_registry import CHAMPION, ModelRegistry
+from hrob_assets.resources.score_table import ScoreTable, current
+from hrob_assets.risk.errors import TooSmallError
+from hrob_assets.risk.scoring import WEEKLY_SCORES
+
+PROJECT = Path(__file__).resolve().parents[1]
+_DAGSTER_HOME = "dagster_home"
+_MOST_WEEKS = 522  # ten years of weekly partitions; older encounters are history only
+
+
+@dataclass(frozen=True)
+class Weeks:
+    """A range of weekly partitions, both ends included; keys are Mondays."""
+
+    first: date
+    last: date
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Tags of a single Dagster run over the range."""
+        return {
+            "dagster/asset_partition_range_start": self.first.isoformat(),
+            "dagster/asset_partition_range_end": self.last.isoformat(),
+        }
+
+    @property
+    def count(self) -> int:
+        """How many weeks it holds."""
+        return (self.last - self.first).days // 7 + 1
+
+    def latest(self, count: int) -> "Weeks":
+        """The last `count` weeks of the range.
+
+        Examples
+        --------
+        >>> Weeks(date(2024, 1, 1), date(2024, 3, 4)).latest(2).first
+        datetime.date(2024, 2, 26)
+        """
+        return Weeks(max(self.first, self.last - timedelta(weeks=count - 1)), self.last)
+
+
+def use_data_root(root: Path) -> None:
+    """Point this process, and Dagster, to a data root; create its Dagster home."""
+    home = (root / _DAGSTER_HOME).absolute()
+    home.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(PROJECT / "dagster.yaml", home / "dagster.yaml")
+    os.environ["HROB_DATA_ROOT"] = str(root)
+    os.environ["DAGSTER_HOME"] = str(home)
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+
+
+@dataclass(frozen=True)
+class PipelineOutcome:
+    """What a run of the main path came to.
+
+    Parameters
+    ----------
+    environment : Environment
+    scored : tuple of str
+        Use cases that have weekly lists now.
+    not_trained : mapping of str to str
+        Use cases whose source is too small to train on, and the counts found and needed.
+    """
+
+    environment: Environment
+    scored: tuple[str, ...]
+    not_trained: Mapping[str, str]
+
+
+def run_pipeline(*, score_weeks: int, say: Callable[[str], None]) -> PipelineOutcome:
+    """Stage, build features, label, train and score, each as one Dagster run that the UI shows.
+
+    Parameters
+    ----------
+    score_weeks : int
+        How many of the latest weeks get a list.
+    say : callable
+        Told of each step when it starts and ends.
+
+    Returns
+    -------
+    PipelineOutcome
+        A source that is too small to train on is scored where there is a champion already.
+
+    Raises
+    ------
+    Exception
+        The first other error of a step; what was made before stays.
+    """
+    with dg.DagsterInstance.get() as instance:
+        run = _Runner(instance, say)
+        run("stage_source", None, "source: snapshot, staging and validation")
+        environment = _with_first_week(load_environment())
+        weeks = weeks_of_the_data(environment)
+        run("build_features", weeks, f"features of {weeks.count} weeks")
+        scored, not_trained = [], {}
+        for name in environment.use_cases:
+            run(f"ripen_{name}", weeks, f"{name}: cohort and labels")
+            try:
+                run(f"train_{name}", None, f"{name}: training, evaluation and the gate")
+            except TooSmallError as error:
+                not_trained[name] = str(error)
+            if _has_champion(environment, name):
+                run(f"score_{name}", weeks.latest(score_weeks), f"{name}: weekly lists")
+                scored.append(name)
+    return PipelineOutcome(environment, tuple(scored), not_trained)
+
+
+class _Runner:
+    """Runs one job after the other in this process and tells how long each took."""
+
+    def __init__(self, instance: dg.DagsterInstance, say: Callable[[str], None]) -> None:
+        self._instance, self._say = instance, say
+
+    def __call__(self, job_name: str, weeks: Weeks | None, what: str) -> None:
+        """Execute a job of the definitions as they are now, over weeks where it has partitions."""
+        from hrob_assets.definitions import defs  # noqa: PLC0415 - reads the environment
+
+        self._say(f"... {what}")
+        started = time.monotonic()
+        defs().resolve_job_def(job_name).execute_in_process(
+            instance=self._instance,
+            tags=weeks.tags if weeks else None,
+            run_config={"loggers": {"console": {"config": {"log_level": "WARNING"}}}},
+        )
+        self._say(f"    done in {time.monotonic() - started:.0f} s")
+
+
+def _with_first_week(environment: Environment) -> Environment:
+    """Let the weeks begin with the data, once, where the source is somebody's own."""
+    path = environment.data_root / OF_THE_DATA
+    values = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if environment.source.kind != "omop" or "first_week" in values:
+        return environment
+    staged = pl.scan_parquet(environment.data_root / "assets" / "staged" / "encounters.parquet")
+    first, last = (
+        staged.select(pl.col("week").min().alias("first"), pl.col("week").max().alias("last"))
+        .collect()
+        .row(0)
+    )
+    if first is None:
+        msg = "the source must have at least one valid encounter (found none); see quarantine"
+        raise TooSmallError(msg)
+    earliest = last - timedelta(weeks=_MOST_WEEKS)
+    write_data_environment(environment.data_root, values | {"first_week": max(first, earliest)})
+    return load_environment()
+
+
+def _has_champion(environment: Environment, name: str) -> bool:
+    root = environment.data_root.absolute()
+    registry = ModelRegistry(
+        tracking_uri=environment.tracking_uri, artifact_root=str(root / "mlflow_artifacts")
+    )
+    return registry.version(name, CHAMPION) is not None
+
+
+def weeks_of_the_data(environment: Environment) -> Weeks:
+    """Weeks from the first partition to the last that the data fill to its end."""
+    load = pl.scan_parquet(environment.data_root / "assets" / "staged" / "load.parquet")
+    as_of = load.select("as_of").head(1).collect().item()
+    this_monday = as_of.date() - timedelta(days=as_of.weekday())
+    return Weeks(environment.first_week, this_monday - timedelta(weeks=1))
+
+
+def last_list(environment: Environment, use_case_name: str) -> pl.DataFrame:
+    """The latest week's list: ranked people first; empty when nothing was scored."""
+    table = ScoreTable(data_root=str(environment.data_root))
+    scores = current(table.read(use_case_name))
+    if scores.is_empty():
+        return WEEKLY_SCORES.empty()
+    return scores.filter(pl.col("week") == scores["week"].max(), pl.col("rank").is_not_null())
