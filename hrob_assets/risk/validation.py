@@ -55,26 +55,7 @@ ENCOUNTER_CLASSES = (
     "other",
 )
 DOMAINS = ("visit", "condition", "procedure", "drug", "measurement", "observation", "death")
-VOCABULARIES = (
-    "Visit",
-    "Death",
-    "ICD10CM",
-    "ICD10PCS",
-    "ICD10",
-    "ICD9CM",
-    "ICD9Proc",
-    "CPT4",
-    "HCPCS",
-    "DRG",
-    "LOINC",
-    "SNOMED",
-    "RxNorm",
-    "RxNorm Extension",
-    "NDC",
-    "CVX",
-    "ATC",
-    "UCUM",
-)
+UNNAMED_VOCABULARIES = ("Unknown", "OMOP")  # no pattern fits; a concept id without a concept
 
 
 @dataclass(frozen=True)
@@ -522,7 +503,8 @@ WITH pairs AS (
 domains AS (
   SELECT domain, sum(events) AS events,
     coalesce(sum(events) FILTER (
-      WHERE list_contains($known, vocabulary) OR list_contains($known, standard_vocabulary)
+      WHERE NOT list_contains($unnamed, vocabulary)
+        OR NOT list_contains($unnamed, standard_vocabulary)
     ), 0) AS known
   FROM pairs GROUP BY domain
 )
@@ -547,8 +529,8 @@ def _table_metrics(
     metrics = _one_row(engine, _METRICS[table.name])
     if table.name == "events":
         metrics |= _one_row(engine, _REPEATED_KEYS)
-        known = {"known": list(VOCABULARIES), "domains": list(DOMAINS)}
-        metrics |= _one_row(engine, _VOCABULARIES, known)
+        lists = {"unnamed": list(UNNAMED_VOCABULARIES), "domains": list(DOMAINS)}
+        metrics |= _one_row(engine, _VOCABULARIES, lists)
     for name, key in (("persons", "person_id"), ("encounters", "encounter_id")):
         reference = references[name]
         if reference is None or name == table.name or key not in table.schema:

@@ -210,23 +210,27 @@ def _register_snapshot(engine: duckdb.DuckDBPyConnection, snapshot_folder: Path)
     return rows
 
 
+_QUARANTINED_ROWS = """
+SELECT
+  staged_table, source_table, source_row_id, reason, kept, CAST(to_json(whole) AS VARCHAR) AS row
+FROM (FROM rejected WHERE source_table = {name})
+JOIN (
+  SELECT file_row_number, struct_pack(*COLUMNS(* EXCLUDE (file_row_number))) AS whole
+  FROM read_parquet({path}, file_row_number = true)
+) USING (file_row_number)
+"""
+
+
 def _add_rows_to_quarantine(engine: duckdb.DuckDBPyConnection, snapshot_folder: Path) -> None:
-    parts = []
-    for (name,) in engine.execute("SELECT DISTINCT source_table FROM rejected").fetchall():
-        path = quoted(snapshot_folder / f"{name}.parquet")
-        parts.append(
-            "SELECT staged_table, source_table, source_row_id, reason, kept, "
-            "CAST(to_json(whole) AS VARCHAR) AS row FROM rejected "
-            f"JOIN (SELECT file_row_number, whole FROM (SELECT file_row_number, "
-            f"struct_pack(*COLUMNS(* EXCLUDE (file_row_number))) AS whole "
-            f"FROM read_parquet({path}, file_row_number = true))) USING (file_row_number) "
-            f"WHERE source_table = {quoted(name)}"  # noqa: S608  # names of our own tables
+    """Join the whole rows to their reasons, table by table, so that only these become JSON."""
+    parts = [
+        _QUARANTINED_ROWS.format(
+            name=quoted(table.name), path=quoted(snapshot_folder / f"{table.name}.parquet")
         )
-    nothing = (
-        "SELECT staged_table, source_table, source_row_id, reason, kept, "
-        "CAST(NULL AS VARCHAR) AS row FROM rejected WHERE false"
-    )
-    engine.execute(f"CREATE TEMP VIEW quarantine AS {' UNION ALL '.join(parts or [nothing])}")
+        for table in OMOP_TABLES
+        if table.name != "concept"
+    ]
+    engine.execute(f"CREATE TEMP VIEW quarantine AS {' UNION ALL '.join(parts)}")
 
 
 def _write(engine: duckdb.DuckDBPyConnection, name: str, work: Path) -> int:

@@ -131,14 +131,15 @@ def test_as_of_is_the_midnight_after_the_last_usual_day(tmp_path):
     assert staged(tmp_path, minimal()).as_of == datetime(2023, 3, 11)
 
 
-def test_a_few_visits_in_the_far_future_do_not_move_as_of(tmp_path):
+@pytest.mark.parametrize("wrong_day", ["2023-05-15", "2099-12-31"])
+def test_a_few_visits_in_the_future_do_not_move_as_of(wrong_day, tmp_path):
     source = minimal()
     source["visit_occurrence"] = [
         {
             "visit_occurrence_id": number,
             "person_id": 1,
             "visit_concept_id": 9202,
-            "visit_start_date": f"2023-03-{1 + number % 28:02d}" if number > 3 else "2099-12-31",
+            "visit_start_date": f"2023-03-{1 + number % 28:02d}" if number > 3 else wrong_day,
         }
         for number in range(1, 1001)
     ]

@@ -3,7 +3,9 @@
 --   a day counts when it has at least 2 % of the visits of a typical day, and at least 3 visits
 --   (fewer in a source whose typical day has fewer than 12; a typical day is the median over
 --   visits of the visits that became known on the same day);
---   days after a silence of more than 180 days count only if they hold 1 % of all visits.
+--   days after a silence of more than 30 days (180 where a typical day has fewer than 12 visits)
+--   count only if they hold 1 % of all visits.
+-- Visits of unknown persons and visits known before they happened are not asked.
 WITH known_visit AS (
   SELECT DISTINCT ON (visit_occurrence_id)
     date_trunc('day', greatest(
@@ -12,6 +14,9 @@ WITH known_visit AS (
     )) AS day
   FROM visit_occurrence AS visit
   WHERE coalesce(visit_start_datetime, visit_start_date) IS NOT NULL
+    AND NOT is_known_too_early(
+      coalesce(visit_start_datetime, visit_start_date), visit.known_at
+    )
     AND person_id IN (SELECT person_id FROM person)
   ORDER BY visit_occurrence_id, day
 ),
@@ -37,7 +42,7 @@ spaced AS (
 silence AS (
   SELECT min(day) AS starts_again
   FROM spaced, typical
-  WHERE silence_days > 180 AND remaining < 0.01 * all_visits
+  WHERE silence_days > CASE WHEN typical.visits >= 12 THEN 30 ELSE 180 END AND remaining < 0.01 * all_visits
 )
 SELECT max(day) + INTERVAL 1 DAY
 FROM spaced, silence
