@@ -15,8 +15,8 @@ def intercept_for(linear: np.ndarray, rate: float, weight: np.ndarray | None = N
 
     Examples
     --------
-    >>> round(intercept_for(np.zeros(3), 0.5), 6)
-    0.0
+    >>> round(intercept_for(np.full(3, 2.0), 0.5), 6)
+    -2.0
     """
     low, high = -25.0, 25.0
     for _ in range(60):

@@ -11,8 +11,19 @@ import numpy as np
 from hrob_assets.risk.synthetic import codes
 from hrob_assets.risk.synthetic.arrivals import excite, expit, spread
 from hrob_assets.risk.synthetic.population import (
-    ASIAN, BLACK, FEMALE, HISPANIC, ISLANDER, MALE, NATIVE, NOT_HISPANIC, UNKNOWN_RACE, WHITE,
-    YEAR, People, _latent,
+    ASIAN,
+    BLACK,
+    FEMALE,
+    HISPANIC,
+    ISLANDER,
+    MALE,
+    NATIVE,
+    NOT_HISPANIC,
+    UNKNOWN_RACE,
+    WHITE,
+    YEAR,
+    People,
+    _latent,
 )  # fmt: skip
 from hrob_assets.risk.synthetic.scenarios import ODDS_FACTOR, Drift
 

@@ -57,46 +57,43 @@ def known_times(
     return visits.end + days + extra
 
 
-def value_delay(
-    measured: np.ndarray, visits: Visits, visit: np.ndarray, lag: ClaimsLag,
-    rng: np.random.Generator,
-) -> np.ndarray:  # fmt: skip
-    """Return the further days until each fact is known: laboratory values come later.
+def value_delay(visits: Visits, lag: ClaimsLag, rng: np.random.Generator) -> np.ndarray:
+    """Return the further days until the laboratory values of each visit are known.
 
-    Records deliver laboratory values within hours, so the delay is a tenth for them.
+    Medical records deliver them within hours: a tenth of the delay.
     """
     low, high = lag.laboratory_days
-    delay = low + rng.random(len(visit)) * (high - low)
+    delay = low + rng.random(len(visits)) * (high - low)
     claim = (visits.source == PROFESSIONAL) | (visits.source == FACILITY)
-    return np.where(measured, delay * np.where(claim[visit], 1.0, 0.1), 0.0)
+    return delay * np.where(claim, 1.0, 0.1)
 
 
 def adjustments(
-    facts: tuple[np.ndarray, ...], visits: Visits, conditions: np.ndarray, lag: ClaimsLag,
-    rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
-    """Draw late adjustments: one more diagnosis of the person on an old claim.
+    visit: np.ndarray, code: np.ndarray, visits: Visits, lag: ClaimsLag, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw late adjustments: a claim later brings a diagnosis that the person had before it.
 
     Parameters
     ----------
-    facts : tuple of visit, code, value and delay arrays
+    visit, code : int arrays
+        Long-standing diagnoses: the position of the visit and of the code.
     visits : Visits
-    conditions : bool array
-        Which facts are long-standing diagnoses; only such are added late.
     lag : ClaimsLag
     rng : Generator
 
     Returns
     -------
     visit, code, delay : arrays
-        The claims, the diagnosis (of a neighbouring claim of the same person), and days after the
-        claim was first known.
+        The claims, the added diagnosis, and days after the claim was first known.
     """
-    visit, code = facts[0][conditions], facts[1][conditions]
-    order = np.lexsort((visit, visits.start[visit], visits.person[visit]))
-    visit, code = visit[order], code[order]
-    chosen = np.flatnonzero(rng.random(len(visit)) < lag.adjusted_share / 2)
-    source = np.minimum(chosen + 1, len(visit) - 1)
-    same = visits.person[visit[chosen]] == visits.person[visit[source]]
-    target, origin = visit[source[same]], code[chosen[same]]
-    return target, origin, 20 + rng.exponential(lag.adjusted_mean, len(target))
+    lot, wait = rng.random(len(visits)), rng.exponential(lag.adjusted_mean, len(visits))
+    width = 1e6
+    person, start = visits.person[visit], visits.start[visit]
+    order = np.lexsort((code, start, person))
+    key = (person * width + start)[order]
+    chosen = np.flatnonzero(visits.keep & (lot < lag.adjusted_share))
+    place = np.searchsorted(key, visits.person[chosen] * width + visits.start[chosen]) - 1
+    earlier = order[np.maximum(place, 0)]
+    same = (place >= 0) & (person[earlier] == visits.person[chosen])
+    chosen = chosen[same]
+    return chosen, code[earlier[same]], 20 + wait[chosen]

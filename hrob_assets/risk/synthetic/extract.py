@@ -45,13 +45,15 @@ def extract_population(
     visits.keep &= happens & (visits.start >= 0) & (visits.start < death[visits.person])
     visits.keep &= spans.covers(visits.person, visits.start) & (known <= clock.days)
     visit, code, value, after = facts.arrays()
-    delay = value_delay(_LABORATORY[code], visits, visit, lag, rng)
-    more = adjustments((visit, code), visits, _LASTING[code], lag, rng)
+    delay = np.where(_LABORATORY[code], value_delay(visits, lag, rng)[visit], 0.0)
+    lasting = _LASTING[code]
+    more = adjustments(visit[lasting], code[lasting], visits, lag, rng)
     visit, code = np.concatenate([visit, more[0]]), np.concatenate([code, more[1]])
     value = np.concatenate([value, np.full(len(more[0]), np.nan)])
     delay = np.concatenate([delay, more[2]])
     moment = visits.start[visit] + np.concatenate([after, np.zeros(len(more[0]))])
-    lot = rng.random(len(visit))
+    # One draw per visit, turned by the code: facts more or less change no other draw.
+    lot = (rng.random(len(visits))[visit] + code * 0.6180339887) % 1.0
     hospital = np.isin(visits.concept, [codes.INPATIENT, codes.EMERGENCY_INPATIENT])[visit]
     group = (people.race == BLACK)[visits.person[visit]]
     stays = under_code(~hospital & _DIAGNOSIS[code], group, visits.start[visit], drift, lot=lot)

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from hrob_assets.risk.synthetic import codes
+from hrob_assets.risk.synthetic.arrivals import expit
 from hrob_assets.risk.synthetic.codes import code
 from hrob_assets.risk.synthetic.conditions import CONDITIONS, SOCIAL_NEEDS
-from hrob_assets.risk.synthetic.arrivals import expit
 from hrob_assets.risk.synthetic.obstetric_visits import CHILDBIRTH, PUERPERIUM
 from hrob_assets.risk.synthetic.population import People, Series
-from hrob_assets.risk.synthetic.pregnancies import NEVER, STILL, Course, MISCARRIAGE, TERMINATION
+from hrob_assets.risk.synthetic.pregnancies import MISCARRIAGE, NEVER, STILL, TERMINATION, Course
 from hrob_assets.risk.synthetic.records import NO_STAGE, Facts, Visits
 
 ACCESS_CODING = 0.65
@@ -150,7 +150,7 @@ def add_pregnancy_conditions(chart: Chart, entry: np.ndarray, past: dict[str, np
         (chart.flag(flags["twins"]) & (day > 70), 0.65, "O30.001 O30.002 O30.003 O30.003"),  # noqa: PLR2004
         (chart.flag(flags["anemia"]) & (day > 75), 0.28, "O99.011 O99.012 O99.013 O99.02"),  # noqa: PLR2004
         (chart.flag(flags["previa"]) & (day > 133), 0.3, "O44.02 O44.02 O44.03 O44.13"),  # noqa: PLR2004
-        (cervix & (day > 126) & (day < 225), 0.45, "O26.872 O26.872 O26.873 O26.873"),  # noqa: PLR2004
+        (cervix & (day > 140) & (day < 225), 0.45, "O26.872 O26.872 O26.873 O26.873"),  # noqa: PLR2004
         (chart.flag(flags["gestational_diabetes"]) & (day > 186), 0.62,  # noqa: PLR2004
          "O24.410 O24.410 O24.410 O24.420"),
         (chart.flag(flags["insulin"]) & (day > 205), 0.5, "O24.414 O24.414 O24.414 O24.420"),  # noqa: PLR2004

@@ -57,6 +57,7 @@ def add_laboratory(chart: Chart) -> None:
     diabetic = chart.conditions["preexisting_diabetes"][person]
     sugar = chart.flag(course.flags["gestational_diabetes"]) & (chart.day > 170)  # noqa: PLR2004
     glucose = 84 + 45 * diabetic + 28 * sugar + rng.normal(0, 13, size)
+    albumin = 4.2 - 0.55 * trimester - 0.2 * coming + rng.normal(0, 0.25, size)
     ast = 19 * np.exp(rng.normal(0, 0.32, size) + 0.9 * hellp + 0.1 * mild)
     count = chart.chance(_count_chance(chart))
     panel = chart.chance(np.where(mild > 0, 0.45, np.where(chart.of("blood_draw"), 0.5, 0.14)))
@@ -73,7 +74,7 @@ def add_laboratory(chart: Chart) -> None:
         ("2160-0", np.maximum(creatinine + rng.normal(0, 0.09, size), 0.2), 2),
         ("1920-8", ast, 0),
         ("1742-6", ast * np.exp(rng.normal(-0.1, 0.25, size)), 0),
-        ("1751-7", np.maximum(4.2 - 0.55 * trimester - 0.2 * coming + rng.normal(0, 0.25, size), 1.5), 2),
+        ("1751-7", np.maximum(albumin, 1.5), 2),
         ("1975-2", 0.5 * np.exp(rng.normal(0, 0.35, size) + 0.3 * hellp), 2),
         ("2345-7", np.maximum(glucose, 40), 0),
     ):  # fmt: skip
@@ -90,7 +91,8 @@ def _count_chance(chart: Chart) -> np.ndarray:
     chance = np.full(len(chart.visits), 0.12)
     for kind, value in (
         ("scan", 0.0), ("blood_draw", 1.0), ("birth", 0.9), ("emergency", 0.4),
-        ("surveillance", 0.35), ("triage", 0.4), ("antepartum", 0.9), ("readmission", 0.9), ("other", 0.12),
+        ("surveillance", 0.35), ("triage", 0.4), ("antepartum", 0.9), ("readmission", 0.9),
+        ("other", 0.12),
     ):  # fmt: skip
         chance[chart.kinds[kind]] = value
     return chance

@@ -10,7 +10,12 @@ from hrob_assets.risk.synthetic.extract import extract_population
 from hrob_assets.risk.synthetic.obstetric_visits import draw_obstetric_visits
 from hrob_assets.risk.synthetic.omop import Clock, Population
 from hrob_assets.risk.synthetic.population import (
-    YEAR, Series, draw_medicaid_spans, draw_series, draw_women, select_series,
+    YEAR,
+    Series,
+    draw_medicaid_spans,
+    draw_series,
+    draw_women,
+    select_series,
 )  # fmt: skip
 from hrob_assets.risk.synthetic.pregnancies import NEVER, Course, draw_course, history, risk_parts
 from hrob_assets.risk.synthetic.scenarios import Drift
@@ -28,7 +33,6 @@ class Obstetrics:
     series: Series
     course: Course
     birth_visit: np.ndarray
-    intercepts: dict[str, float]
 
 
 def _deaths(series: Series, course: Course, women: int, days: float, rng: np.random.Generator):  # noqa: ANN202
@@ -72,7 +76,7 @@ def simulate_obstetrics(
     first[series.woman[::-1]] = series.age[::-1]
     conditions = draw_conditions(women, first, rng["conditions"])
     parts = risk_parts(series, women, conditions, rng["factors"])
-    course, intercepts = draw_course(series, parts, drift, rng["course"])
+    course = draw_course(series, parts, drift, rng["course"])
     visits, kinds, entry = draw_obstetric_visits(series, women, course, clock.days, rng["visits"])
     chart = obstetric_facts.open_chart(
         visits, kinds, series, women, course, conditions, rng["facts"]
@@ -92,4 +96,4 @@ def simulate_obstetrics(
     population = extract_population(
         FIRST_ID, women, visits, chart.facts, spans, death, clock, drift, rng["extract"]
     )
-    return Obstetrics(population, series, course, kinds["birth"], intercepts)
+    return Obstetrics(population, series, course, kinds["birth"])

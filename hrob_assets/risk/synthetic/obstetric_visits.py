@@ -22,6 +22,7 @@ BLOOD_DRAWS = np.array([88.0, 184.0])
 PREGNANT_MONTHLY, OTHER_MONTHLY, AFTER_BIRTH_MONTHLY = 0.063, 0.034, 0.010
 NEED_EFFECT, HEALTH_EFFECT = 0.75, 0.10
 BRANCHING, DECAY_DAYS = 0.30, 18.0
+LONGEST_DAYS = 295.0
 OFFICE_HOURS, ALL_HOURS = (8 / 24, 17 / 24), (0.0, 1.0)
 TRIMESTERS = np.array([98.0, 196.0])
 CHILDBIRTH, PUERPERIUM = 3, 4
@@ -113,22 +114,23 @@ def prenatal(
 def emergencies(
     series: Series, women: People, course: Course, last_day: float, rng: np.random.Generator
 ) -> Visits:
-    """Draw emergency visits: more in pregnancy, more with need, and each makes the next likelier."""
+    """Draw emergency visits: more in pregnancy and with need; each makes the next likelier."""
     factor = np.exp(NEED_EFFECT * women.need + HEALTH_EFFECT * women.health)
     who, first = series.woman, series.lmp
-    months = course.end / 30.4
-    owner, time = spread(
-        rng.poisson(PREGNANT_MONTHLY * factor[who] * months), first, first + course.end, rng
-    )
+    # Candidates fill the longest pregnancy, so that no scenario changes their number.
+    count = rng.poisson(PREGNANT_MONTHLY * factor[who] * LONGEST_DAYS / 30.4)
+    owner, time = spread(count, first, first + LONGEST_DAYS, rng)
+    inside = time < first[owner] + course.end[owner]
     early = rng.poisson(AFTER_BIRTH_MONTHLY * factor[who] * 2)
     owner_2, time_2 = spread(early, first + course.end, first + course.end + 60, rng)
     zero = np.full(len(women), -YEAR)
     count = rng.poisson(OTHER_MONTHLY * factor * (last_day + YEAR) / 30.4)
     woman_3, time_3 = spread(count, zero, np.full(len(women), last_day), rng)
     woman = np.concatenate([who[owner], who[owner_2], woman_3])
+    keep = np.concatenate([inside, np.ones(len(time_2) + len(time_3), dtype=bool)])
     time = np.concatenate([time, time_2, time_3])
     woman, time, keep = excite(
-        woman, time, np.ones(len(time), bool), branching=BRANCHING, decay_days=DECAY_DAYS, rng=rng
+        woman, time, keep, branching=BRANCHING, decay_days=DECAY_DAYS, rng=rng
     )
     start = at_hours(time, ALL_HOURS, rng)
     pregnancy = locate(series, woman, start)
@@ -173,7 +175,7 @@ def triage(series: Series, course: Course, rng: np.random.Generator) -> Visits:
 def antepartum_stays(series: Series, course: Course, rng: np.random.Generator) -> Visits:
     """Return hospital stays for severe morbidity before the birth."""
     size = len(series.woman)
-    stays = course.flags["antepartum_morbidity"]
+    stays = course.times["morbid_at"] < NEVER
     day = np.where(stays, course.times["morbid_at"], 0.0)
     return visits(
         series.woman, series.lmp + day, concept=codes.EMERGENCY_INPATIENT, keep=stays,
@@ -225,7 +227,7 @@ def after_birth(
                 source=PROFESSIONAL,
                 stage=PUERPERIUM,
                 pregnancy=index,
-            )  # fmt: skip
+            )
         )
     again = course.times["readmitted_at"] < NEVER
     start = series.lmp + np.where(again, course.times["readmitted_at"], course.end + 30)
@@ -239,7 +241,7 @@ def after_birth(
             end=start + 2 + rng.exponential(2, size),
             stage=PUERPERIUM,
             pregnancy=index,
-        )  # fmt: skip
+        )
     )
     return parts
 

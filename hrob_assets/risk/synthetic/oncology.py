@@ -5,7 +5,11 @@ import numpy as np
 from hrob_assets.risk.synthetic import codes
 from hrob_assets.risk.synthetic.arrivals import expit, spread
 from hrob_assets.risk.synthetic.cancer_paths import (
-    CANCERS, MONTH, MONTHS, Patients, emergency_times,
+    CANCERS,
+    MONTH,
+    MONTHS,
+    Patients,
+    emergency_times,
 )  # fmt: skip
 from hrob_assets.risk.synthetic.codes import code
 from hrob_assets.risk.synthetic.obstetric_visits import ALL_HOURS, OFFICE_HOURS, at_hours

@@ -8,7 +8,9 @@ from hrob_assets.risk.synthetic.cancer_paths import Patients, draw_patients
 from hrob_assets.risk.synthetic.extract import extract_population
 from hrob_assets.risk.synthetic.omop import Clock, Population
 from hrob_assets.risk.synthetic.oncology import (
-    draw_oncology_spans, draw_oncology_visits, oncology_facts,
+    draw_oncology_spans,
+    draw_oncology_visits,
+    oncology_facts,
 )  # fmt: skip
 from hrob_assets.risk.synthetic.scenarios import Drift
 

@@ -1,4 +1,4 @@
-"""Who lives in the world: women with pregnancies, patients with cancer, and when they are covered."""
+"""Who lives in the world: women with their pregnancies, latent traits, and coverage."""
 
 from dataclasses import dataclass
 
@@ -186,7 +186,8 @@ def merge_spans(person: np.ndarray, start: np.ndarray, end: np.ndarray, payer: s
 
     Examples
     --------
-    >>> spans = merge_spans(np.array([0, 0]), np.array([0.0, 5.0]), np.array([6.0, 9.0]), "Medicaid")
+    >>> start, end = np.array([0.0, 5.0]), np.array([6.0, 9.0])
+    >>> spans = merge_spans(np.array([0, 0]), start, end, "Medicaid")
     >>> spans.start.tolist(), spans.end.tolist()
     ([0.0], [9.0])
     """

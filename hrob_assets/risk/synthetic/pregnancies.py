@@ -1,77 +1,30 @@
 """The course of each pregnancy: complications, time and kind of its end, with planted effects.
 
-Effects are log-odds. A scenario may change them for pregnancies that reach 20 weeks after the day
-of the drift; before 20 weeks none of them shows.
+A scenario may change the risks of pregnancies that reach 20 weeks after the day of the drift; no
+planted outcome that a scenario touches shows before 20 weeks.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from hrob_assets.risk.synthetic.arrivals import expit, intercept_for
+from hrob_assets.risk.synthetic.arrivals import expit
+from hrob_assets.risk.synthetic.effects import Draws
 from hrob_assets.risk.synthetic.population import ASIAN, BLACK, HISPANIC, People, Series
-from hrob_assets.risk.synthetic.scenarios import ODDS_FACTOR, Drift
+from hrob_assets.risk.synthetic.scenarios import Drift
 
 LIVE, STILL, MISCARRIAGE, TERMINATION, ECTOPIC = 0, 1, 2, 3, 4
 OUTCOMES = ("live birth", "stillbirth", "miscarriage", "termination", "ectopic")
 NEVER = 1e5
 PRETERM_DAYS, FIRST_COMPLICATION = 259, 154
 
-EFFECTS: dict[str, dict[str, float]] = {
-    "hypertensive_disorder": {
-        "health": 0.35, "frailty": 0.7, "chronic_hypertension": 1.3, "obesity": 0.6,
-        "morbid_obesity": 0.5, "preexisting_diabetes": 0.7, "twins": 0.9, "first_birth": 0.65,
-        "age_35": 0.35, "black": 0.42, "hispanic": -0.25, "asian": -0.5, "kidney_disease": 1.0,
-        "lupus": 1.0,
-    },
-    "spontaneous_preterm": {
-        "health": 0.25, "frailty": 1.15, "twins": 3.0, "black": 0.20, "tobacco": 0.45,
-        "substance_use": 0.6, "age_under_18": 0.3, "age_35": 0.15, "chronic_hypertension": 0.5,
-        "preexisting_diabetes": 0.5, "deprivation": 0.12, "need": 0.15, "access": -0.20, "sickle_cell": 0.7,
-    },
-    "severe_morbidity": {
-        "health": 0.40, "previa": 1.8, "severe_preeclampsia": 1.5, "abruption": 1.6,
-        "twins": 1.0, "anemia": 0.7, "cardiac_disease": 1.4, "kidney_disease": 1.4,
-        "chronic_hypertension": 0.5, "cesarean": 0.6, "black": 0.35, "age_35": 0.3,
-        "substance_use": 0.4, "access": -0.20, "sickle_cell": 1.2,
-    },
-    "gestational_diabetes": {
-        "health": 0.2, "obesity": 0.8, "morbid_obesity": 0.4, "age_35": 0.7, "asian": 0.7,
-        "hispanic": 0.25, "twins": 0.2,
-    },
-    "antepartum_morbidity": {
-        "health": 0.35, "need": 0.4, "substance_use": 0.5, "kidney_disease": 1.0,
-        "cardiac_disease": 1.0, "sickle_cell": 1.5, "preexisting_diabetes": 0.6,
-    },
-    "abruption": {
-        "chronic_hypertension": 0.9, "hypertensive": 0.6, "tobacco": 0.7, "substance_use": 0.8,
-        "health": 0.2, "twins": 0.5,
-    },
-}  # fmt: skip
-AFTER_SHIFT: dict[str, dict[str, float]] = {
-    "hypertensive_disorder": {"obesity": -0.2, "first_birth": -0.3, "chronic_hypertension": 0.2},
-    "spontaneous_preterm": {"frailty": 0.1, "twins": 0.8, "tobacco": 1.4, "substance_use": 1.6},
-    "severe_morbidity": {"severe_preeclampsia": 0.2, "anemia": 1.6},
-}
-RATES = {
-    # Shares among pregnancies that reach 20 weeks; tuned so that the published rates come out.
-    "hypertensive_disorder": 0.134,
-    "spontaneous_preterm": 0.080,
-    "severe_morbidity": 0.0205,
-    "gestational_diabetes": 0.078,
-    "abruption": 0.008,
-    "anemia": 0.16,
-    "previa": 0.005,
-    "late_morbidity": 0.010,
-    "antepartum_morbidity": 0.016,
-}
-TWINS, STILLBIRTH = 0.0160, 0.0047
+TWINS, STILLBIRTH, PREVIA = 0.0160, 0.0047, 0.005
 EARLY_LOSS = (0.115, 0.045, 0.012)
 
 
 @dataclass
 class Course:
-    """What happens in each pregnancy; times are gestational days, `NEVER` when it does not happen."""
+    """What happens in each pregnancy; times are gestational days, `NEVER` when not at all."""
 
     outcome: np.ndarray
     end: np.ndarray
@@ -82,37 +35,6 @@ class Course:
     def births(self) -> np.ndarray:
         """Which pregnancies end in a birth, live or still."""
         return self.outcome <= STILL
-
-
-def _linear(name: str, parts: dict[str, np.ndarray], shifted: np.ndarray) -> np.ndarray:
-    """Sum the planted effects, with the changed ones where ``shifted``."""
-    changed = AFTER_SHIFT.get(name, {})
-    total = np.zeros(len(shifted))
-    for part, effect in EFFECTS[name].items():
-        total += parts[part] * np.where(shifted, changed.get(part, effect), effect)
-    return total
-
-
-class _Draws:
-    """Draw yes or no for planted outcomes under a scenario, at a given mean rate."""
-
-    def __init__(self, late: np.ndarray, drift: Drift, rng: np.random.Generator) -> None:
-        self.raised = late & (drift.scenario == "base_rate_shift")
-        self.shifted = late & (drift.scenario == "coefficient_shift")
-        self.rng = rng
-        self.intercepts: dict[str, float] = {}
-
-    def __call__(self, name: str, parts: dict[str, np.ndarray], *, raises: bool) -> np.ndarray:
-        none = np.zeros(len(self.shifted), dtype=bool)
-        base = _linear(name, parts, none)
-        start = intercept_for(base, RATES[name])
-        logit = base + start
-        if self.shifted.any():
-            other = _linear(name, parts, ~none)
-            logit = np.where(self.shifted, other + intercept_for(other, RATES[name]), logit)
-        self.intercepts[name] = start
-        logit = logit + np.log(ODDS_FACTOR) * (self.raised & raises)
-        return self.rng.random(len(base)) < expit(logit)
 
 
 def risk_parts(
@@ -208,17 +130,19 @@ def _birth_day(
 
 def draw_course(
     series: Series, parts: dict[str, np.ndarray], drift: Drift, rng: np.random.Generator
-) -> tuple[Course, dict[str, float]]:
+) -> Course:
     """Draw the course of every pregnancy.
 
-    Returns
-    -------
-    course : Course
-    intercepts : dict
-        Log-odds intercept of each planted outcome, for ``truth_effect``.
+    Parameters
+    ----------
+    series : Series
+    parts : dict of str to float array
+        From `risk_parts`; gets the further factors that arise on the way.
+    drift : Drift
+    rng : Generator
     """
     size = len(series.woman)
-    draws = _Draws(series.lmp + 140 >= drift.day, drift, rng)
+    draws = Draws(series.lmp + 140 >= drift.day, drift, rng)
     early, early_day = _early_end(series, rng)
     twins = parts["twins"] > 0
     for name in ("hypertensive_disorder", "spontaneous_preterm"):
@@ -235,7 +159,7 @@ def draw_course(
         "twins": twins,
         "gestational_diabetes": gestational_diabetes,
         "insulin": gestational_diabetes & (rng.random(size) < 0.3),  # noqa: PLR2004
-        "previa": rng.random(size) < RATES["previa"] * (1 + (series.parity > 1)),
+        "previa": rng.random(size) < PREVIA * (1 + (series.parity > 1)),
         "anemia": rng.random(size) < expit(-1.9 + 0.35 * parts["health"] + 0.5 * parts["black"]),
         "preterm_onset": parts["spontaneous_preterm"],
     }
@@ -252,7 +176,7 @@ def draw_course(
     _settle(course)
     flags["cesarean"] = _cesarean(series, course, rng)
     _morbidity(course, parts, draws, rng)
-    return course, draws.intercepts
+    return course
 
 
 def _settle(course: Course) -> None:
@@ -298,22 +222,19 @@ def _cesarean(series: Series, course: Course, rng: np.random.Generator) -> np.nd
 
 
 def _morbidity(
-    course: Course, parts: dict[str, np.ndarray], draws: _Draws, rng: np.random.Generator
+    course: Course, parts: dict[str, np.ndarray], draws: Draws, rng: np.random.Generator
 ) -> None:
     """Draw severe maternal morbidity at birth and after it."""
     flags, size = course.flags, len(course.end)
     parts = {**parts, **{name: has.astype(float) for name, has in flags.items()}}
     parts["severe_preeclampsia"] = flags["severe"].astype(float)
     flags["severe_morbidity"] = course.births & draws("severe_morbidity", parts, raises=True)
-    linear = _linear("severe_morbidity", parts, np.zeros(size, dtype=bool))
-    logit = linear + intercept_for(linear, RATES["late_morbidity"])
-    logit = logit + np.log(ODDS_FACTOR) * draws.raised
-    flags["late_morbidity"] = course.births & (rng.random(size) < expit(logit))
+    flags["late_morbidity"] = course.births & draws("late_morbidity", parts, raises=True)
+    stays = draws("antepartum_morbidity", parts, raises=False)
+    moment = 35 + 245 * rng.random(size)
+    flags["antepartum_morbidity"] = stays & (moment < course.end - 3)
+    course.times["morbid_at"] = np.where(flags["antepartum_morbidity"], moment, NEVER)
     late = flags["late_morbidity"] | flags["severe_after_birth"]
-    flags["antepartum_morbidity"] = draws("antepartum_morbidity", parts, raises=False)
-    course.times["morbid_at"] = np.where(
-        flags["antepartum_morbidity"], 35 + rng.random(size) * (course.end - 38), NEVER
-    )
     course.times["readmitted_at"] = np.where(
         late, course.end + 3 + rng.exponential(13, size), NEVER
     )

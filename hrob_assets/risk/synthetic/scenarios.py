@@ -66,7 +66,7 @@ def check_scenario(name: str) -> None:
     Traceback (most recent call last):
     ...
     hrob_assets.risk.errors.ConfigurationError: scenario must be a known name, but is 'lag_chang'.
-    Did you mean 'lag_change'?
+    Did you mean 'lag_change' or 'lab_unit_change'?
     """
     if name not in SCENARIOS:
         msg = f"scenario must be a known name, but is {name!r}. {nearest(name, SCENARIOS)}"

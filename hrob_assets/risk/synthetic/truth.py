@@ -13,7 +13,7 @@
 import numpy as np
 import polars as pl
 
-from hrob_assets.risk.synthetic import cancer_paths, obstetric_facts, pregnancies
+from hrob_assets.risk.synthetic import cancer_paths, effects, obstetric_facts, pregnancies
 from hrob_assets.risk.synthetic.cancer_paths import visit_probability
 from hrob_assets.risk.synthetic.obstetric_population import Obstetrics
 from hrob_assets.risk.synthetic.omop import Clock, Population
@@ -90,7 +90,7 @@ def episode_table(
     return frame.with_columns(visit.alias("delivery_visit_id")).sort("person_id", "lmp")
 
 
-def effect_table(obstetrics: Obstetrics) -> pl.DataFrame:
+def effect_table() -> pl.DataFrame:
     """Return ``truth_effect``: population, outcome, factor, effect, effect after the drift.
 
     ``effect_after_drift`` differs only under the scenario ``coefficient_shift`` and is what that
@@ -99,14 +99,15 @@ def effect_table(obstetrics: Obstetrics) -> pl.DataFrame:
     access shows fewer codes, so a model that reads codes gives that person too low a risk.
     """
     rows = []
-    for outcome, effects in pregnancies.EFFECTS.items():
-        after = pregnancies.AFTER_SHIFT.get(outcome, {})
+    for outcome, planted in effects.EFFECTS.items():
+        after = effects.AFTER_SHIFT.get(outcome, {})
         rows += [
             ("obstetrics", outcome, name, value, after.get(name, value))
-            for name, value in effects.items()
+            for name, value in planted.items()
         ]
-        start = obstetrics.intercepts[outcome]
-        rows.append(("obstetrics", outcome, "intercept", start, start))
+        start = effects.INTERCEPTS[outcome]
+        shifted = effects.INTERCEPTS_AFTER_SHIFT.get(outcome, start)
+        rows.append(("obstetrics", outcome, "intercept", start, shifted))
     after = cancer_paths.AFTER_SHIFT
     rows += [
         ("oncology", "emergency_visit_rate", name, value, after.get(name, value))

@@ -11,8 +11,8 @@ import polars as pl
 
 from hrob_assets.risk.errors import ConfigurationError
 from hrob_assets.risk.synthetic import codes, dirt, omop, truth
-from hrob_assets.risk.synthetic.oncology_population import simulate_oncology
 from hrob_assets.risk.synthetic.obstetric_population import simulate_obstetrics
+from hrob_assets.risk.synthetic.oncology_population import simulate_oncology
 from hrob_assets.risk.synthetic.scenarios import SCENARIOS, Drift, check_scenario, drift_log
 
 __all__ = ["SCENARIOS", "World", "WorldSpec", "make_world", "write_world"]
@@ -133,7 +133,7 @@ def make_world(spec: WorldSpec) -> World:
     known = {
         "truth_risk": truth.risk_table(oncology, order, both, clock, drift),
         "truth_episode": truth.episode_table(obstetrics, order, both, clock),
-        "truth_effect": truth.effect_table(obstetrics),
+        "truth_effect": truth.effect_table(),
         "truth_person": truth.person_table(both),
         "drift_log": drift_log(spec.scenario, spec.drift_day),
     }
