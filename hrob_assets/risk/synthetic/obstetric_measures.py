@@ -1,7 +1,7 @@
 """Laboratory values and vital signs of women, with courses that precede severe events.
 
 Blood pressure rises from three weeks before the onset of a hypertensive disorder; platelets fall
-and transaminases rise in the twelve days before a severe course shows.
+and transaminases rise in the two weeks before a severe course shows.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ def add_vitals(chart: Chart) -> None:
     usual = 111 + 3.5 * women.health + 14 * conditions["chronic_hypertension"]
     usual = usual + 4 * conditions["obesity"] + rng.normal(0, 5, len(women))
     dip = 4 * np.exp(-(((chart.day - 140) / 60) ** 2)) * (visits.stage < CHILDBIRTH)
-    systolic = usual[person] - dip + 19 * rise + rng.normal(0, 9, size)
+    systolic = usual[person] - dip + 16 * rise + rng.normal(0, 10, size)
     diastolic = 0.58 * usual[person] + 4 - 0.6 * dip + 12 * rise + rng.normal(0, 6.5, size)
     base = 68 + 22 * conditions["obesity"] + 25 * conditions["morbid_obesity"]
     base = base + rng.normal(0, 9, len(women))
