@@ -206,7 +206,7 @@ def _print_list(name: str, rows: object, people: int) -> None:
 
 def _reason(reason: dict[str, object]) -> str:
     dated = f" ({reason['fact_code']}, {reason['occurred_on']})" if reason["occurred_on"] else ""
-    return f"{reason['feature']}{dated}"
+    return f"{reason['statement']}{dated}"
 
 
 def _print_paths(data_root: Path) -> None:

@@ -1,6 +1,7 @@
 """Staged tables, their quarantine, and the expectations that block what follows."""
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 
 import dagster as dg
 import polars as pl
@@ -32,7 +33,9 @@ _SEVERITY = {
 }
 
 
-def staged_definitions(*, known_lag_days: Mapping[str, int], owner: str) -> dg.Definitions:
+def staged_definitions(
+    *, known_lag_days: Mapping[str, int], as_of: datetime | None, owner: str
+) -> dg.Definitions:
     """The staged tables in one step, and one set of checks per table."""
 
     @dg.multi_asset(
@@ -44,7 +47,8 @@ def staged_definitions(*, known_lag_days: Mapping[str, int], owner: str) -> dg.D
     ) -> Iterator[dg.MaterializeResult]:
         folder = storage.root / "assets" / STAGED
         before = _rows_before(storage)
-        result = stage(storage.root / "assets" / RAW, folder, known_lag_days=known_lag_days)
+        snapshot = storage.root / "assets" / RAW
+        result = stage(snapshot, folder, known_lag_days=known_lag_days, as_of=as_of)
         load = _load(result, before)
         write_parquet(load, folder / "load.parquet")
         context.log.info("staged facts known before %s", result.as_of.isoformat())

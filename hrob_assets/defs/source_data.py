@@ -19,7 +19,9 @@ def source_data() -> dg.Definitions:
     catalogue, code_sets = shared_catalogue(environment.use_cases)
     return dg.Definitions.merge(
         raw_definitions(owner=OWNER),
-        staged_definitions(known_lag_days=environment.known_lag_days, owner=OWNER),
+        staged_definitions(
+            known_lag_days=environment.known_lag_days, as_of=environment.as_of, owner=OWNER
+        ),
         feature_store_definitions(
             catalogue=catalogue,
             code_sets=code_sets,

@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import field
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -72,6 +72,8 @@ class Environment:
         Folder of all that is made; created on first use.
     first_week : date
         A Monday: the first weekly partition.
+    as_of : datetime, optional (UTC)
+        First moment of which the source knows nothing; null lets staging find it in the visits.
     mlflow_tracking_uri : str, optional
         Null means a SQLite file in the data root.
     known_lag_days : mapping of str to int, days
@@ -90,6 +92,7 @@ class Environment:
     use_cases: tuple[str, ...]
     start_schedules: bool
     threads: Annotated[int, Field(ge=1)]
+    as_of: datetime | None = None
     mlflow_tracking_uri: str | None = None
     name: str = field(default="dev")
 

@@ -1,7 +1,9 @@
 """The only home of fitted models: MLflow runs, registered versions and their aliases."""
 
 import json
+import logging
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -69,7 +71,9 @@ class ModelRegistry(dg.ConfigurableResource):
                 "extra_tags": {"use_case": experiment, "dagster_job": context.run.job_name},
             },
         )
-        tracker = MlFlow(binding)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", dg.BetaWarning)  # its version is pinned
+            tracker = MlFlow(binding)
         try:
             yield tracker
         except BaseException:
@@ -166,6 +170,8 @@ class ModelRegistry(dg.ConfigurableResource):
     def _mlflow(self) -> tuple[Any, Any]:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
         import mlflow  # noqa: PLC0415 - slow to import
 
         mlflow.set_tracking_uri(self.tracking_uri)

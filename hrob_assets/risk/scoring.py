@@ -18,6 +18,7 @@ from hrob_assets.risk.windows import history, window_start
 REASON = pl.Struct(
     {
         "feature": pl.String,
+        "statement": pl.String,
         "value": pl.Float64,
         "log_odds": pl.Float64,
         "fact_code": pl.String,
@@ -189,7 +190,7 @@ def explain_rows(
         return pl.DataFrame(schema=schema)
     terms = _top_terms(high, model, catalogue, count)
     facts = _latest_facts(terms, events, code_sets)
-    wanted = ["feature", "value", "log_odds", "fact_code", "occurred_on", "known_on"]
+    wanted = ["feature", "statement", "value", "log_odds", "fact_code", "occurred_on", "known_on"]
     return (
         terms.join(facts, on=[*ROW_KEY, "feature"], how="left")
         .sort(*ROW_KEY, "log_odds", "feature", descending=[False, False, False, True, False])
@@ -212,9 +213,11 @@ def _top_terms(
     names_array = np.array(names, dtype=object)
     picked = high[rows].select(*ROW_KEY)
     code_sets = [catalogue.family(f).code_set if n in known else None for f, n in pairs]
+    statements = [catalogue.column(n).statement if n in known else n for n in names]
     windows = [catalogue.column(n).window_days if n in known else None for n in names]
     return picked.with_columns(
         pl.Series("feature", names_array[chosen].tolist(), dtype=pl.String),
+        pl.Series("statement", [statements[c] for c in chosen], dtype=pl.String),
         pl.Series("value", _values(high, rows, names_array[chosen]), dtype=pl.Float64),
         pl.Series("log_odds", raised[rows, chosen], dtype=pl.Float64),
         pl.Series("code_set", [code_sets[c] for c in chosen], dtype=pl.String),

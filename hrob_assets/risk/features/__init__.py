@@ -1,0 +1,1 @@
+"""The feature store: catalogue, selection, kernel and its oracle."""

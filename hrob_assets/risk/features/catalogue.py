@@ -92,6 +92,18 @@ _NULLABLE = frozenset({"days_since_last", "last_value", "min", "max", "mean", "s
         "interpregnancy_interval_days",
     }
 )
+_IN_WORDS = {
+    "any": "recorded",
+    "count": "how often",
+    "days_since_last": "days since the last",
+    "last_value": "last value",
+    "min": "lowest value",
+    "max": "highest value",
+    "mean": "mean value",
+    "slope": "change per day",
+    "abnormal_any": "outside the reference range",
+    "missing": "not measured",
+}
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _LONGEST_WINDOW_DAYS = 36_500
 
@@ -128,6 +140,22 @@ class FeatureColumn:
     def nullable(self) -> bool:
         """Whether the column is null where the history says nothing (else it is 0 or 1)."""
         return (self.aggregation or self.measure) in _NULLABLE
+
+    @property
+    def statement(self) -> str:
+        """What the column says, in words for a reader who never saw its name.
+
+        Examples
+        --------
+        >>> FeatureColumn("ed_visit__count_30d", "ed_visit", "utilisation", "codes",
+        ...     aggregation="count", window_days=30).statement
+        'ed visit: how often in the 30 days before'
+        """
+        idea = self.family.replace("_", " ")
+        if self.aggregation is None:
+            return f"{idea}: {(self.measure or '').replace('_', ' ')}"
+        span = "ever" if self.window_days is None else f"in the {self.window_days} days before"
+        return f"{idea}: {_IN_WORDS[self.aggregation]} {span}"
 
 
 @dataclass(frozen=True)
