@@ -16,6 +16,7 @@ from hrob_assets.resources.model_registry import (
 from hrob_assets.risk.acceptance import Verdict, judge
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.evaluation import Estimate, paired_difference, row_log_loss, seed_of
+from hrob_assets.risk.tables import ROW_KEY
 from hrob_assets.risk.training import predict
 from hrob_assets.risk.use_case import UseCase
 
@@ -108,6 +109,12 @@ def _improvement(
     if champion is None or champion.version == challenger.version:
         return None
     test = training_set.filter(pl.col("split") == "test").collect()
+    if not test.select(ROW_KEY).equals(predictions.select(ROW_KEY)):
+        msg = (
+            "champion and challenger must be compared on the same rows (the training set has "
+            "changed since the evaluation); materialise trained_model and evaluation again"
+        )
+        raise ContractError(msg)
     outcome = predictions["outcome"].to_numpy().astype(np.int8)
     old = predict(champion.model.estimator, test, champion.model.columns)
     return paired_difference(
