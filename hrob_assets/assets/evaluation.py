@@ -1,5 +1,7 @@
 """How the challenger does on the test period: frozen predictions and figures."""
 
+from typing import Any
+
 import dagster as dg
 import numpy as np
 import polars as pl
@@ -73,11 +75,11 @@ def evaluated(predictions: pl.DataFrame, *, threshold: float, name: str) -> Eval
     )
 
 
-def _metadata(predictions: pl.DataFrame, challenger: RegisteredModel) -> dict[str, object]:
+def _metadata(predictions: pl.DataFrame, challenger: RegisteredModel) -> dict[str, Any]:
     threshold, name = challenger.model.threshold, challenger.name
     overall = evaluated(predictions, threshold=threshold, name=name)
     unseen = predictions.filter(~pl.col("person_seen"))
-    figures: dict[str, object] = dict(overall.figures())
+    figures: dict[str, Any] = dict(overall.figures())
     both = 0 < unseen["outcome"].sum() < unseen.height
     if both:
         new = evaluated(unseen, threshold=threshold, name=f"{name} unseen").figures()

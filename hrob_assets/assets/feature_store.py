@@ -1,6 +1,7 @@
 """The feature store: every encounter of every person, as known at its prediction time."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -88,9 +89,9 @@ _REFRESH = "0 5 * * 1"
 _TABLES = ("persons", "coverage", "encounters", "events")
 
 
-def _metadata(features: pl.DataFrame) -> dict[str, object]:
+def _metadata(features: pl.DataFrame) -> dict[str, Any]:
     by_week = features.group_by("week").len("encounters").sort("week")
-    figures: dict[str, object] = {
+    figures: dict[str, Any] = {
         "persons": features["person_id"].n_unique(),
         "weeks": by_week.height,
     }

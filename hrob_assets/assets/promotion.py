@@ -1,5 +1,7 @@
 """The gate: who becomes champion, judged from stored evidence."""
 
+from typing import Any
+
 import dagster as dg
 import numpy as np
 import polars as pl
@@ -143,7 +145,7 @@ def _check(verdicts: tuple[Verdict, ...], accepted: bool) -> dg.AssetCheckResult
 
 def _metadata(
     verdicts: tuple[Verdict, ...], challenger: RegisteredModel, scoring: RegisteredModel
-) -> dict[str, object]:
+) -> dict[str, Any]:
     table = pl.DataFrame(
         {
             "criterion": [verdict.criterion for verdict in verdicts],

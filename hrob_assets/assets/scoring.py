@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -117,7 +118,7 @@ def scoring_definitions(
 
 def _metadata(
     scores: pl.DataFrame, new: int, version: str, reviews_per_week: int
-) -> dict[str, object]:
+) -> dict[str, Any]:
     listed = scores.filter(pl.col("rank").is_not_null())
     overflow = int(scores["overflow"].sum())
     share = float(scores["high_risk"].cast(pl.Float64).to_numpy().mean()) if scores.height else 0.0

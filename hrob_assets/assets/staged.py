@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -163,7 +164,7 @@ def _load(result: StagingResult, before: Mapping[str, int]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=LOAD.schema, orient="row")
 
 
-def _table_metadata(result: StagingResult, table: Table) -> dict[str, object]:
+def _table_metadata(result: StagingResult, table: Table) -> dict[str, Any]:
     return {
         "dagster/row_count": result.rows[table.name],
         "dagster/column_schema": table_schema(table),
@@ -173,7 +174,7 @@ def _table_metadata(result: StagingResult, table: Table) -> dict[str, object]:
     }
 
 
-def _quarantine_metadata(result: StagingResult) -> dict[str, object]:
+def _quarantine_metadata(result: StagingResult) -> dict[str, Any]:
     counts = [
         {"table": table, "reason": reason, "rows": rows}
         for table, reasons in sorted(result.quarantined.items())

@@ -1,6 +1,7 @@
 """The training set and the challenger that is fitted on it."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -133,7 +134,7 @@ def _log_trials(run: object, fitted: FittedModel) -> None:
     run.log_metric("cv_log_loss", best.log_loss)  # type: ignore[attr-defined]
 
 
-def _model_metadata(fitted: FittedModel, version: str, run_id: str) -> dict[str, object]:
+def _model_metadata(fitted: FittedModel, version: str, run_id: str) -> dict[str, Any]:
     best = min(fitted.trials, key=lambda trial: trial.log_loss)
     coefficients = fitted.estimator.named_steps["model"].coef_[0]
     names = term_names(fitted.estimator, fitted.columns)
