@@ -18,6 +18,7 @@ from hrob_assets.risk.models.logistic_regression import (
     build_model,
     build_preprocessor,
     design_matrix,
+    probabilities,
 )
 from hrob_assets.risk.split import Periods, assign_split, person_fraction
 from hrob_assets.risk.use_case import ModelSpec, Threshold, Tuning, UseCase
@@ -206,10 +207,10 @@ def train_model(
 
 
 def predict(estimator: Pipeline, features: pl.DataFrame, columns: Sequence[str]) -> np.ndarray:
-    """Probability of the outcome for each row, float64 of shape (n_rows,)."""
+    """Probability of the outcome for each row, whatever the other rows; float64, (n_rows,)."""
     if features.is_empty():
         return np.empty(0)
-    return estimator.predict_proba(design_matrix(features, columns))[:, 1].astype(np.float64)
+    return probabilities(estimator, design_matrix(features, columns))
 
 
 def capacity_threshold(probability: np.ndarray, threshold: Threshold) -> float:

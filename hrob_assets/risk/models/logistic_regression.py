@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
+from scipy.special import expit
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -148,3 +149,24 @@ def contributions(model: Pipeline, matrix: np.ndarray) -> np.ndarray:
     """
     standardised = model[:-1].transform(matrix)
     return standardised * model.named_steps["model"].coef_[0]
+
+
+def probabilities(model: Pipeline, matrix: np.ndarray) -> np.ndarray:
+    """Probability of the outcome for each row, to the bit the same whatever the other rows.
+
+    A matrix product adds up a row's terms in an order that depends on how many rows there are;
+    here each row is added up by itself, so that one week scored alone and the same week in a
+    backfill agree.
+
+    Parameters
+    ----------
+    model : Pipeline, fitted
+    matrix : ndarray, shape (n_rows, n_columns)
+        From `design_matrix`.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_rows,)
+    """
+    terms = contributions(model, matrix).sum(axis=1, dtype=np.float64)
+    return expit(terms + float(model.named_steps["model"].intercept_[0]))
