@@ -1,0 +1,69 @@
+from datetime import datetime
+
+import polars as pl
+
+from hrob_assets.risk.code_sets import Code, CodeSet
+from hrob_assets.risk.coded_events import select_coded
+from hrob_assets.risk.tables import EVENTS
+
+T = datetime(2024, 3, 1)
+BLEEDING = CodeSet(
+    "bleeding",
+    (
+        Code("ICD10CM", "O46", "Antepartum hemorrhage", "test", match="prefix"),
+        Code("SNOMED", "34842007", "Antepartum hemorrhage", "test"),
+    ),
+)
+ANY_O = CodeSet("obstetric", (Code("ICD10CM", "O", "Chapter XV", "test", match="prefix"),))
+
+
+def events(*codes):
+    """Events as (vocabulary, code, standard vocabulary, standard code)."""
+    return pl.LazyFrame(
+        [(7, "condition", number, 1, *code, None, None, T, T) for number, code in enumerate(codes)],
+        schema=EVENTS.schema,
+        orient="row",
+    )
+
+
+def found(*codes, sets=(BLEEDING,)):
+    selected = select_coded(events(*codes), sets).collect()
+    return sorted(selected.select("code", "code_set").rows())
+
+
+def test_an_event_is_found_by_its_source_code():
+    assert found(("ICD10CM", "O4691", None, None), ("ICD10CM", "O80", None, None)) == [
+        ("O4691", "bleeding")
+    ]
+
+
+def test_an_event_is_found_by_its_standard_code_and_keeps_its_source_code():
+    assert found(("None", "local 12", "SNOMED", "34842007")) == [("local 12", "bleeding")]
+
+
+def test_an_event_that_matches_both_ways_is_found_once():
+    assert found(("ICD10CM", "O4691", "SNOMED", "34842007")) == [("O4691", "bleeding")]
+
+
+def test_a_code_of_another_vocabulary_does_not_match():
+    assert found(("ICD9CM", "O4691", None, None), ("None", "34842007", "LOINC", "34842007")) == []
+
+
+def test_an_event_may_belong_to_several_code_sets():
+    assert found(("ICD10CM", "O4691", None, None), sets=(BLEEDING, ANY_O)) == [
+        ("O4691", "bleeding"),
+        ("O4691", "obstetric"),
+    ]
+
+
+def test_the_same_code_twice_at_the_same_moment_is_one_fact():
+    assert len(found(*[("ICD10CM", "O4691", None, None)] * 2)) == 1
+
+
+def test_no_events_give_no_facts():
+    selected = select_coded(events(), [BLEEDING]).collect()
+
+    assert selected.is_empty()
+    assert selected.columns == [
+        "person_id", "encounter_id", "code", "code_set", "occurred_at", "known_at",
+    ]  # fmt: skip

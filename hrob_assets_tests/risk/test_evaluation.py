@@ -1,0 +1,217 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
+
+from hrob_assets.risk.errors import TooSmallError
+from hrob_assets.risk.evaluation import (
+    _weighted_auroc,
+    auroc,
+    calibration_factor,
+    calibration_table,
+    evaluate,
+    paired_difference,
+    row_log_loss,
+    seed_of,
+)
+
+
+def predictions(rows=600, persons=200, seed=3, decimals=2):
+    """Tied probabilities of persons who repeat, and outcomes drawn from them."""
+    rng = np.random.default_rng(seed)
+    person = rng.integers(0, persons, rows)
+    probability = rng.uniform(0.02, 0.9, rows).round(decimals)
+    return person, probability, (rng.random(rows) < probability).astype(np.int8)
+
+
+def repeated(copies, persons=120, seed=4):
+    """Persons who have the same row again and again."""
+    rng = np.random.default_rng(seed)
+    probability = rng.uniform(0.1, 0.6, persons)
+    outcome = (rng.random(persons) < probability).astype(np.int8)
+    return (
+        np.repeat(np.arange(persons), copies),
+        np.repeat(probability, copies),
+        np.repeat(outcome, copies),
+    )
+
+
+def width(estimate):
+    return estimate.high - estimate.low
+
+
+@pytest.mark.parametrize("decimals", [1, 2, 9], ids=["many ties", "some ties", "no ties"])
+def test_auroc_is_that_of_scikit_learn(decimals):
+    person, probability, outcome = predictions(decimals=decimals)
+
+    found = auroc(person, probability, outcome, seed=1)
+
+    assert found.value == pytest.approx(roc_auc_score(outcome, probability), abs=1e-12)
+    assert found.low < found.value < found.high
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([0.1, 0.2, 0.2, 0.5, 0.9]), st.booleans(), st.integers(0, 4)),
+        min_size=3,
+        max_size=40,
+    )
+)
+@settings(max_examples=150, deadline=None)
+def test_the_weighted_auroc_of_the_bootstrap_is_that_of_scikit_learn(drawn):
+    drawn = sorted([*drawn, (0.2, True, 1), (0.5, False, 1)])
+    score, outcome, weight = (np.array(values) for values in zip(*drawn, strict=True))
+    starts = np.flatnonzero(np.diff(score, prepend=-1.0))
+
+    found = _weighted_auroc(weight.astype(np.float32), outcome.astype(np.int8), starts)
+
+    assert found == pytest.approx(roc_auc_score(outcome, score, sample_weight=weight), abs=1e-6)
+
+
+def test_the_interval_of_auroc_is_that_of_drawing_persons_with_all_their_rows():
+    person, probability, outcome = predictions(rows=300, persons=60)
+    found = auroc(person, probability, outcome, seed=1)
+
+    rng = np.random.default_rng(99)
+    draws = []
+    for _ in range(600):
+        drawn = rng.integers(0, 60, 60)
+        rows = np.concatenate([np.flatnonzero(person == one) for one in drawn])
+        draws.append(roc_auc_score(outcome[rows], probability[rows]))
+    low, high = np.quantile(draws, [0.025, 0.975])
+
+    assert found.low == pytest.approx(low, abs=0.02)
+    assert found.high == pytest.approx(high, abs=0.02)
+
+
+def test_the_calibration_factor_is_predicted_minus_observed():
+    person = np.arange(20)
+    probability = np.array([0.25, 0.35] * 10)
+    outcome = np.array([1, 0, 0, 0] * 5)
+
+    found = calibration_factor(person, probability, outcome, seed=1)
+
+    assert found.value == pytest.approx(0.30 - 0.25)
+    assert found.low < 0.05 < found.high
+
+
+@pytest.mark.parametrize("measure", [auroc, calibration_factor])
+def test_the_interval_is_wider_by_person_than_by_row_when_persons_repeat(measure):
+    person, probability, outcome = repeated(copies=4)
+    by_person = measure(person, probability, outcome, seed=1)
+    by_row = measure(np.arange(person.size), probability, outcome, seed=1)
+
+    assert by_person.value == by_row.value
+    assert width(by_person) == pytest.approx(2 * width(by_row), rel=0.25)  # sqrt of 4 copies
+
+
+@pytest.mark.parametrize("measure", [auroc, calibration_factor])
+def test_repeating_every_row_adds_no_certainty(measure):
+    once = measure(*repeated(copies=1), seed=1)
+    thrice = measure(*repeated(copies=3), seed=1)
+
+    assert thrice.value == pytest.approx(once.value)
+    assert (thrice.low, thrice.high) == pytest.approx((once.low, once.high))
+
+
+def test_the_same_seed_gives_the_same_figures_and_another_seed_other_bounds():
+    given = predictions()
+
+    first = evaluate(*given, threshold=0.5, seed=1)
+
+    assert evaluate(*given, threshold=0.5, seed=1) == first
+    other = evaluate(*given, threshold=0.5, seed=2)
+    assert other.auroc.value == first.auroc.value
+    assert other.auroc.low != first.auroc.low
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_one_outcome_only_is_refused_with_the_counts(label):
+    person, probability, _ = predictions(rows=50)
+
+    with pytest.raises(TooSmallError, match=rf"found {50 * label} events in 50 rows"):
+        evaluate(person, probability, np.full(50, label), threshold=0.5, seed=1)
+
+
+def test_too_few_persons_have_values_without_bounds():
+    found = evaluate(
+        np.array([1, 2, 3, 4]),
+        np.array([0.1, 0.6, 0.4, 0.9]),
+        np.array([0, 1, 0, 1]),
+        threshold=0.5,
+        seed=1,
+    )
+
+    assert (found.auroc.low, found.calibration_factor.high) == (None, None)
+    assert "auroc_low" not in found.figures()
+    assert found.figures()["auroc"] == 1.0
+
+
+def test_a_probability_at_the_threshold_is_high_risk():
+    found = evaluate(
+        np.arange(4), np.array([0.2, 0.5, 0.5, 0.8]), np.array([0, 0, 1, 1]), threshold=0.5, seed=1
+    )
+
+    assert (found.alert_rate, found.sensitivity, found.specificity) == (0.75, 1.0, 0.5)
+    assert found.positive_predictive_value == pytest.approx(2 / 3)
+    assert found.negative_predictive_value == 1.0
+
+
+def test_no_alerts_have_no_predictive_value():
+    found = evaluate(*predictions(), threshold=0.99, seed=1)
+
+    assert np.isnan(found.positive_predictive_value)
+    assert found.alert_rate == 0
+
+
+def test_proper_scores_are_those_of_scikit_learn():
+    person, probability, outcome = predictions()
+
+    found = evaluate(person, probability, outcome, threshold=0.5, seed=1)
+
+    assert found.auprc == pytest.approx(average_precision_score(outcome, probability))
+    assert found.brier == pytest.approx(brier_score_loss(outcome, probability))
+    assert found.log_loss == pytest.approx(log_loss(outcome, probability))
+    assert row_log_loss(probability, outcome).mean() == pytest.approx(found.log_loss)
+
+
+def test_a_certain_and_wrong_prediction_has_a_finite_loss():
+    assert row_log_loss(np.array([0.0, 1.0]), np.array([1, 0])) == pytest.approx(
+        [-np.log(1e-6)] * 2
+    )
+
+
+def test_the_better_of_two_models_is_better_beyond_chance():
+    person, probability, outcome = predictions(rows=3000, persons=800)
+    losses = {
+        "flat": row_log_loss(np.full(3000, outcome.mean()), outcome),
+        "true": row_log_loss(probability, outcome),
+    }
+
+    found = paired_difference(person, losses, seed=1)
+
+    assert 0 < found.low < found.value < found.high
+
+
+def test_equal_models_differ_by_nothing():
+    person, probability, outcome = predictions()
+    loss = row_log_loss(probability, outcome)
+
+    found = paired_difference(person, {"one": loss, "other": loss}, seed=1)
+
+    assert (found.value, found.low, found.high) == (0.0, 0.0, 0.0)
+
+
+def test_a_calibration_table_has_equal_parts_from_low_to_high():
+    probability = np.linspace(0, 1, 100)
+
+    found = calibration_table(probability, (probability > 0.5).astype(int))
+
+    assert found["rows"].to_list() == [10] * 10
+    assert found["observed"].to_list() == [0.0] * 5 + [1.0] * 5
+    assert found["mean_predicted"].is_sorted()
+
+
+def test_seeds_depend_on_every_name():
+    assert len({seed_of("a", "b"), seed_of("a", "c"), seed_of("ab"), seed_of("a")}) == 4

@@ -1,0 +1,122 @@
+from datetime import date, datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from hrob_assets.risk.errors import TooSmallError
+from hrob_assets.risk.split import Periods, assign_split, periods, person_fraction
+from hrob_assets.risk.use_case import Split
+
+BOUNDS = Periods(
+    datetime(2023, 1, 1), datetime(2024, 1, 1), datetime(2024, 3, 1), datetime(2024, 6, 1)
+)
+
+
+def split_of(*moments, persons=None, share=0.0):
+    rows = pl.DataFrame(
+        {"person_id": persons or list(range(len(moments))), "prediction_time": moments}
+    )
+    return assign_split(rows, BOUNDS, validation_share=share, seed=3)
+
+
+def test_counted_periods_end_where_outcomes_are_ripe_and_leave_one_horizon_between():
+    found = periods(
+        Split(validation_share=0.2, train_days=365, test_days=100),
+        as_of=datetime(2025, 1, 1, 13, 30),
+        horizon_days=60,
+        runout_days=30,
+    )
+
+    assert found == Periods(
+        train_start=datetime(2023, 4, 27),
+        train_end=datetime(2024, 4, 26),
+        test_start=datetime(2024, 6, 25),
+        test_end=datetime(2024, 10, 3),
+    )
+
+
+@pytest.mark.parametrize(("gap_days", "refused"), [(60, False), (59, True)])
+def test_dated_periods_must_leave_one_horizon_between_training_and_test(gap_days, refused):
+    split = Split(
+        validation_share=0.2,
+        train_start=date(2023, 1, 1),
+        train_end=date(2024, 1, 1),
+        test_start=date(2024, 1, 1) + timedelta(days=gap_days),
+        test_end=date(2024, 12, 1),
+    )
+
+    def found():
+        return periods(split, as_of=datetime(2025, 1, 1), horizon_days=60, runout_days=0)
+
+    if refused:
+        with pytest.raises(TooSmallError, match=r"at least one horizon \(60 days\).*59 days"):
+            found()
+    else:
+        assert found().test_start == datetime(2024, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        (datetime(2022, 12, 31), None),
+        (datetime(2023, 1, 1), "train"),
+        (datetime(2023, 12, 31), "train"),
+        (datetime(2024, 1, 1), None),
+        (datetime(2024, 2, 29), None),
+        (datetime(2024, 3, 1), "test"),
+        (datetime(2024, 5, 31), "test"),
+        (datetime(2024, 6, 1), None),
+    ],
+)
+def test_bounds_are_closed_at_the_start_and_open_at_the_end(moment, expected):
+    assert split_of(moment)["split"].item() == expected
+
+
+def test_training_and_validation_share_no_person():
+    persons = [number % 400 for number in range(2000)]
+    moments = [datetime(2023, 2, 1) + timedelta(hours=number) for number in range(2000)]
+
+    found = split_of(*moments, persons=persons, share=0.25)
+
+    train = set(found.filter(pl.col("split") == "train")["person_id"])
+    validation = set(found.filter(pl.col("split") == "validation")["person_id"])
+    assert not train & validation
+    assert len(train | validation) == 400
+    assert 0.18 < len(validation) / 400 < 0.32
+
+
+def test_the_test_period_has_everybody():
+    moments = [datetime(2024, 4, 1)] * 300
+
+    assert set(split_of(*moments, share=0.5)["split"]) == {"test"}
+
+
+def test_a_person_is_seen_only_with_a_training_row():
+    found = split_of(
+        datetime(2023, 5, 1), datetime(2024, 4, 1), datetime(2024, 4, 1), persons=[1, 1, 2]
+    )
+
+    assert found["person_seen"].to_list() == [True, True, False]
+
+
+def test_a_validation_person_is_not_seen():
+    found = split_of(datetime(2023, 5, 1), datetime(2024, 4, 1), persons=[1, 1], share=0.999999)
+
+    assert found.select("split", "person_seen").rows() == [("validation", False), ("test", False)]
+
+
+def test_a_person_keeps_the_fraction_whoever_else_is_there():
+    alone = person_fraction(pl.Series([77]), 5)
+    among = person_fraction(pl.Series([3, 77, 12]), 5)
+
+    assert alone[0] == among[1]
+    assert person_fraction(pl.Series([77]), 6)[0] != alone[0]
+
+
+def test_fractions_of_successive_persons_look_uniform():
+    fractions = person_fraction(pl.Series(np.arange(100_000)), 20260105)
+
+    counts, _ = np.histogram(fractions, bins=10, range=(0, 1))
+    assert counts.min() > 9_600
+    assert counts.max() < 10_400
