@@ -1,19 +1,18 @@
 """What happened afterwards, week by week, as far as it is ripe."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 
 import dagster as dg
 import polars as pl
 
 from hrob_assets.assets.keys import model_group, staged_key, use_case_key
 from hrob_assets.assets.metadata import described
-from hrob_assets.assets.partitions import SINGLE_RUN
+from hrob_assets.assets.partitions import SINGLE_RUN, request_weeks_since
 from hrob_assets.risk.code_sets import CodeSet
 from hrob_assets.risk.labels import label_rows
 from hrob_assets.risk.use_case import UseCase
 
-_DAYS_PER_WEEK = 7
+_LATE_DAYS = 5 * 7  # a source that is a month late, or a missed Monday, leaves no label pending
 
 
 def label_definitions(
@@ -69,23 +68,14 @@ def label_definitions(
         cron_schedule=use_case.scoring.cron,
         execution_timezone="UTC",
         name=f"ripen_{use_case.name}_weekly",
-        description="Every week: the weeks whose outcomes were still pending.",
+        description=(
+            "Every week: labels again for the weeks whose outcomes may still be pending, the last "
+            f"{outcome.horizon_days + outcome.runout_days + _LATE_DAYS} days."
+        ),
     )
     def ripen(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        now = context.scheduled_execution_time
-        last = weekly.get_last_partition_key(current_time=now)
-        if last is None:
-            return dg.SkipReason("no week has ended yet")
-        pending = outcome.horizon_days + outcome.runout_days + _DAYS_PER_WEEK
-        first = max(
-            weekly.get_partition_keys(current_time=now)[0],
-            weekly.get_partition_key_for_timestamp((now - timedelta(days=pending)).timestamp()),
-        )
-        tags = {
-            "dagster/asset_partition_range_start": first,
-            "dagster/asset_partition_range_end": last,
-        }
-        return dg.RunRequest(run_key=f"{first}..{last}", tags=tags)
+        pending = outcome.horizon_days + outcome.runout_days
+        return request_weeks_since(weekly, context, days=pending + _LATE_DAYS)
 
     return dg.Definitions(assets=[labels], jobs=[job], schedules=[ripen])
 

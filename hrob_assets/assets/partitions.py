@@ -1,7 +1,7 @@
 """Weeks as partitions: Monday to Monday, UTC."""
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, datetime, timedelta
 
 import dagster as dg
 
@@ -24,14 +24,44 @@ def mondays(partition_keys: Iterable[str]) -> list[date]:
     return [date.fromisoformat(key) for key in partition_keys]
 
 
+def ended_weeks(weekly: dg.WeeklyPartitionsDefinition, *, now: datetime) -> list[str]:
+    """Keys of the weeks that have ended, the first to the last; a week ends on Monday 00:00.
+
+    Examples
+    --------
+    >>> from datetime import UTC
+    >>> weekly = weekly_partitions(date(2024, 3, 4))
+    >>> ended_weeks(weekly, now=datetime(2024, 3, 18, tzinfo=UTC))
+    ['2024-03-04', '2024-03-11']
+    """
+    return list(weekly.get_partition_keys(current_time=now))
+
+
 def request_last_week(
     weekly: dg.WeeklyPartitionsDefinition, context: dg.ScheduleEvaluationContext
 ) -> dg.RunRequest | dg.SkipReason:
     """Ask for one run of the week that had ended at the time of the tick."""
-    week = weekly.get_last_partition_key(current_time=context.scheduled_execution_time)
-    if week is None:
+    weeks = ended_weeks(weekly, now=context.scheduled_execution_time)
+    if not weeks:
         return dg.SkipReason("no week has ended yet")
-    return dg.RunRequest(run_key=week, partition_key=week)
+    return dg.RunRequest(run_key=weeks[-1], partition_key=weeks[-1])
+
+
+def request_weeks_since(
+    weekly: dg.WeeklyPartitionsDefinition, context: dg.ScheduleEvaluationContext, *, days: int
+) -> dg.RunRequest | dg.SkipReason:
+    """Ask for one run of all ended weeks from the one in which the tick minus `days` lies."""
+    now = context.scheduled_execution_time
+    weeks = ended_weeks(weekly, now=now)
+    if not weeks:
+        return dg.SkipReason("no week has ended yet")
+    since = weekly.get_partition_key_for_timestamp((now - timedelta(days=days)).timestamp())
+    first, last = max(weeks[0], since), weeks[-1]
+    tags = {
+        "dagster/asset_partition_range_start": first,
+        "dagster/asset_partition_range_end": last,
+    }
+    return dg.RunRequest(run_key=f"{first}..{last}", tags=tags)
 
 
 SINGLE_RUN = dg.BackfillPolicy.single_run()
