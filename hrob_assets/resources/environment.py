@@ -121,7 +121,8 @@ def load_environment() -> Environment:
         msg = f"HROB_ENV must name an environment (found {name!r}). {nearest(name, names)}"
         raise ConfigurationError(msg)
     values = _merged({}, _read(_FOLDER / "base.yaml"), _read(overlay))
-    root = Path(os.environ.get("HROB_DATA_ROOT", values["data_root"]))
+    default_root: str = values["data_root"]
+    root = Path(os.environ.get("HROB_DATA_ROOT", default_root))
     files = f"base.yaml and {name}.yaml"
     if (root / OF_THE_DATA).exists():
         values = _merged({}, values, _read(root / OF_THE_DATA))

@@ -73,7 +73,7 @@ class ModelRegistry(dg.ConfigurableResource):
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", dg.BetaWarning)  # its version is pinned
-            tracker = MlFlow(binding)
+            tracker: Any = MlFlow(binding)  # its metaclass lends it the functions of mlflow
         try:
             yield tracker
         except BaseException:

@@ -64,7 +64,7 @@ class ScoreTable(dg.ConfigurableResource):
         scan = pl.scan_delta(location)
         if weeks is not None:
             scan = scan.filter(pl.col("week").is_in(weeks))
-        return scan.collect().cast(dict(WEEKLY_SCORES.schema))
+        return scan.collect().cast(pl.Schema(WEEKLY_SCORES.schema))
 
 
 def current(scores: pl.DataFrame) -> pl.DataFrame:

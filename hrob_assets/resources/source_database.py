@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 import adbc_driver_manager
@@ -28,6 +29,9 @@ from hrob_assets.risk.sources.omop import (
     OmopTable,
 )
 from hrob_assets.risk.sources.whole_folder import whole_folder
+
+if TYPE_CHECKING:
+    from adbc_driver_manager.dbapi import Cursor  # slow to import
 
 CONNECT_TIMEOUT_SECONDS = 5
 DELIMITERS = (",", "\t", ";", "|")
@@ -292,7 +296,7 @@ class PostgresSource(SourceDatabase):
             )
             raise SourceError(msg) from None
 
-    def _locate(self, cursor: object, scratch: Path) -> dict[str, _Located]:
+    def _locate(self, cursor: "Cursor", scratch: Path) -> dict[str, _Located]:
         cursor.execute(
             "SELECT table_schema::text, table_name::text, column_name::text, data_type::text "
             "FROM information_schema.columns "
@@ -316,7 +320,7 @@ class PostgresSource(SourceDatabase):
         return text.replace(self._password, "***") if self._password else text
 
 
-def _fetch(cursor: object, found: _Located, path: Path) -> Callable[[], str]:
+def _fetch(cursor: "Cursor", found: _Located, path: Path) -> Callable[[], str]:
     """Return a function that streams a PostgreSQL table to a Parquet file, batch by batch."""
     selected = ", ".join(
         f"{_plain_postgres(name, data_type)} AS {named(lower)}"
@@ -486,9 +490,9 @@ def _copy(
         selected = ", ".join(_selected(column, located) for column in table.columns)
         query = f"SELECT {selected} FROM {located.relation}"  # noqa: S608  # quoted names
     try:
-        rows = engine.execute(
+        ((rows,),) = engine.execute(
             f"COPY ({query}) TO {quoted(path)} (FORMAT parquet, COMPRESSION zstd)"
-        ).fetchone()[0]
+        ).fetchall()
     except duckdb.Error as error:
         _raise_copy_error(engine, table, located, error)
     return SourceTable(table.name, rows, path.stat().st_size, located is not None, missing)
@@ -548,7 +552,7 @@ def _raise_copy_error(
     table: OmopTable,
     located: _Located | None,
     error: duckdb.Error,
-) -> None:
+) -> NoReturn:
     """Turn an error of the engine into ours; its own text may quote values of persons."""
     text = str(error).lower()
     if located is None or "no space" in text or "too large" in text or "could not write" in text:
@@ -573,14 +577,14 @@ def _raise_copy_error(
 
 def _raise_wrong_type(
     engine: duckdb.DuckDBPyConnection, table: OmopTable, located: _Located
-) -> None:
+) -> NoReturn:
     typed = [c for c in table.columns if c.kind != "text" and c.name in located.columns]
     counts = ", ".join(
         f"count({located.columns[c.name][0]}), "
         f"count(*) FILTER (WHERE {_is_wrong(*located.columns[c.name], c.kind)})"
         for c in typed
     )
-    found = engine.execute(f"SELECT {counts} FROM {located.relation}").fetchone()  # noqa: S608
+    (found,) = engine.execute(f"SELECT {counts} FROM {located.relation}").fetchall()  # noqa: S608
     complaints = [
         f"{table.name}.{column.name} must be {KIND_NAMES[column.kind]}; {found[2 * i + 1]:,} of "
         f"{found[2 * i]:,} values are not"
@@ -591,12 +595,12 @@ def _raise_wrong_type(
     raise ContractError(msg) from None
 
 
-def _raise_not_utf8(origin: str) -> None:
+def _raise_not_utf8(origin: str) -> NoReturn:
     msg = f"{origin} must be UTF-8; it has bytes that are not. Export it again as UTF-8."
     raise SourceError(msg) from None
 
 
-def _raise_column_twice(table_name: str, column: str, *, origin: str) -> None:
+def _raise_column_twice(table_name: str, column: str, *, origin: str) -> NoReturn:
     msg = f"{table_name} must have the column {column} once; {origin} has it twice. Remove one."
     raise ContractError(msg) from None
 

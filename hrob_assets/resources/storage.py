@@ -69,10 +69,16 @@ class ParquetIOManager(dg.UPathIOManager):
             write_parquet(by_week.get(week, frame.clear()), Path(str(path)))
 
     def load_input(self, context: dg.InputContext) -> pl.LazyFrame:
-        """Scan the file, or the files of all requested weeks that exist."""
+        """Scan the file, or the files of the weeks.
+
+        A weekly asset needs each of its weeks, so that a week that was never made is not taken
+        for one without rows; any other asset takes all weeks that were made.
+        """
         if not context.has_asset_partitions:
             return pl.scan_parquet(_existing(Path(str(self._get_path(context)))))
         paths = [Path(str(path)) for path in self._get_paths_for_partitions(context).values()]
+        if _is_partitioned(context.step_context):
+            _require_all(paths)
         return _scan_weeks(paths)
 
     def dump_to_path(self, context: dg.OutputContext, obj: Any, path: UPath) -> None:  # noqa: ARG002
@@ -102,6 +108,20 @@ def _scan_weeks(paths: Sequence[Path]) -> pl.LazyFrame:
         msg = f"{name} must have at least one materialised week (found none); materialise it first"
         raise ContractError(msg)
     return pl.scan_parquet(existing)
+
+
+def _is_partitioned(step: Any) -> bool:
+    return any(step.has_asset_partitions_for_output(name) for name in step.op_def.output_dict)
+
+
+def _require_all(paths: Sequence[Path]) -> None:
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        msg = (
+            f"{missing[0].parent.name} must have all {len(paths)} weeks that are asked for (found "
+            f"none of {len(missing)}, the first is {missing[0].stem}); materialise them first"
+        )
+        raise ContractError(msg)
 
 
 def _require_weeks(frame: pl.DataFrame, weeks: Sequence[str]) -> None:
