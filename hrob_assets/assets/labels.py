@@ -1,6 +1,7 @@
 """What happened afterwards, week by week, as far as it is ripe."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -83,10 +84,10 @@ def label_definitions(
 _TABLES = ("persons", "coverage", "events", "load")
 
 
-def _metadata(labelled: pl.DataFrame) -> dict[str, object]:
+def _metadata(labelled: pl.DataFrame) -> dict[str, Any]:
     counts = dict(labelled.group_by("label_status").len().iter_rows())
     mature = labelled.filter(pl.col("label").is_not_null())
-    figures: dict[str, object] = {
+    figures: dict[str, Any] = {
         f"{status} rows": counts.get(status, 0) for status in ("mature", "pending", "censored")
     }
     if mature.height:
