@@ -4,6 +4,7 @@ import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
@@ -35,7 +36,16 @@ VOCABULARIES = (
 (columns of the Diabetes 130 data that have no public code)."""
 
 REQUIRED_COLUMNS = ("vocabulary", "code", "name", "source")
-OPTIONAL_COLUMNS = ("match", "unit", "factor", "low", "high", "weeks")
+OPTIONAL_COLUMNS = (
+    "match",
+    "unit",
+    "factor",
+    "low",
+    "high",
+    "plausible_low",
+    "plausible_high",
+    "weeks",
+)
 MATCHES = ("exact", "prefix")
 
 _PREFIX_BY_DEFAULT = frozenset({"ICD10CM", "ICD10PCS"})
@@ -50,9 +60,23 @@ _RULE_SCHEMA = {
     "factor": pl.Float64,
     "low": pl.Float64,
     "high": pl.Float64,
+    "plausible_low": pl.Float64,
+    "plausible_high": pl.Float64,
     "weeks": pl.Float64,
 }
-_MATCHED_COLUMNS = ("vocabulary", "code", "unit", "code_set", "factor", "low", "high", "weeks")
+_MATCHED_COLUMNS = (
+    "vocabulary",
+    "code",
+    "unit",
+    "code_set",
+    "factor",
+    "low",
+    "high",
+    "plausible_low",
+    "plausible_high",
+    "weeks",
+)
+_ASCENDING = ("plausible_low", "low", "high", "plausible_high")
 
 
 @dataclass(frozen=True)
@@ -77,6 +101,9 @@ class Code:
         Value times factor is the value in the unit of the code set.
     low, high : float or None
         Reference range in the unit of the code set; None means no bound.
+    plausible_low, plausible_high : float or None
+        What can be recorded of a living person, in the unit of the code set; a value below or
+        above is no value. None means no bound.
     weeks : float or None, weeks
         Completed weeks of gestation that the code states; None when it states none.
     """
@@ -90,6 +117,8 @@ class Code:
     factor: float = 1.0
     low: float | None = None
     high: float | None = None
+    plausible_low: float | None = None
+    plausible_high: float | None = None
     weeks: float | None = None
 
 
@@ -165,10 +194,11 @@ def match_codes(codes: pl.DataFrame, code_sets: Iterable[CodeSet]) -> pl.DataFra
     -------
     DataFrame
         One row per (vocabulary, code, unit) and code set it belongs to, with ``code_set``,
-        ``factor``, ``low``, ``high`` and ``weeks`` of the most particular matching row: one with
-        a unit before one without, then the longest code. Sorted by vocabulary, code, unit and
-        code set. Codes that belong to no code set have no row. A value whose unit is not stated
-        matches only rows without a unit, because no factor can be known for it.
+        ``factor``, ``low``, ``high``, ``plausible_low``, ``plausible_high`` and ``weeks`` of the
+        most particular matching row: one with a unit before one without, then the longest code.
+        Sorted by vocabulary, code, unit and code set. Codes that belong to no code set have no
+        row. A value whose unit is not stated matches only rows without a unit, because no factor
+        can be known for it.
 
     Examples
     --------
@@ -222,6 +252,8 @@ def _rules(code_sets: Iterable[CodeSet]) -> pl.DataFrame:
             code.factor,
             code.low,
             code.high,
+            code.plausible_low,
+            code.plausible_high,
             code.weeks,
         )
         for code_set in code_sets
@@ -317,6 +349,8 @@ def _code(path: Path, line: int, row: dict) -> Code:
         factor=1.0 if factor is None else factor,
         low=_number(path, line, row, "low"),
         high=_number(path, line, row, "high"),
+        plausible_low=_number(path, line, row, "plausible_low"),
+        plausible_high=_number(path, line, row, "plausible_high"),
         weeks=_number(path, line, row, "weeks"),
     )
     _check_code(path, line, code)
@@ -329,9 +363,13 @@ def _check_code(path: Path, line: int, code: Code) -> None:
         raise _error(path, line, what, f"Write {code.code.replace('.', '').upper()!r}.")
     if code.code != code.code.strip():
         raise _error(path, line, f"code must not have blanks around it: {code.code!r}", "Cut them.")
-    if code.low is not None and code.high is not None and code.low > code.high:
-        what = f"low must be at most high; found low {code.low} and high {code.high}"
-        raise _error(path, line, what, "Exchange or correct them.")
+    bounds = [(name, getattr(code, name)) for name in _ASCENDING]
+    for (lesser, low), (greater, high) in pairwise(
+        bound for bound in bounds if bound[1] is not None
+    ):
+        if low > high:
+            what = f"{lesser} must be at most {greater}; found {lesser} {low} and {greater} {high}"
+            raise _error(path, line, what, "Exchange or correct them.")
     if code.factor <= 0:
         raise _error(path, line, f"factor must be positive; found {code.factor}", "Correct it.")
 

@@ -66,6 +66,22 @@ def test_units_ranges_and_weeks_are_read_as_numbers(tmp_path):
     )
 
 
+def test_the_limits_of_what_can_be_recorded_are_read_as_numbers(tmp_path):
+    write(
+        tmp_path,
+        "hemoglobin",
+        "vocabulary,code,name,source,low,high,plausible_low,plausible_high\n"
+        "LOINC,718-7,Hemoglobin,LOINC,12,15.5,1,25\n"
+        "LOINC,718-8,Hemoglobin,LOINC,,15.5,15.5,\n",
+    )
+    limits = [
+        (code.plausible_low, code.plausible_high)
+        for code in read_code_set("hemoglobin", [tmp_path]).codes
+    ]
+
+    assert limits == [(1.0, 25.0), (15.5, None)]
+
+
 def test_a_later_folder_replaces_the_code_set_of_the_same_name(tmp_path):
     shared = write(tmp_path / "shared", "asthma", HEADER + "ICD10CM,J45,Asthma,shared\n")
     write(shared, "copd", HEADER + "ICD10CM,J44,COPD,shared\n")
@@ -126,6 +142,26 @@ def test_a_folder_that_does_not_exist_is_an_error(tmp_path):
             "line 2: low must be at most high; found low 5.0 and high 4.0",
         ),
         (
+            "vocabulary,code,name,source,low,plausible_low\nLOINC,1,A,L,5,0\nLOINC,2,A,L,5,6\n",
+            "line 3: plausible_low must be at most low; found plausible_low 6.0 and low 5.0",
+        ),
+        (
+            "vocabulary,code,name,source,high,plausible_high\nLOINC,1,A,L,5,4\n",
+            "line 2: high must be at most plausible_high; found high 5.0 and plausible_high 4.0",
+        ),
+        (
+            "vocabulary,code,name,source,low,plausible_high\nLOINC,1,A,L,5,4\n",
+            "line 2: low must be at most plausible_high",
+        ),
+        (
+            "vocabulary,code,name,source,plausible_low,plausible_high\nLOINC,1,A,L,5,4\n",
+            "line 2: plausible_low must be at most plausible_high",
+        ),
+        (
+            "vocabulary,code,name,source,plausible_low\nLOINC,1,A,L,none\n",
+            "line 2: plausible_low must be a number; found 'none'",
+        ),
+        (
             'vocabulary,code,name,source,low\nLOINC,1,A,L,"1,5"\n',
             "line 2: low must be a number; found '1,5'",
         ),
@@ -160,7 +196,16 @@ def test_a_file_that_is_not_utf8_is_an_error(tmp_path):
 HEMOGLOBIN = CodeSet(
     "hemoglobin",
     (
-        Code("LOINC", "718-7", "Hemoglobin", "LOINC", unit="g/dL", low=12.0),
+        Code(
+            "LOINC",
+            "718-7",
+            "Hemoglobin",
+            "LOINC",
+            unit="g/dL",
+            low=12.0,
+            plausible_low=1.0,
+            plausible_high=25.0,
+        ),
         Code("LOINC", "718-7", "Hemoglobin", "LOINC", unit="g/L", factor=0.1, low=12.0),
     ),
 )
@@ -186,8 +231,8 @@ def test_a_row_with_a_unit_matches_only_this_unit_in_any_letter_case():
         HEMOGLOBIN,
     )
     assert found == [
-        ("LOINC", "718-7", "G/DL", "hemoglobin", 1.0, 12.0, None, None),
-        ("LOINC", "718-7", "g/l", "hemoglobin", 0.1, 12.0, None, None),
+        ("LOINC", "718-7", "G/DL", "hemoglobin", 1.0, 12.0, None, 1.0, 25.0, None),
+        ("LOINC", "718-7", "g/l", "hemoglobin", 0.1, 12.0, None, None, None, None),
     ]
 
 

@@ -36,7 +36,13 @@ _FACTS = """
         mapping.series,
         events.occurred_at,
         events.available_at,
-        CASE WHEN isfinite(events.value) THEN events.value * mapping.factor END AS scaled,
+        CASE
+            WHEN isfinite(events.value)
+                AND events.value * mapping.factor
+                    BETWEEN coalesce(mapping.plausible_low, '-infinity'::DOUBLE)
+                    AND coalesce(mapping.plausible_high, 'infinity'::DOUBLE)
+            THEN events.value * mapping.factor
+        END AS scaled,
         coalesce(scaled < mapping.low, false) OR coalesce(scaled > mapping.high, false) AS abnormal
     FROM events
     JOIN mapping
@@ -80,9 +86,10 @@ def read_facts(
     Facts
         One fact per event and code set it belongs to. An event whose source code and standard
         code both belong to a code set is one fact, by its source code. Values are multiplied by
-        the factor of the code; one that is not finite is no value. A fact is abnormal when its
-        value is below ``low`` or above ``high``. Facts of one moment are ordered by known_at,
-        then domain, source row and code.
+        the factor of the code; one that is not finite, below ``plausible_low`` or above
+        ``plausible_high`` is no value, and its fact counts without one. A fact is abnormal when
+        its value is below ``low`` or above ``high``. Facts of one moment are ordered by
+        known_at, then domain, source row and code.
 
     Raises
     ------
@@ -118,8 +125,9 @@ def map_codes(codes: pl.DataFrame, code_sets: Sequence[CodeSet]) -> pl.DataFrame
     Returns
     -------
     DataFrame
-        ``codes`` with ``series`` (position in ``code_sets``), ``factor``, ``low`` and ``high``;
-        one row per code and series. Codes that belong to none are absent.
+        ``codes`` with ``series`` (position in ``code_sets``), ``factor``, ``low``, ``high``,
+        ``plausible_low`` and ``plausible_high``; one row per code and series. Codes that belong
+        to none are absent.
 
     Examples
     --------
@@ -160,6 +168,8 @@ def map_codes(codes: pl.DataFrame, code_sets: Sequence[CodeSet]) -> pl.DataFrame
             "factor",
             "low",
             "high",
+            "plausible_low",
+            "plausible_high",
         )
     )
     return codes.join(series, on="code_id").sort("code_id", "series")

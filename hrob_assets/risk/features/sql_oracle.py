@@ -24,7 +24,10 @@ WITH pairs AS (
 SELECT
     p.person_id, r.code_set, p.occurred_at, p.known_at, p.domain, p.source_row_id, p.code,
     greatest(p.occurred_at, p.known_at) AS available_at,
-    CASE WHEN isfinite(p.value) THEN p.value * r.factor END AS x,
+    CASE WHEN isfinite(p.value) THEN p.value * r.factor END AS stated,
+    CASE
+        WHEN stated < r.plausible_low OR stated > r.plausible_high THEN NULL ELSE stated
+    END AS x,
     coalesce(x < r.low, false) OR coalesce(x > r.high, false) AS abnormal
 FROM pairs p
 JOIN rules r
@@ -228,9 +231,9 @@ def _cell(column: FeatureColumn) -> str:
 
 
 def _rules(code_sets: Mapping[str, CodeSet]) -> pl.DataFrame:
-    fields = ("vocabulary", "code", "match", "unit", "factor", "low", "high")
-    numbers = dict.fromkeys(("factor", "low", "high"), pl.Float64)
-    schema = dict.fromkeys(("code_set", *fields), pl.String) | numbers
+    numbers = ("factor", "low", "high", "plausible_low", "plausible_high")
+    fields = ("vocabulary", "code", "match", "unit", *numbers)
+    schema = dict.fromkeys(("code_set", *fields), pl.String) | dict.fromkeys(numbers, pl.Float64)
     return pl.DataFrame(
         [
             (name, *(getattr(code, field) for field in fields))

@@ -173,6 +173,59 @@ def test_a_value_that_is_not_finite_is_no_value():
     assert features["hemoglobin__count_5d"] == 1
 
 
+HEMOGLOBIN_VALUES = ("last_value", "min", "max", "mean", "slope", "missing", "abnormal_any")
+
+
+def hemoglobin_of(*values: tuple[int, float | None]) -> dict[str, float | None]:
+    """Features of the last 30 days from (days before T, value in g/dL)."""
+    events = [
+        (1, (*HEMOGLOBIN[:5], value, "g/dL"), T - days * DAY, T - days * DAY)
+        for days, value in values
+    ]
+    features = one_row(events=events)
+    names = (*HEMOGLOBIN_VALUES, "count", "any", "days_since_last")
+    return {name: features[f"hemoglobin__{name}_30d"] for name in names}
+
+
+@pytest.mark.parametrize("absurd", [9999.0, 25.1, 0.9, -13.5])
+def test_a_value_outside_the_plausible_limits_is_no_value_but_its_event_counts(absurd):
+    plausible = hemoglobin_of((9, 12.0), (5, 13.0))
+    with_absurd = hemoglobin_of((9, 12.0), (5, 13.0), (2, absurd))
+    alone = hemoglobin_of((2, absurd))
+
+    assert {name: with_absurd[name] for name in HEMOGLOBIN_VALUES} == {
+        name: plausible[name] for name in HEMOGLOBIN_VALUES
+    }
+    assert with_absurd == hemoglobin_of((9, 12.0), (5, 13.0), (2, None))
+    assert (with_absurd["count"], with_absurd["days_since_last"]) == (3, 2)
+    assert (alone["missing"], alone["abnormal_any"], alone["any"]) == (1, 0, 1)
+    assert alone["last_value"] is None
+
+
+@pytest.mark.parametrize("limit", [1.0, 25.0])
+def test_a_value_at_a_plausible_limit_is_a_value(limit):
+    features = hemoglobin_of((2, limit))
+
+    assert features["last_value"] == limit
+    assert (features["missing"], features["abnormal_any"]) == (0, 1)
+
+
+def test_plausible_limits_are_in_the_unit_of_the_code_set():
+    in_grams_per_litre = [(1, (*HEMOGLOBIN[:5], 155.0, "g/L"), T - DAY, T - DAY)]
+
+    assert one_row(events=in_grams_per_litre)["hemoglobin__last_value_5d"] == 15.5
+
+
+def test_implausible_values_are_none_in_the_sql_form_too():
+    rows = rows_of([(1, T, "home", 1)])
+    given = world([(1, fact, T - DAY, T - DAY) for fact in FACTS[-4:]])
+    built = build_features_sql(rows, **given).row(0, named=True)
+
+    assert_same_as_sql(rows, **given)
+    assert (built["hemoglobin__missing_5d"], built["hemoglobin__count_5d"]) == (1, 3)
+    assert (built["glucose__missing_5d"], built["glucose__abnormal_any_5d"]) == (1, 0)
+
+
 @pytest.mark.parametrize(
     ("person", "time", "years"),
     [

@@ -22,16 +22,17 @@ MICROSECOND = timedelta(microseconds=1)
 
 ICD = {"name": "-", "source": "-", "match": "prefix"}
 EXACT = {"name": "-", "source": "-"}
+HEMOGLOBIN_LIMITS = {"low": 11.0, "high": 15.0, "plausible_low": 1.0, "plausible_high": 25.0}
 GIVEN = {
     "hypertension": (Code("ICD10CM", "I10", **ICD), Code("SNOMED", "38341003", **EXACT)),
     "heart": (Code("ICD10CM", "I", **ICD), Code("SNOMED", "38341003", **EXACT)),
     "hemoglobin": (
-        Code("LOINC", "718-7", **EXACT, unit="g/dL", low=11.0, high=15.0),
-        Code("LOINC", "718-7", **EXACT, unit="g/L", factor=0.1, low=11.0, high=15.0),
+        Code("LOINC", "718-7", **EXACT, unit="g/dL", **HEMOGLOBIN_LIMITS),
+        Code("LOINC", "718-7", **EXACT, unit="g/L", factor=0.1, **HEMOGLOBIN_LIMITS),
     ),
     "glucose": (
         Code("LOINC", "2345-7", **EXACT, low=70.0),
-        Code("LOINC", "2345-7", **EXACT, unit="mmol/L", factor=18.0, low=70.0),
+        Code("LOINC", "2345-7", **EXACT, unit="mmol/L", factor=18.0, low=70.0, plausible_low=5.0),
     ),
     "pregnancy_live_birth": (Code("ICD10CM", "Z370", **ICD),),
     "pregnancy_marker": (Code("ICD10CM", "Z331", **ICD),),
@@ -59,6 +60,10 @@ FACTS = (
     ("measurement", "None", "glu", "LOINC", "2345-7", 65.5, None),
     ("measurement", "None", "glu", "LOINC", "2345-7", 5.0, "mmol/L"),
     ("measurement", "LOINC", "2345-7", "LOINC", "2345-7", 93.0, "mg/dL"),
+    ("measurement", "LOINC", "718-7", None, None, 9999.0, "g/dL"),
+    ("measurement", "LOINC", "718-7", None, None, -13.5, "g/dL"),
+    ("measurement", "LOINC", "718-7", None, None, 5.0, "g/L"),
+    ("measurement", "None", "glu", "LOINC", "2345-7", 0.1, "mmol/L"),
 )
 
 
