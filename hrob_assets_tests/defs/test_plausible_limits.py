@@ -1,0 +1,109 @@
+"""Absurd and negative values of the synthetic world do not reach the shipped features."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from hrob_assets.resources.source_database import open_source
+from hrob_assets.risk.code_sets import CodeSet, read_code_sets
+from hrob_assets.risk.features.build import build_features
+from hrob_assets.risk.features.catalogue import Catalogue, read_feature_mappings
+from hrob_assets.risk.sources.staging import StagingResult, stage
+from hrob_assets.risk.synthetic.world import World, WorldSpec, make_world
+
+DEFS = Path(__file__).parents[2] / "hrob_assets" / "defs"
+CODE_SETS = read_code_sets([DEFS / "code_sets"])
+MEASURED = {
+    name: code_set
+    for name, code_set in CODE_SETS.items()
+    if any(code.unit is not None for code in code_set.codes)
+}
+
+
+def catalogue() -> Catalogue:
+    one, other = (
+        read_feature_mappings(
+            DEFS / use_case / "feature_mappings.yml",
+            code_set_names=read_code_sets(
+                [DEFS / "code_sets", *sorted((DEFS / use_case).glob("code_sets"))]
+            ),
+        )
+        for use_case in ("high_risk_obstetrics", "oncology_ed_visit")
+    )
+    return one.merge(other)
+
+
+def absurd_rows(world: World) -> list[int]:
+    return world.truth["truth_dirty"].filter(
+        pl.col("fault").is_in(["absurd_value", "negative_value"])
+    )["row_id"].to_list()  # fmt: skip
+
+
+def staged(tables: dict[str, pl.DataFrame], folder: Path) -> StagingResult:
+    (folder / "source").mkdir(parents=True)
+    for name, frame in tables.items():
+        frame.write_parquet(folder / "source" / f"{name}.parquet")
+    open_source(str(folder / "source")).snapshot(folder / "snapshot")
+    return stage(folder / "snapshot", folder / "staged", known_lag_days={}, threads=1)
+
+
+def features(result: StagingResult, code_sets: dict[str, CodeSet]) -> pl.DataFrame:
+    return build_features(
+        pl.read_parquet(result.path("encounters")),
+        persons=pl.scan_parquet(result.path("persons")),
+        coverage=pl.scan_parquet(result.path("coverage")),
+        events=pl.scan_parquet(result.path("events")),
+        catalogue=catalogue(),
+        code_sets=code_sets,
+        n_threads=1,
+    )
+
+
+def test_there_are_laboratory_and_vital_code_sets():
+    assert {"hemoglobin", "platelets", "systolic_bp", "body_weight"} <= set(MEASURED)
+
+
+@pytest.mark.parametrize("name", sorted(MEASURED))
+def test_all_codes_of_a_laboratory_or_vital_code_set_have_the_same_plausible_limits(name):
+    limits = {(code.plausible_low, code.plausible_high) for code in MEASURED[name].codes}
+    ((low, high),) = limits
+
+    assert 0 <= low < high < 99_999
+    assert all("plausible: " in code.source for code in MEASURED[name].codes)
+
+
+@pytest.mark.parametrize("name", sorted(n for n in MEASURED if n.endswith("_in_pregnancy")))
+def test_pregnancy_changes_the_reference_range_but_not_what_can_be_recorded(name):
+    usual = MEASURED[name.removesuffix("_in_pregnancy")].codes[0]
+    pregnant = MEASURED[name].codes[0]
+
+    assert (usual.plausible_low, usual.plausible_high) == (
+        pregnant.plausible_low,
+        pregnant.plausible_high,
+    )
+
+
+def test_absurd_and_negative_values_change_no_feature(tmp_path):
+    world = make_world(WorldSpec(seed=5, pregnancies=150, oncology_patients=100))
+    absurd = absurd_rows(world)
+    is_absurd = pl.col("measurement_id").is_in(absurd)
+    emptied = world.tables["measurement"].with_columns(
+        pl.when(~is_absurd).then("value_as_number").alias("value_as_number")
+    )
+    without_limits = {
+        name: CodeSet(
+            name,
+            tuple(replace(c, plausible_low=None, plausible_high=None) for c in code_set.codes),
+        )
+        for name, code_set in CODE_SETS.items()
+    }
+
+    dirty = staged(world.tables, tmp_path / "dirty")
+    clean = staged(world.tables | {"measurement": emptied}, tmp_path / "clean")
+
+    assert len(absurd) > 20
+    assert_frame_equal(features(dirty, CODE_SETS), features(clean, CODE_SETS), check_exact=True)
+    assert not features(dirty, without_limits).equals(features(clean, CODE_SETS))
