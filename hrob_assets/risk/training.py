@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline
@@ -312,16 +313,19 @@ def _buffers(series: pl.Series) -> list[bytes]:
 
 @dataclass(frozen=True)
 class _Fold:
+    """Prepared parts of one fold, and a classifier that starts where the last trial ended."""
+
     fit_matrix: np.ndarray
     fit_outcome: np.ndarray
     held_out_matrix: np.ndarray
     held_out_outcome: np.ndarray
+    classifier: LogisticRegression
 
 
 def _fold_log_loss(fold: _Fold, inverse_penalty: float) -> float:
-    classifier = build_classifier(inverse_penalty=inverse_penalty)
-    classifier.fit(fold.fit_matrix, fold.fit_outcome)
-    probability = classifier.predict_proba(fold.held_out_matrix)[:, 1]
+    fold.classifier.set_params(C=inverse_penalty)
+    fold.classifier.fit(fold.fit_matrix, fold.fit_outcome)
+    probability = fold.classifier.predict_proba(fold.held_out_matrix)[:, 1]
     return float(log_loss(fold.held_out_outcome, probability, labels=[0, 1]))
 
 
@@ -341,7 +345,13 @@ def _prepared_folds(
         )
         fitted = prepare.fit_transform(matrix[fit])
         folds.append(
-            _Fold(fitted, outcome[fit], prepare.transform(matrix[held_out]), outcome[held_out])
+            _Fold(
+                fit_matrix=fitted,
+                fit_outcome=outcome[fit],
+                held_out_matrix=prepare.transform(matrix[held_out]),
+                held_out_outcome=outcome[held_out],
+                classifier=build_classifier(inverse_penalty=1.0).set_params(warm_start=True),
+            )
         )
     return folds
 
