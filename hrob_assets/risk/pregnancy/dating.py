@@ -14,6 +14,7 @@ from hrob_assets.risk.pregnancy.layout import (
     NULL,
     SUPPORT,
     USED,
+    Integer,
     compiled,
     copy_row,
     insertion_sort,
@@ -32,7 +33,9 @@ LEFT_OUT = 4
 
 
 @compiled
-def group_starts(known: np.ndarray, count: int, dated: np.ndarray, groups: np.ndarray) -> int:
+def group_starts(
+    known: np.ndarray, count: Integer, dated: np.ndarray, groups: np.ndarray
+) -> Integer:
     """Group gestational ages by the start they imply; return the number of groups."""
     size = np.int64(0)
     for i in range(count):
@@ -69,7 +72,7 @@ def _describe(members: np.ndarray, group: np.ndarray) -> None:
 
 
 @compiled
-def _densest(precise: np.ndarray, half: int) -> int:
+def _densest(precise: np.ndarray, half: Integer) -> Integer:
     """Return the middle of the days that most intervals share; newer evidence breaks ties."""
     centre, most, newest, low = np.int64(0), 0, NULL, 0
     for high in range(len(precise)):
@@ -87,7 +90,7 @@ def _densest(precise: np.ndarray, half: int) -> int:
 
 
 @compiled
-def _spread(precise: np.ndarray, centre: int) -> int:
+def _spread(precise: np.ndarray, centre: Integer) -> Integer:
     """Return the distance from the centre within which three quarters of the signatures lie."""
     size = len(precise)
     if size == 1:
@@ -102,7 +105,9 @@ def _spread(precise: np.ndarray, centre: int) -> int:
 
 
 @compiled
-def best_group(groups: np.ndarray, group_count: int, end: int, kind: int, previous: int) -> int:
+def best_group(
+    groups: np.ndarray, group_count: Integer, end: Integer, kind: Integer, previous: Integer
+) -> Integer:
     """Return the best group that fits an outcome, or -1."""
     best = -1
     for j in range(group_count):

@@ -20,6 +20,7 @@ from hrob_assets.risk.pregnancy.layout import (
     OUTCOME,
     START,
     USED,
+    Integer,
     Scratch,
     compiled,
     insertion_sort,
@@ -50,18 +51,18 @@ from hrob_assets.risk.pregnancy.terms import (
 @compiled
 def episodes_of_outcomes(
     known: np.ndarray,
-    count: int,
+    count: Integer,
     outcomes: np.ndarray,
-    accepted: int,
+    accepted: Integer,
     groups: np.ndarray,
-    group_count: int,
+    group_count: Integer,
     episodes: np.ndarray,
-) -> int:
+) -> Integer:
     """Write one episode per accepted outcome, dated by its best group; return how many."""
     for i in range(accepted):
         end, kind = outcomes[i, 0], outcomes[i, 1]
         previous = outcomes[i - 1, 0] if i else NULL
-        earliest = previous + RETRY[outcomes[i - 1, 1]] if i else end - LONGEST_TERM[kind]
+        earliest = previous + int(RETRY[outcomes[i - 1, 1]]) if i else end - LONGEST_TERM[kind]
         best = best_group(groups, group_count, end, kind, previous)
         episode = episodes[i]
         if best >= 0:
@@ -79,7 +80,9 @@ def episodes_of_outcomes(
 
 
 @compiled
-def _typical_start(known: np.ndarray, count: int, end: int, kind: int, earliest: int) -> int:
+def _typical_start(
+    known: np.ndarray, count: Integer, end: Integer, kind: Integer, earliest: Integer
+) -> Integer:
     """Return the end less the typical term, but before the first marker could be seen."""
     start = end - TYPICAL_TERM[kind]
     for i in range(count):
@@ -91,7 +94,9 @@ def _typical_start(known: np.ndarray, count: int, end: int, kind: int, earliest:
 
 
 @compiled
-def add_open_groups(groups: np.ndarray, group_count: int, episodes: np.ndarray, size: int) -> int:
+def add_open_groups(
+    groups: np.ndarray, group_count: Integer, episodes: np.ndarray, size: Integer
+) -> Integer:
     """Add the groups of gestational ages that no outcome explains, best first."""
     while True:
         best = -1
@@ -112,7 +117,7 @@ def add_open_groups(groups: np.ndarray, group_count: int, episodes: np.ndarray, 
 
 
 @compiled
-def _is_separate(group: np.ndarray, episodes: np.ndarray, size: int) -> bool:
+def _is_separate(group: np.ndarray, episodes: np.ndarray, size: Integer) -> bool:
     """Whether a group lies wholly before or after every episode."""
     for i in range(size):
         if group[GROUP_LAST] < episodes[i, START]:
@@ -129,13 +134,15 @@ def _is_separate(group: np.ndarray, episodes: np.ndarray, size: int) -> bool:
 
 
 @compiled
-def _echo_days(outcome: int) -> int:
+def _echo_days(outcome: Integer) -> Integer:
     """Return how long after an outcome a record of pregnancy still speaks of the old one."""
     return RETRY[outcome] + DETECTABLE_DAYS
 
 
 @compiled
-def add_marker_episodes(known: np.ndarray, count: int, episodes: np.ndarray, size: int) -> int:
+def add_marker_episodes(
+    known: np.ndarray, count: Integer, episodes: np.ndarray, size: Integer
+) -> Integer:
     """Add episodes for markers that lie outside all others."""
     first = size
     for i in range(count):
@@ -152,7 +159,7 @@ def add_marker_episodes(known: np.ndarray, count: int, episodes: np.ndarray, siz
 
 
 @compiled
-def _is_explained(day: int, episodes: np.ndarray, first: int, size: int) -> bool:
+def _is_explained(day: Integer, episodes: np.ndarray, first: Integer, size: Integer) -> bool:
     """Whether an episode covers the day; a marker episode takes the day as evidence."""
     for i in range(size):
         start, end = episodes[i, START], episodes[i, END]
@@ -171,7 +178,7 @@ def _is_explained(day: int, episodes: np.ndarray, first: int, size: int) -> bool
 
 
 @compiled
-def _earliest_after(day: int, episodes: np.ndarray, size: int) -> int:
+def _earliest_after(day: Integer, episodes: np.ndarray, size: Integer) -> Integer:
     """Return the first day at which a pregnancy seen on ``day`` can have started."""
     earliest = NULL
     for i in range(size):
@@ -184,7 +191,7 @@ def _earliest_after(day: int, episodes: np.ndarray, size: int) -> int:
 
 @compiled
 def close_by_postpartum_care(
-    known: np.ndarray, count: int, episodes: np.ndarray, size: int
+    known: np.ndarray, count: Integer, episodes: np.ndarray, size: Integer
 ) -> None:
     """End open episodes at the first postpartum marker that follows them."""
     for e in range(size):
@@ -205,7 +212,7 @@ def close_by_postpartum_care(
 
 
 @compiled
-def _is_current(episodes: np.ndarray, size: int, e: int, day: int) -> bool:
+def _is_current(episodes: np.ndarray, size: Integer, e: Integer, day: Integer) -> bool:
     """Whether no dated evidence of this and no start of a later episode contradicts an end."""
     if episodes[e, HALF_WIDTH] < FIRST_MARKER_HALF_WIDTH and episodes[e, LAST] > day:
         return False
@@ -217,7 +224,7 @@ def _is_current(episodes: np.ndarray, size: int, e: int, day: int) -> bool:
 
 
 @compiled
-def infer(known: np.ndarray, count: int, scratch: Scratch, episodes: np.ndarray) -> int:
+def infer(known: np.ndarray, count: Integer, scratch: Scratch, episodes: np.ndarray) -> Integer:
     """Write the episodes that the signatures tell of, by start; return how many."""
     outcomes, dated, groups = scratch
     accepted = accept_outcomes(known, count, outcomes)
@@ -235,7 +242,7 @@ def infer(known: np.ndarray, count: int, scratch: Scratch, episodes: np.ndarray)
 
 
 @compiled
-def _identified(known: np.ndarray, count: int, episodes: np.ndarray, i: int) -> int:
+def _identified(known: np.ndarray, count: Integer, episodes: np.ndarray, i: Integer) -> Integer:
     """Return the first microsecond at which a signature of the episode was available."""
     start, end = episodes[i, START], episodes[i, END]
     low = start - DETECTABLE_DAYS

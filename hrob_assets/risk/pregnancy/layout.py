@@ -6,7 +6,9 @@ became available. Rows are sorted by the first four columns and no two are alike
 Episodes and groups are rows of integers with the columns below; `NULL` stands for no value.
 """
 
+from collections.abc import Callable
 from importlib import resources
+from typing import TypeVar
 from zlib import crc32
 
 import numba
@@ -21,7 +23,14 @@ CENTRE, GROUP_HALF, SUPPORT, GROUP_LAST, GROUP_FIRST, USED = range(6)
 GROUP_WIDTH = 6
 
 Scratch = tuple[np.ndarray, np.ndarray, np.ndarray]
-compiled = numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+Integer = int | np.int64  # one thing to Numba, two to the stubs of NumPy
+_Function = TypeVar("_Function", bound=Callable[..., object])
+
+
+def compiled(function: _Function) -> _Function:
+    """Compile a function that only compiled functions call."""
+    # Numba's stub lacks the options that leave out the wrappers.
+    return numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)  # pyright: ignore[reportCallIssue]
 
 
 def sources_fingerprint() -> int:
@@ -30,7 +39,7 @@ def sources_fingerprint() -> int:
     Numba's cache watches only the file of the function that Python calls. Without this number
     in its key, a changed term or rule in another file would go on giving the old results.
     """
-    sources = resources.files(__package__).iterdir()
+    sources = resources.files("hrob_assets.risk.pregnancy").iterdir()
     texts = {each.name: each.read_bytes() for each in sources if each.name.endswith(".py")}
     return crc32(b"".join(texts[name] for name in sorted(texts)))
 
@@ -43,7 +52,7 @@ def copy_row(source: np.ndarray, target: np.ndarray) -> None:
 
 
 @compiled
-def add_signature(known: np.ndarray, count: int, signature: np.ndarray) -> int:
+def add_signature(known: np.ndarray, count: Integer, signature: np.ndarray) -> Integer:
     """Insert a signature in order; return the new count. One like it stays as it was."""
     at = count
     while at > 0:
@@ -60,7 +69,7 @@ def add_signature(known: np.ndarray, count: int, signature: np.ndarray) -> int:
 
 
 @compiled
-def _compare(first: np.ndarray, second: np.ndarray) -> int:
+def _compare(first: np.ndarray, second: np.ndarray) -> Integer:
     for column in range(AVAILABLE):
         if first[column] != second[column]:
             return -1 if first[column] < second[column] else 1
@@ -68,7 +77,7 @@ def _compare(first: np.ndarray, second: np.ndarray) -> int:
 
 
 @compiled
-def insertion_sort(rows: np.ndarray, count: int, column: int) -> None:
+def insertion_sort(rows: np.ndarray, count: Integer, column: Integer) -> None:
     """Sort rows in place by a column, keeping the order of equals."""
     for i in range(1, count):
         row = rows[i].copy()

@@ -2,7 +2,15 @@
 
 import numpy as np
 
-from hrob_assets.risk.pregnancy.layout import DAY, IMPLIED, KIND, NULL, compiled, insertion_sort
+from hrob_assets.risk.pregnancy.layout import (
+    DAY,
+    IMPLIED,
+    KIND,
+    NULL,
+    Integer,
+    compiled,
+    insertion_sort,
+)
 from hrob_assets.risk.pregnancy.terms import (
     DATING_SLACK_DAYS,
     DELIV,
@@ -22,7 +30,7 @@ REFUTING_DAYS = 2
 
 
 @compiled
-def accept_outcomes(known: np.ndarray, count: int, outcomes: np.ndarray) -> int:
+def accept_outcomes(known: np.ndarray, count: Integer, outcomes: np.ndarray) -> Integer:
     """Fill ``outcomes`` (day, kind) with the accepted ones by day; return how many."""
     accepted = np.int64(0)
     for rank in range(LOWEST_RANK + 1):
@@ -43,7 +51,7 @@ def accept_outcomes(known: np.ndarray, count: int, outcomes: np.ndarray) -> int:
 
 
 @compiled
-def _has_room(outcomes: np.ndarray, accepted: int, day: int, kind: int) -> bool:
+def _has_room(outcomes: np.ndarray, accepted: Integer, day: Integer, kind: Integer) -> bool:
     for j in range(accepted):
         other, other_kind = outcomes[j, 0], outcomes[j, 1]
         if other <= day and day - other < LEAST_GAP[other_kind, kind]:
@@ -54,7 +62,7 @@ def _has_room(outcomes: np.ndarray, accepted: int, day: int, kind: int) -> bool:
 
 
 @compiled
-def _latest_outcome_before(outcomes: np.ndarray, accepted: int, day: int) -> int:
+def _latest_outcome_before(outcomes: np.ndarray, accepted: Integer, day: Integer) -> Integer:
     latest = NULL
     for j in range(accepted):
         if outcomes[j, 0] < day:
@@ -63,7 +71,9 @@ def _latest_outcome_before(outcomes: np.ndarray, accepted: int, day: int) -> int
 
 
 @compiled
-def _is_refuted(known: np.ndarray, count: int, day: int, kind: int, floor: int) -> bool:
+def _is_refuted(
+    known: np.ndarray, count: Integer, day: Integer, kind: Integer, floor: Integer
+) -> bool:
     """Whether gestational ages deny a loss: the pregnancy went on, or was too far gone."""
     on, on_last, late, fitting = 0, NULL, 0, 0
     for i in range(count):
@@ -82,7 +92,9 @@ def _is_refuted(known: np.ndarray, count: int, day: int, kind: int, floor: int) 
 
 
 @compiled
-def _day_of_delivery(known: np.ndarray, count: int, day: int, kind: int, floor: int) -> int:
+def _day_of_delivery(
+    known: np.ndarray, count: Integer, day: Integer, kind: Integer, floor: Integer
+) -> Integer:
     """Return the day of the delivery record shortly before a birth, or the day itself."""
     if kind > SB:
         return day

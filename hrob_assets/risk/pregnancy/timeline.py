@@ -18,6 +18,7 @@ from hrob_assets.risk.pregnancy.layout import (
     OUTCOME,
     SIGNATURE_WIDTH,
     START,
+    Integer,
     Scratch,
     add_signature,
     compiled,
@@ -120,7 +121,7 @@ def _all_episodes(
 
 
 @compiled
-def _describe(episodes: np.ndarray, size: int, time: int, state: np.ndarray) -> None:
+def _describe(episodes: np.ndarray, size: Integer, time: Integer, state: np.ndarray) -> None:
     """Write what is known of a person at a time, in the order of `STATE`."""
     state[0], state[1], state[2] = 0, 0, 0
     today = time // MICROSECONDS_PER_DAY
@@ -140,7 +141,7 @@ def _describe(episodes: np.ndarray, size: int, time: int, state: np.ndarray) -> 
 
 
 @compiled
-def _describe_current(current: np.ndarray, time: int, state: np.ndarray) -> None:
+def _describe_current(current: np.ndarray, time: Integer, state: np.ndarray) -> None:
     today = time // MICROSECONDS_PER_DAY
     age = today - current[START]
     if current[END] == NULL:
@@ -154,7 +155,7 @@ def _describe_current(current: np.ndarray, time: int, state: np.ndarray) -> None
 
 
 @compiled
-def _describe_past(episodes: np.ndarray, past: int, state: np.ndarray) -> None:
+def _describe_past(episodes: np.ndarray, past: Integer, state: np.ndarray) -> None:
     state[8], state[9], state[10], state[11] = past, 0, 0, 0
     for i in range(past):
         outcome = episodes[i, OUTCOME]
