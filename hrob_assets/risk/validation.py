@@ -30,6 +30,7 @@ Staged = pl.DataFrame | pl.LazyFrame | Path
 
 FEWEST_ROWS_RATIO, MOST_ROWS_RATIO = 0.80, 1.50
 QUARANTINE_WARNING, QUARANTINE_CRITICAL = 0.05, 0.20
+NEGATIVE_OR_NOT_FINITE_WARNING = 0.01
 EARLIEST = date(1850, 1, 1)
 GENDERS = ("female", "male", "unknown")
 RACES = (
@@ -310,6 +311,14 @@ SUITES: Mapping[str, tuple[Expectation, ...]] = {
         _no("known_before_they_occurred", "No event is known on a day before it happened."),
         _no("dates_out_of_range", "Dates lie between 1850 and the end of the data."),
         _no("values_not_finite", "Values are finite numbers."),
+        # Some measurements may be negative (base excess), so such events stay and are counted.
+        _measured(
+            "negative_or_not_finite_measurement_share",
+            f"At most {NEGATIVE_OR_NOT_FINITE_WARNING:.0%} of the measurement values are negative "
+            "or not finite.",
+            severity="warning",
+            most=NEGATIVE_OR_NOT_FINITE_WARNING,
+        ),
         _no("dotted_icd_codes", "ICD codes are upper case without dots."),
         _OF_A_PERSON,
         _no("rows_of_unknown_encounters", "Every encounter_id is in encounters."),
@@ -399,7 +408,7 @@ def validate(
             if expectation.name in metrics or (expectation.on == "rows" and keeps_schema)
         ]
         rows = _pandas_rows(engine, suite)
-    return ValidationReport(table_name, metrics["row_count"], _evaluate(suite, rows, metrics))
+    return ValidationReport(table_name, int(metrics["row_count"]), _evaluate(suite, rows, metrics))
 
 
 def _staged_table(table_name: str) -> Table:
@@ -486,6 +495,11 @@ SELECT
     OR (person_id = previous_person AND occurred_at < previous_time)) AS rows_out_of_order,
   count(*) FILTER (WHERE known_at < date_trunc('day', occurred_at)) AS known_before_they_occurred,
   count(*) FILTER (WHERE NOT isfinite(value)) AS values_not_finite,
+  coalesce(
+    count(*) FILTER (WHERE domain = 'measurement' AND (value < 0 OR NOT isfinite(value)))
+      / nullif(count(value) FILTER (WHERE domain = 'measurement'), 0),
+    0
+  ) AS negative_or_not_finite_measurement_share,
   count(*) FILTER (WHERE vocabulary IN ('ICD10CM', 'ICD10PCS', 'ICD9CM')
     AND (contains(code, '.') OR code <> upper(code))) AS dotted_icd_codes
 FROM previous

@@ -145,12 +145,50 @@ def test_a_broken_rule_is_a_critical_failure_of_its_name(table, changes, expecte
         ("coverage", {"payer": ["Unknown", "Unknown"]}, "unknown_payer_share"),
         ("encounters", {"encounter_class": ["inpatient", "other"]}, "class_is_specific"),
         ("events", {"vocabulary": ["ICD10CM", "Unknown"]}, "known_vocabulary_share"),
+        ("events", {"value": [None, -1.0]}, "negative_or_not_finite_measurement_share"),
+        ("events", {"value": [None, float("nan")]}, "negative_or_not_finite_measurement_share"),
     ],
 )
 def test_an_unusual_table_is_a_warning(table, changes, expected):
     report = report_on(table, MAKERS[table](**changes))
 
     assert expected in [result.name for result in report.warnings]
+
+
+def measured(*values: float | None, domain: str = "measurement") -> pl.DataFrame:
+    size = len(values)
+    return events(
+        person_id=[11] * size,
+        domain=[domain] * size,
+        source_row_id=list(range(size)),
+        encounter_id=[None] * size,
+        vocabulary=["LOINC"] * size,
+        code=["11555-0"] * size,
+        standard_vocabulary=[None] * size,
+        standard_code=[None] * size,
+        value=list(values),
+        unit=["mmol/L"] * size,
+        occurred_at=[MARCH] * size,
+        known_at=[MARCH] * size,
+    )
+
+
+@pytest.mark.parametrize(
+    ("frame", "observed", "fails"),
+    [
+        (measured(*[-2.0] * 2, *[1.0] * 398, *[None] * 600), "0.005", False),
+        (measured(*[-2.0] * 5, *[1.0] * 395), "0.0125", True),
+        (measured(None, None), "0", False),
+        (measured(-2.0, -2.0, domain="observation"), "0", False),
+    ],
+    ids=["a few of the values", "too many", "no values", "another domain"],
+)
+def test_negative_measurements_stay_and_their_share_of_the_values_is_shown(frame, observed, fails):
+    name = "negative_or_not_finite_measurement_share"
+    report = report_on("events", frame)
+    (result,) = [result for result in report.results if result.name == name]
+
+    assert (result.observed, result.severity, result.success) == (observed, "warning", not fails)
 
 
 @pytest.mark.parametrize("as_of", [datetime(2023, 3, 1), datetime(2022, 1, 1)])
