@@ -10,6 +10,7 @@ import yaml
 
 from hrob_assets.resources.source_database import open_source
 from hrob_assets.risk.errors import ConfigurationError, SourceError
+from hrob_assets.risk.features.measures import coverage_measures
 from hrob_assets.risk.sources.staging import QUARANTINE, StagingResult, _statement, stage
 from hrob_assets.risk.tables import STAGED
 
@@ -175,6 +176,70 @@ def test_observation_periods_stand_in_only_when_no_payer_period_exists(tmp_path)
     assert pl.read_parquet(result.path("coverage")).rows() == [
         (1, datetime(2022, 1, 1), datetime(2024, 1, 1), "Unknown", datetime(2022, 1, 1))
     ]
+
+
+def covered_until(last_day: str, folder: Path) -> pl.DataFrame:
+    source = minimal()
+    source["payer_plan_period"] = [
+        {
+            "payer_plan_period_id": 5,
+            "person_id": 1,
+            "payer_plan_period_start_date": "2023-01-01",
+            "payer_plan_period_end_date": last_day,
+            "payer_source_value": "Medicaid",
+        }
+    ]
+    return pl.read_parquet(staged(folder, source).path("coverage"))
+
+
+@pytest.mark.parametrize(
+    ("last_day", "first_moment_after"),
+    [
+        ("2023-02-28", datetime(2023, 3, 1)),
+        ("2023-02-28 00:00:00", datetime(2023, 3, 1)),
+        ("2023-02-28 23:59:59", datetime(2023, 3, 1)),
+        ("2023-01-01", datetime(2023, 1, 2)),
+        ("2030-06-30", datetime(2030, 7, 1)),
+        ("2099-12-31", None),
+    ],
+)
+def test_the_last_day_of_a_span_is_covered_whole(last_day, first_moment_after, tmp_path):
+    coverage = covered_until(last_day, tmp_path)
+
+    assert coverage["ended_at"].to_list() == [first_moment_after]
+
+
+@pytest.mark.parametrize(
+    ("last_day", "enrolled"), [("2023-03-03", 0), ("2023-03-04", 1), ("2023-03-05", 1)]
+)
+def test_who_was_covered_on_the_day_before_the_prediction_is_enrolled(last_day, enrolled, tmp_path):
+    rows = pl.DataFrame(
+        {"person_id": [1], "encounter_id": [4], "prediction_time": [datetime(2023, 3, 5)]},
+        schema_overrides={"prediction_time": pl.Datetime("us")},
+    )
+
+    coverage = covered_until(last_day, tmp_path)
+
+    assert coverage_measures(rows, coverage)["coverage__enrolled"].to_list() == [enrolled]
+
+
+def test_a_negative_value_is_staged_as_it_is(tmp_path):
+    source = minimal()
+    source["measurement"] = [
+        {
+            "measurement_id": 1,
+            "person_id": 1,
+            "measurement_source_value": "11555-0",
+            "measurement_date": "2023-03-01",
+            "value_as_number": -3.5,
+        }
+    ]
+
+    result = staged(tmp_path, source)
+    events = pl.read_parquet(result.path("events")).filter(pl.col("domain") == "measurement")
+
+    assert events["value"].to_list() == [-3.5]
+    assert result.rows["quarantine"] == 0
 
 
 def test_a_lag_for_an_unknown_domain_or_below_zero_is_refused(tmp_path):
