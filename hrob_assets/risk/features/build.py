@@ -114,8 +114,15 @@ def feature_blocks(
     needed = _needed_code_sets(catalogue, code_sets)
     for block in _person_blocks(_in_order(rows), events, catalogue, events_per_block):
         ids = block.select("person_id").unique().sort("person_id")
-        tables = [_of_persons(table, ids) for table in (persons, coverage, events)]
-        yield _build_block(block, *tables, catalogue, needed, n_threads)
+        yield _build_block(
+            block,
+            _of_persons(persons, ids),
+            _of_persons(coverage, ids),
+            _of_persons(events, ids),
+            catalogue,
+            needed,
+            n_threads,
+        )
 
 
 def _build_block(
@@ -129,7 +136,8 @@ def _build_block(
 ) -> pl.DataFrame:
     """Build all kinds of features for all rows of some persons."""
     kinds = {family.kind for family in catalogue.families}
-    read = events.select(EVENT_COLUMNS).collect() if kinds & {"codes", "pregnancy"} else None
+    wanted = events if kinds & {"codes", "pregnancy"} else events.clear()
+    read = wanted.select(EVENT_COLUMNS).collect()
     makers = {
         "codes": partial(_coded_columns, rows, read, catalogue, code_sets, n_threads),
         "person": lambda: person_measures(rows, persons.collect()),
@@ -156,8 +164,9 @@ def _coded_columns(
     columns = {
         column: SeriesColumn(series[family.code_set], column.aggregation, column.window_days)
         for family in catalogue.families
-        if family.kind == "codes"
+        if family.code_set is not None
         for column in family.columns
+        if column.aggregation is not None
     }
     cells = slide(
         read_facts(events, persons, sets, n_threads=n_threads),

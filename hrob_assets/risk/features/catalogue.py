@@ -339,8 +339,7 @@ def _window(element: Entry) -> int | None:
     value = element.scalar()
     if value == EVER:
         return None
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if not whole or not 1 <= value <= _LONGEST_WINDOW_DAYS:
+    if type(value) is not int or not 1 <= value <= _LONGEST_WINDOW_DAYS:
         what = f"window must be a whole number of days, 1 to {_LONGEST_WINDOW_DAYS}, or {EVER}"
         element.fail(f"{what}; found {value!r}", "Write for example [30, 90, ever].")
     return value

@@ -227,13 +227,14 @@ def _cell(column: FeatureColumn) -> str:
     inside = "h.row IS NOT NULL"
     if column.window_days is not None:
         inside += f" AND occurred_at >= h.prediction_time - INTERVAL {column.window_days} DAY"
-    return _AGGREGATIONS[column.aggregation].format(inside=f"WHERE {inside}")
+    return _AGGREGATIONS[str(column.aggregation)].format(inside=f"WHERE {inside}")
 
 
 def _rules(code_sets: Mapping[str, CodeSet]) -> pl.DataFrame:
     numbers = ("factor", "low", "high", "plausible_low", "plausible_high")
     fields = ("vocabulary", "code", "match", "unit", *numbers)
-    schema = dict.fromkeys(("code_set", *fields), pl.String) | dict.fromkeys(numbers, pl.Float64)
+    names = ("code_set", *fields)
+    schema = pl.Schema((name, pl.Float64 if name in numbers else pl.String) for name in names)
     return pl.DataFrame(
         [
             (name, *(getattr(code, field) for field in fields))
