@@ -91,7 +91,7 @@ def add_dirt(
     result, found = dict(tables), []
     for table in _DATES:
         frame = tables[table]
-        parts, next_id = [frame], int(frame[_key(table)].max() or 0) + 1
+        parts, next_id = [frame], int(frame[_key(table)].to_numpy().max(initial=0)) + 1
         own = dict.fromkeys(_OWN_FAULTS.get(table, ()), 0.15)
         for fault, share in {**_FAULTS, **own}.items():
             size = max(3, int(len(frame) * SHARE * share))
@@ -118,7 +118,7 @@ def _dirty_persons(person: pl.DataFrame, rng: np.random.Generator):  # noqa: ANN
     size = max(3, int(len(person) * 0.002))
     rows = person[np.sort(rng.choice(len(person), 3 * size, replace=False))]
     double, ancient, unborn = rows[:size], rows[size : 2 * size], rows[2 * size :]
-    next_id = int(person["person_id"].max()) + 1
+    next_id = int(person["person_id"].to_numpy().max()) + 1
     ids = pl.int_range(next_id, next_id + 2 * size, dtype=pl.Int64, eager=True)
     year = pl.lit(1801, dtype=person["year_of_birth"].dtype)
     ancient = ancient.with_columns(

@@ -58,7 +58,6 @@ def extract_population(
     group = (people.race == BLACK)[visits.person[visit]]
     stays = under_code(~hospital & _DIAGNOSIS[code], group, visits.start[visit], drift, lot=lot)
     code = replace_codes(code, visits.start[visit], drift)
-    rows = (visit, code, value, moment, known[visit] + delay)
-    return Population(
-        first_id, people, visits, known, tuple(row[stays] for row in rows), spans, death
-    )
+    seen = known[visit] + delay
+    kept = (visit[stays], code[stays], value[stays], moment[stays], seen[stays])
+    return Population(first_id, people, visits, known, kept, spans, death)
