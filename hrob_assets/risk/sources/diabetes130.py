@@ -362,11 +362,13 @@ def _normalise(rows: pl.DataFrame) -> pl.DataFrame:
     cast = rows.with_columns(pl.col(whole).cast(pl.Int64, strict=False))
     for name in whole:
         _require(name, cast[name].null_count(), "whole numbers")
-        _require(name, (cast[name] < 0).sum(), "numbers of at least 0")
-    _require("time_in_hospital", (cast["time_in_hospital"] < 1).sum(), "days, at least 1")
-    _require("encounter_id", cast["encounter_id"].is_duplicated().sum(), "a new number in each row")
+        _require(name, int((cast[name] < 0).sum()), "numbers of at least 0")
+    _require("time_in_hospital", int((cast["time_in_hospital"] < 1).sum()), "days, at least 1")
+    _require(
+        "encounter_id", int(cast["encounter_id"].is_duplicated().sum()), "a new number in each row"
+    )
     for name, allowed in _ALLOWED.items():
-        _require(name, (~cast[name].is_in(allowed)).sum(), f"one of {', '.join(allowed)}")
+        _require(name, int((~cast[name].is_in(allowed)).sum()), f"one of {', '.join(allowed)}")
         if name != "race":
             _require(name, cast[name].null_count(), "a value in each row")
     return cast.with_columns(
@@ -412,7 +414,7 @@ def _concept_of(column: str, concepts: dict[str, int]) -> pl.Expr:
 
 
 def _end_of_observation(stays: pl.DataFrame) -> date:
-    last = max(LAST_DAY, stays["discharged_on"].max())
+    last = max(LAST_DAY, stays.select(pl.max("discharged_on")).item())
     return pl.select(pl.lit(last) + pl.duration(days=FOLLOW_UP_DAYS)).item()
 
 

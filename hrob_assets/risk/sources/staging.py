@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -173,7 +174,7 @@ def _stage_with(
     source_rows = _register_snapshot(engine, snapshot_folder)
     engine.execute(f"SET VARIABLE known_lag_days = {_sql_map(lags)}")
     engine.execute(_statement("macros"))
-    settled = as_of or engine.execute(_statement("as_of")).fetchone()[0]
+    settled = as_of or _single_value(engine, _statement("as_of"))
     if settled is None:
         msg = (
             "visit_occurrence must have at least one dated visit of a known person, from which "
@@ -238,12 +239,18 @@ def _write(engine: duckdb.DuckDBPyConnection, name: str, work: Path) -> int:
     engine.execute(
         f"CREATE TEMP TABLE sorted_rows AS SELECT * FROM {name} ORDER BY {SORT_ORDERS[name]}"  # noqa: S608  # names of our own tables
     )
-    rows = engine.execute(
+    rows = _single_value(
+        engine,
         f"COPY sorted_rows TO {quoted(work / f'{name}.parquet')} "
-        f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
-    ).fetchone()[0]
+        f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS})",
+    )
     engine.execute("DROP TABLE sorted_rows")
     return rows
+
+
+def _single_value(engine: duckdb.DuckDBPyConnection, statement: str) -> Any:
+    ((value,),) = engine.execute(statement).fetchall()
+    return value
 
 
 def _counts(engine: duckdb.DuckDBPyConnection) -> dict[str, dict[str, int]]:
