@@ -236,8 +236,9 @@ def _best_per_family(
         for term in order[row]:
             if raised[row, term] <= 0 or len(seen) == count:
                 break
-            if families[term] not in seen:
-                seen.add(families[term])
+            family = families[int(term)]
+            if family not in seen:
+                seen.add(family)
                 rows.append(row)
                 chosen.append(int(term))
     return np.array(rows, dtype=np.int64), np.array(chosen, dtype=np.int64)

@@ -100,7 +100,7 @@ def known_before(prediction_time: pl.Expr, *, occurred_at: pl.Expr, known_at: pl
     return available_at(occurred_at, known_at) < prediction_time
 
 
-def window_start(prediction_time: pl.Expr, days: int) -> pl.Expr:
+def window_start(prediction_time: pl.Expr, days: int | pl.Expr) -> pl.Expr:
     """First moment of the window of that many days before the prediction time (inclusive).
 
     Examples
@@ -287,7 +287,7 @@ def cut_points(
     first = np.empty(window_days.size, np.int64)
     for person in range(event_start.size - 1):
         end = event_start[person + 1]
-        known = event_start[person]
+        known: int = event_start[person]
         first[:] = known
         for row in range(row_start[person], row_start[person + 1]):
             while known < end and is_history(available_us[known], t_us[row]):
