@@ -13,6 +13,7 @@ from hrob_assets.risk.features.build import build_features
 from hrob_assets.risk.features.catalogue import Catalogue, read_feature_mappings
 from hrob_assets.risk.sources.staging import StagingResult, stage
 from hrob_assets.risk.synthetic.world import World, WorldSpec, make_world
+from hrob_assets.risk.validation import validate
 
 DEFS = Path(__file__).parents[2] / "hrob_assets" / "defs"
 CODE_SETS = read_code_sets([DEFS / "code_sets"])
@@ -43,7 +44,7 @@ def absurd_rows(world: World) -> list[int]:
 
 
 def staged(tables: dict[str, pl.DataFrame], folder: Path) -> StagingResult:
-    (folder / "source").mkdir(parents=True)
+    (folder / "source").mkdir()
     for name, frame in tables.items():
         frame.write_parquet(folder / "source" / f"{name}.parquet")
     open_source(str(folder / "source")).snapshot(folder / "snapshot")
@@ -60,6 +61,16 @@ def features(result: StagingResult, code_sets: dict[str, CodeSet]) -> pl.DataFra
         code_sets=code_sets,
         n_threads=1,
     )
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return make_world(WorldSpec(seed=5, pregnancies=150, oncology_patients=100))
+
+
+@pytest.fixture(scope="module")
+def dirty(world, tmp_path_factory) -> StagingResult:
+    return staged(world.tables, tmp_path_factory.mktemp("dirty"))
 
 
 def test_there_are_laboratory_and_vital_code_sets():
@@ -86,8 +97,16 @@ def test_pregnancy_changes_the_reference_range_but_not_what_can_be_recorded(name
     )
 
 
-def test_absurd_and_negative_values_change_no_feature(tmp_path):
-    world = make_world(WorldSpec(seed=5, pregnancies=150, oncology_patients=100))
+def test_the_negative_values_of_the_world_are_seen_without_a_warning(dirty):
+    name = "negative_or_not_finite_measurement_share"
+    report = validate("events", dirty.path("events"))
+    (share,) = [result for result in report.results if result.name == name]
+
+    assert share.success
+    assert 0.001 < float(share.observed) < 0.005
+
+
+def test_absurd_and_negative_values_change_no_feature(world, dirty, tmp_path):
     absurd = absurd_rows(world)
     is_absurd = pl.col("measurement_id").is_in(absurd)
     emptied = world.tables["measurement"].with_columns(
@@ -101,8 +120,7 @@ def test_absurd_and_negative_values_change_no_feature(tmp_path):
         for name, code_set in CODE_SETS.items()
     }
 
-    dirty = staged(world.tables, tmp_path / "dirty")
-    clean = staged(world.tables | {"measurement": emptied}, tmp_path / "clean")
+    clean = staged(world.tables | {"measurement": emptied}, tmp_path)
 
     assert len(absurd) > 20
     assert_frame_equal(features(dirty, CODE_SETS), features(clean, CODE_SETS), check_exact=True)
