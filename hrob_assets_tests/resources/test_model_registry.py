@@ -1,0 +1,198 @@
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.pipeline import Pipeline
+
+from hrob_assets.resources import model_registry
+from hrob_assets.resources.model_registry import CHALLENGER, CHAMPION, PREVIOUS_CHAMPION
+from hrob_assets.risk.errors import ContractError
+from hrob_assets.risk.features.selection import ImputationRule
+from hrob_assets.risk.training import predict, train_model
+from hrob_assets.risk.use_case import ModelSpec, Threshold, Tuning
+from hrob_assets_tests.example import fitted
+
+COLUMNS = ("age__years", "ed__count_30d", "lab__last_value_ever")
+RULES = {
+    "age__years": ImputationRule("median"),
+    "ed__count_30d": ImputationRule("constant", 0.0),
+    "lab__last_value_ever": ImputationRule("most_frequent", indicator=True),
+}
+
+
+def training_set(rows=600):
+    rng = np.random.default_rng(8)
+    visits = rng.integers(0, 6, rows)
+    return pl.DataFrame(
+        {
+            "person_id": np.arange(rows) // 2,
+            "split": np.array(["train", "validation", "test"])[np.arange(rows) // 2 % 3],
+            "label": rng.random(rows) < 0.1 + 0.1 * visits,
+            "age__years": rng.uniform(20, 80, rows),
+            "ed__count_30d": visits.astype(float),
+            "lab__last_value_ever": [None if n % 3 else rng.normal() for n in range(rows)],
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return train_model(
+        training_set(),
+        columns=COLUMNS,
+        rules=RULES,
+        model=ModelSpec(
+            "logistic_regression",
+            Tuning(trials=2, folds=2, maximum_rows=1000),
+            seed=1,
+            minimum_rows=50,
+            minimum_events=10,
+        ),
+        threshold=Threshold(capacity_share=0.1),
+    )
+
+
+def register(registry, context, name, model, **tags: str):
+    with registry.tracked_run(context, name):
+        return registry.register(name, model, tags=tags)
+
+
+def aliases(registry, name):
+    return {
+        alias: registry.version(name, alias) for alias in (CHALLENGER, CHAMPION, PREVIOUS_CHAMPION)
+    }
+
+
+def test_a_registered_model_is_the_challenger_and_not_the_champion(registry, run_context):
+    version = register(registry, run_context, "registered", fitted(["x"], [1.0]))
+
+    assert aliases(registry, "registered") == {
+        CHALLENGER: version,
+        CHAMPION: None,
+        PREVIOUS_CHAMPION: None,
+    }
+
+
+def test_a_loaded_model_predicts_the_same_to_the_bit(registry, run_context, trained):
+    register(registry, run_context, "loaded", trained, git_commit="abc")
+    rows = training_set().drop("label", "split")
+
+    found = registry.load("loaded", CHALLENGER)
+
+    expected = predict(trained.estimator, rows, trained.columns)
+    loaded = predict(found.model.estimator, rows, found.model.columns)
+    assert loaded.tobytes() == expected.tobytes()
+    assert found.model.columns == trained.columns
+    assert found.model.threshold == trained.threshold
+    assert found.model.trials == trained.trials
+    assert found.model.training_events == trained.training_events
+    assert found.tags["git_commit"] == "abc"
+
+
+def test_promotion_keeps_the_champion_before_and_the_challenger(registry, run_context):
+    name = "promoted"
+    first = register(registry, run_context, name, fitted(["x"], [1.0]))
+    registry.promote(name, first)
+    second = register(registry, run_context, name, fitted(["x"], [2.0]))
+
+    assert registry.version(name, CHAMPION) == first
+
+    registry.promote(name, second)
+
+    assert aliases(registry, name) == {
+        CHALLENGER: second,
+        CHAMPION: second,
+        PREVIOUS_CHAMPION: first,
+    }
+
+    registry.promote(name, second)
+
+    assert registry.version(name, PREVIOUS_CHAMPION) == first
+    coefficient = registry.load(name, PREVIOUS_CHAMPION).model.estimator.named_steps["model"].coef_
+    assert coefficient.tolist() == [[1.0]]
+
+
+class BreaksOnAlias:
+    """A client whose server goes away when one alias is to be set."""
+
+    def __init__(self, client, alias) -> None:
+        self._client, self._alias = client, alias
+
+    def __getattr__(self, name) -> object:
+        return getattr(self._client, name)
+
+    def set_registered_model_alias(self, name, alias, version):
+        """Set an alias, but not the one."""
+        if alias == self._alias:
+            raise ConnectionError(alias)
+        self._client.set_registered_model_alias(name, alias, version)
+
+
+@pytest.mark.parametrize("alias", [PREVIOUS_CHAMPION, CHAMPION])
+def test_there_is_a_champion_also_when_promotion_is_cut_short(
+    registry, run_context, monkeypatch, alias
+):
+    name = f"cut_short_at_{alias}"
+    first = register(registry, run_context, name, fitted(["x"], [1.0]))
+    registry.promote(name, first)
+    second = register(registry, run_context, name, fitted(["x"], [2.0]))
+    connect = model_registry.ModelRegistry._mlflow
+
+    def breaks(self):
+        mlflow, client = connect(self)
+        return mlflow, BreaksOnAlias(client, alias)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(model_registry.ModelRegistry, "_mlflow", breaks)
+        with pytest.raises(ConnectionError):
+            registry.promote(name, second)
+
+    assert registry.version(name, CHAMPION) == first
+
+    registry.promote(name, second)
+
+    assert aliases(registry, name)[CHAMPION] == second
+    assert aliases(registry, name)[PREVIOUS_CHAMPION] == first
+
+
+class Unreviewed(BaseEstimator, TransformerMixin):
+    """A step that nobody has read."""
+
+    def fit(self, _matrix, _outcome=None):
+        """Learn nothing."""
+        return self
+
+    def transform(self, matrix):
+        """Change nothing."""
+        return matrix
+
+
+def test_a_model_of_a_type_that_nobody_reviewed_is_refused(registry, run_context):
+    model = fitted(["x"], [1.0])
+    steps = [("new", Unreviewed()), *model.estimator.steps]
+    strange = model.__class__(**{**vars(model), "estimator": Pipeline(steps)})
+
+    with pytest.raises(ContractError, match=r"reviewed types only .*Unreviewed"):
+        register(registry, run_context, "unreviewed", strange)
+
+    assert registry.version("unreviewed", CHALLENGER) is None
+
+
+def test_a_run_that_fails_is_marked_as_failed_and_ended(registry, run_context):
+    import mlflow  # noqa: PLC0415 - slow to import
+
+    def fail(run_ids):
+        with registry.tracked_run(run_context, "failing") as run:
+            run_ids.append(run.active_run().info.run_id)
+            raise ZeroDivisionError
+
+    started = []
+    with pytest.raises(ZeroDivisionError):
+        fail(started)
+
+    assert mlflow.active_run() is None
+    assert mlflow.get_run(started[0]).info.status == "FAILED"
+
+
+def test_a_name_without_models_has_no_aliases(registry):
+    assert registry.load("nobody", CHAMPION) is None
