@@ -38,7 +38,7 @@ dev: $(READY) ## Dagster UI on 127.0.0.1:3000 with what demo made
 	@$(BIN)/hrob dev
 
 test: $(READY) ## All tests
-	@$(BIN)/pytest -n 2
+	@$(BIN)/pytest -n 2 --dist loadgroup
 
 check: $(READY) ## Lint, format, types, import contracts, definitions
 	@$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -77,7 +78,7 @@ def run(
     registry: Path | None,
 ) -> None:
     """Run the main path on SOURCE: a folder of OMOP CSV or Parquet files, FILE.duckdb or postgresql://."""
-    settings: dict[str, object] = {"kind": "omop", "location": source}
+    settings: dict[str, object] = {"kind": "omop", "location": str(Path(source).absolute())}
     if "://" in source:
         os.environ["HROB_SOURCE"] = source
         settings = {"kind": "omop", "location_variable": "HROB_SOURCE"}
@@ -130,6 +131,8 @@ def dev(data_root: Path, port: int) -> None:
     use_data_root(data_root)
     os.environ["HROB_DATA_ROOT"] = str(data_root.absolute())
     os.chdir(PROJECT)
+    for number in (signal.SIGINT, signal.SIGTERM):  # ignored ones are inherited: `hrob dev &`
+        signal.signal(number, signal.SIG_DFL)
     program = str(Path(sys.executable).with_name("dagster"))
     arguments = ["dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]
     os.execv(program, [program, *arguments])  # noqa: S606 - fixed program, no shell
