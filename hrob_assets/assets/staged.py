@@ -14,7 +14,14 @@ from hrob_assets.risk.sources.omop import OMOP_TABLES
 from hrob_assets.risk.sources.staging import QUARANTINE, StagingResult, stage
 from hrob_assets.risk.tables import STAGED as STAGED_TABLES
 from hrob_assets.risk.tables import TIMESTAMP, Column, Table
-from hrob_assets.risk.validation import SUITES, Expectation, ValidationReport, validate
+from hrob_assets.risk.validation import (
+    NEEDS_EARLIER_LOAD,
+    SUITES,
+    Expectation,
+    ExpectationResult,
+    ValidationReport,
+    validate,
+)
 
 LOAD = Table(
     "load",
@@ -131,13 +138,26 @@ def _validate(storage: Storage, table: Table) -> ValidationReport:
     )
 
 
-def _check_result(table: Table, expectation: Expectation, found: object) -> dg.AssetCheckResult:
-    """A result as Dagster shows it; an expectation that needs an earlier load waits for one."""
-    observed = getattr(found, "observed", "not evaluated: there is no earlier load to compare with")
+def _check_result(
+    table: Table, expectation: Expectation, found: ExpectationResult | None
+) -> dg.AssetCheckResult:
+    """A result as Dagster shows it: what was not evaluated fails, unless it needs an earlier load.
+
+    An expectation that is not evaluated for another reason is one of a table whose columns are
+    missing or of the wrong type.
+    """
+    if found is not None:
+        passed, observed = found.success, found.observed
+    elif expectation.name in NEEDS_EARLIER_LOAD:
+        passed = True
+        observed = "not evaluated: there is no earlier load with rows to compare with"
+    else:
+        passed = False
+        observed = "not evaluated: columns are missing or of the wrong type"
     return dg.AssetCheckResult(
         asset_key=staged_key(table.name),
         check_name=expectation.name,
-        passed=bool(getattr(found, "success", True)),
+        passed=passed,
         severity=_SEVERITY[expectation.severity],
         metadata={"observed": observed, "severity": expectation.severity},
     )

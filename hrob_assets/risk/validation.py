@@ -215,6 +215,11 @@ _EVERY_TABLE = (
         most=QUARANTINE_CRITICAL,
     ),
 )
+NEEDS_EARLIER_LOAD = frozenset(
+    {"became_empty", "rows_per_previous_row_low", "rows_per_previous_row_high"}
+)
+"""Expectations that cannot be evaluated before there has been an earlier load with rows."""
+
 _OF_A_PERSON = _no("rows_of_unknown_persons", "Every person_id is in persons.")
 _NOT_EMPTY = _measured("row_count", "The table has rows.", least=1)
 
