@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hrob_assets.risk import windows
@@ -169,6 +169,7 @@ def test_what_becomes_known_at_or_after_the_prediction_time_never_changes_histor
     )
 
 
+@settings(deadline=None)  # the first call compiles
 @given(near_midnight, near_midnight)
 def test_an_encounter_is_history_of_its_own_prediction_time_and_of_no_midnight_before(
     occurred_at, known_at
@@ -184,6 +185,7 @@ def microseconds(time):
     return (time - datetime(1970, 1, 1)) // MICROSECOND
 
 
+@settings(deadline=None)  # the first call compiles
 @given(near_midnight, near_midnight, near_midnight, st.sampled_from([0, 5, 30]))
 def test_polars_and_numba_forms_of_the_rules_agree(occurred_at, known_at, time, days):
     expressions = pl.select(
@@ -206,6 +208,7 @@ def as_array(times):
     return np.array([microseconds(time) for time in times], np.int64)
 
 
+@settings(deadline=None)  # the first call compiles
 @given(
     st.lists(st.lists(st.tuples(near_midnight, near_midnight), max_size=8), min_size=1, max_size=3),
     st.data(),

@@ -6,7 +6,7 @@ from itertools import chain
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hrob_assets.risk.errors import ConfigurationError
@@ -136,6 +136,7 @@ def test_an_unknown_aggregation_is_named_with_the_nearest():
         plan_columns([SeriesColumn(0, "slpoe", 30)], n_series=1)
 
 
+@settings(deadline=None)  # the first call compiles
 @given(st.lists(st.integers(0, 5), max_size=200))
 def test_order_by_availability_is_a_stable_sort_for_few_facts_and_for_many(available):
     order = order_by_availability(np.array(available, np.int64), np.array([0, len(available)]))
@@ -190,6 +191,7 @@ def naive_slope(moments_us, values):
     return float(above / sum((d - centre) ** 2 for d in days))
 
 
+@settings(deadline=None)  # the first call compiles
 @given(st.lists(person, max_size=4), st.sampled_from([1, 2]))
 def test_every_cell_is_what_the_definition_says(persons, n_threads):
     timelines = [sorted(facts, key=lambda fact: fact[0]) for facts, _ in persons]
