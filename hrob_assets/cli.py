@@ -105,8 +105,8 @@ def show_list(use_case: str, data_root: Path, people: int) -> None:
 
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--pregnancies", type=click.IntRange(0), default=12_000, show_default=True)
-@click.option("--patients", type=click.IntRange(0), default=8_000, show_default=True)
+@click.option("--pregnancies", type=click.IntRange(1), default=12_000, show_default=True)
+@click.option("--patients", type=click.IntRange(1), default=8_000, show_default=True)
 @click.option("--seed", type=int, default=20260105, show_default=True)
 @click.option("--scenario", default="none", show_default=True)
 def world(folder: Path, pregnancies: int, patients: int, seed: int, scenario: str) -> None:

@@ -142,7 +142,8 @@ class _Runner:
         defs().resolve_job_def(job_name).execute_in_process(
             instance=self._instance,
             tags=weeks.tags if weeks else None,
-            run_config={"loggers": {"console": {"config": {"log_level": "WARNING"}}}},
+            # the event log has everything; the error itself is raised
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
         self._say(f"    done in {time.monotonic() - started:.0f} s")
 
