@@ -28,7 +28,7 @@ def cohort_definitions(
         description=(
             "Eligibility of each encounter as known at its prediction time. Criteria: "
             + "; ".join(criterion.name for criterion in criteria)
-            + "."
+            + ". Figures of a run are of all its weeks."
         ),
     )
     def cohort(features: pl.LazyFrame) -> dg.Output[pl.DataFrame]:

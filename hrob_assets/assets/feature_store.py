@@ -1,17 +1,19 @@
 """The feature store: every encounter of every person, as known at its prediction time."""
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
 from hrob_assets.assets.keys import ENCOUNTER_FEATURES, FEATURE_STORE, RAW, STAGED, staged_key
-from hrob_assets.assets.metadata import described, weekly_plot
+from hrob_assets.assets.metadata import frame_schema, readable, weekly_plot
 from hrob_assets.assets.partitions import SINGLE_RUN, mondays, request_last_week
 from hrob_assets.risk.code_sets import CodeSet
 from hrob_assets.risk.features.build import build_features
-from hrob_assets.risk.features.catalogue import Catalogue
+from hrob_assets.risk.features.catalogue import Catalogue, FeatureColumn, FeatureFamily
+from hrob_assets.risk.tables import ROW_KEY, TIMESTAMP
 
 
 def feature_store_definitions(
@@ -31,6 +33,7 @@ def feature_store_definitions(
         backfill_policy=SINGLE_RUN,
         owners=[owner],
         kinds={"polars", "parquet"},
+        metadata={"dagster/column_schema": _columns(catalogue)},
         ins={name: dg.AssetIn(staged_key(name)) for name in _TABLES},
         description=(
             "One row per encounter that became known in the week, with what was known strictly "
@@ -56,6 +59,9 @@ def feature_store_definitions(
             code_sets=dict(code_sets),
             n_threads=threads,
         ).with_columns(rows["week"], rows["known_at"])
+        for week in context.partition_keys:
+            of_week = features.filter(pl.col("week") == date.fromisoformat(week))
+            context.add_asset_metadata(_figures(of_week), partition_key=week)
         return dg.Output(features, metadata=_metadata(features))
 
     job = dg.define_asset_job(
@@ -86,16 +92,38 @@ def feature_store_definitions(
 
 
 _REFRESH = "0 5 * * 1"
+_KEY = dict(zip(ROW_KEY, (pl.Int64, pl.Int64, TIMESTAMP), strict=True))
 _TABLES = ("persons", "coverage", "encounters", "events")
+
+
+def _columns(catalogue: Catalogue) -> dg.TableSchema:
+    """All columns with their meaning: too many to be repeated with every week."""
+    families = {family.name: family for family in catalogue.families}
+    meanings = {
+        column.name: _meaning(column, families[column.family]) for column in catalogue.columns
+    }
+    features = dict.fromkeys(meanings, pl.Float32)
+    frame = pl.LazyFrame(schema={**_KEY, **features, "week": pl.Date, "known_at": TIMESTAMP})
+    return frame_schema(frame, meanings)
+
+
+def _meaning(column: FeatureColumn, family: FeatureFamily) -> str:
+    what = (column.measure or column.aggregation or "").replace("_", " ")
+    days = "ever" if column.window_days is None else f"in {column.window_days} days"
+    window = "" if column.measure else f" {days}"
+    empty = " Null when the history says nothing." if column.nullable else ""
+    return f"{column.group}, {what}{window}. {family.rationale.rstrip('.')}.{empty}"
+
+
+def _figures(features: pl.DataFrame) -> dict[str, Any]:
+    persons = features["person_id"].n_unique()
+    return {"dagster/row_count": features.height, "persons": persons}
 
 
 def _metadata(features: pl.DataFrame) -> dict[str, Any]:
     by_week = features.group_by("week").len("encounters").sort("week")
-    figures: dict[str, Any] = {
-        "persons": features["person_id"].n_unique(),
-        "weeks": by_week.height,
-    }
+    figures = {**_figures(features), "encounters of the run": features.height}
     if by_week.height > 1:
         plot = weekly_plot(by_week, "encounters", title="Encounters that became known, by week")
-        figures["encounters by week"] = plot
-    return described(features, **figures)
+        figures["encounters of the run by week"] = plot
+    return readable(figures)

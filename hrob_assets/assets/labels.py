@@ -37,7 +37,7 @@ def label_definitions(
         description=(
             f"{outcome.name} within {outcome.horizon_days} days of the prediction time: true, "
             f"false, or null while pending (ripe {outcome.runout_days} days after the horizon) "
-            "or when censored."
+            "or when censored. Figures of a run are of all its weeks."
         ),
     )
     def labels(

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -11,6 +11,24 @@ import polars as pl
 from hrob_assets.risk.tables import Table
 
 _SMALLEST_CELL = 11
+_SIGNIFICANT_DIGITS = 4
+_MEANINGS = {
+    "person_id": "Member or patient.",
+    "encounter_id": "Encounter that gave rise to the row.",
+    "prediction_time": "Only what was known strictly before it is used (UTC).",
+    "week": "Monday of the week in which the encounter became known.",
+    "known_at": "When the encounter became known (UTC).",
+    "eligible": "Whether all criteria of the cohort are met.",
+    "first_unmet": "The first criterion that is not met; null when eligible.",
+    "label": "Whether the outcome occurred in the horizon; null while pending or when censored.",
+    "label_status": "mature, pending or censored.",
+    "outcome_at": "When the outcome first occurred in the horizon; null when it did not.",
+    "split": "train, validation (other patients) or test (later).",
+    "person_seen": "Whether training has seen the patient.",
+    "outcome": "Whether the outcome occurred in the horizon.",
+    "probability": "Estimated chance of the outcome in the horizon, 0 to 1.",
+    "model_version": "Version in the model registry.",
+}
 
 
 def table_schema(table: Table) -> dg.TableSchema:
@@ -28,10 +46,23 @@ def table_schema(table: Table) -> dg.TableSchema:
     )
 
 
-def frame_schema(frame: pl.DataFrame | pl.LazyFrame) -> dg.TableSchema:
-    """Columns of a frame as Dagster shows them."""
-    schema = frame.collect_schema()
-    return dg.TableSchema([dg.TableColumn(name, str(dtype)) for name, dtype in schema.items()])
+def frame_schema(
+    frame: pl.DataFrame | pl.LazyFrame, meanings: Mapping[str, str] | None = None
+) -> dg.TableSchema:
+    """Columns of a frame as Dagster shows them, with what is known of their meaning."""
+    meanings = _MEANINGS | dict(meanings or {})
+    columns = [
+        dg.TableColumn(name, str(dtype), description=meanings.get(name) or _component(name))
+        for name, dtype in frame.collect_schema().items()
+    ]
+    return dg.TableSchema(columns)
+
+
+def _component(name: str) -> str | None:
+    family, _, component = name.partition("__")
+    if family != "outcome" or not component:
+        return None
+    return f"Whether the component {component!r} of the outcome occurred in the horizon."
 
 
 def described(frame: pl.DataFrame, table: Table | None = None, **figures: Any) -> dict[str, Any]:
@@ -40,8 +71,27 @@ def described(frame: pl.DataFrame, table: Table | None = None, **figures: Any) -
     return {
         "dagster/row_count": frame.height,
         "dagster/column_schema": schema,
-        **figures,
+        **readable(figures),
     }
+
+
+def readable(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures under names in plain words, fractions with four significant digits.
+
+    Examples
+    --------
+    >>> readable({"alert_rate": 0.0999342, "dagster/row_count": 7})
+    {'alert rate': 0.09993, 'dagster/row_count': 7}
+    """
+    return {_words(name): _rounded(value) for name, value in figures.items()}
+
+
+def _words(name: str) -> str:
+    return name if name.startswith("dagster/") else name.replace("_", " ")
+
+
+def _rounded(value: Any) -> Any:
+    return float(f"{value:.{_SIGNIFICANT_DIGITS}g}") if isinstance(value, float) else value
 
 
 def markdown_table(frame: pl.DataFrame) -> dg.MarkdownMetadataValue:

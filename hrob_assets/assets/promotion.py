@@ -8,7 +8,7 @@ import polars as pl
 
 from hrob_assets.assets.evaluation import evaluated, required_model
 from hrob_assets.assets.keys import model_group, use_case_key
-from hrob_assets.assets.metadata import markdown_table
+from hrob_assets.assets.metadata import markdown_table, readable
 from hrob_assets.resources.model_registry import (
     CHALLENGER,
     CHAMPION,
@@ -154,10 +154,11 @@ def _metadata(
             "passed": ["yes" if verdict.passed else "no" for verdict in verdicts],
         }
     )
-    return {
+    figures = {
         "champion_version": scoring.version,
         "challenger_version": challenger.version,
         "decision": "promoted" if scoring.version == challenger.version else "kept the champion",
         "threshold": scoring.model.threshold,
         "criteria": markdown_table(table),
     }
+    return readable(figures)

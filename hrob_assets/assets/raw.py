@@ -38,7 +38,7 @@ def raw_definitions(*, owner: str) -> dg.Definitions:
                 metadata={
                     "dagster/row_count": table.rows,
                     "bytes": table.size_bytes,
-                    "in_source": table.found,
+                    "in source": table.found,
                     "source": raw_source.description,
                 },
             )

@@ -1,7 +1,7 @@
 """The weekly list, scored by the champion every Monday or in a backfill."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
@@ -14,7 +14,7 @@ from hrob_assets.assets.keys import (
     use_case_key,
     weekly_group,
 )
-from hrob_assets.assets.metadata import described
+from hrob_assets.assets.metadata import described, readable
 from hrob_assets.assets.partitions import SINGLE_RUN, request_last_week
 from hrob_assets.resources.model_registry import CHAMPION, ModelRegistry
 from hrob_assets.resources.score_table import ScoreTable
@@ -94,8 +94,19 @@ def scoring_definitions(
         )
         new = score_table.append(name, scores)
         context.log.info("scored %d rows, %d of them new", scores.height, new)
-        metadata = _metadata(scores, new, champion.version, scoring.reviews_per_week)
-        return dg.MaterializeResult(metadata=metadata)
+        for week in context.partition_keys:
+            of_week = scores.filter(pl.col("week") == date.fromisoformat(week))
+            context.add_asset_metadata(_figures(of_week), partition_key=week)
+        return dg.MaterializeResult(
+            metadata=described(
+                scores,
+                WEEKLY_SCORES,
+                model_version=champion.version,
+                reviews_per_week=scoring.reviews_per_week,
+                new_rows_of_the_run=new,
+                **_figures(scores),
+            )
+        )
 
     job = dg.define_asset_job(
         f"score_{name}",
@@ -116,24 +127,15 @@ def scoring_definitions(
     return dg.Definitions(assets=[weekly_scores], jobs=[job], schedules=[score_last_week])
 
 
-def _metadata(
-    scores: pl.DataFrame, new: int, version: str, reviews_per_week: int
-) -> dict[str, Any]:
-    listed = scores.filter(pl.col("rank").is_not_null())
-    overflow = int(scores["overflow"].sum())
-    share = float(scores["high_risk"].cast(pl.Float64).to_numpy().mean()) if scores.height else 0.0
-    return described(
-        scores,
-        WEEKLY_SCORES,
-        model_version=version,
-        **{
-            "new rows": new,
-            "people on the list": listed.height,
-            "reviews per week": reviews_per_week,
-            "overflow": overflow,
-            "alert rate": share,
-            "mean estimated chance": float(scores["probability"].to_numpy().mean())
-            if scores.height
-            else 0.0,
-        },
-    )
+def _figures(scores: pl.DataFrame) -> dict[str, Any]:
+    """Figures of one week; of all weeks together where the weeks have none of their own."""
+    figures: dict[str, Any] = {
+        "dagster/row_count": scores.height,
+        "people_on_the_list": scores.filter(pl.col("rank").is_not_null()).height,
+        "overflow": int(scores["overflow"].sum()),
+    }
+    if scores.height:
+        high_risk = scores["high_risk"].cast(pl.Float64).to_numpy()
+        figures["alert_rate"] = float(high_risk.mean())
+        figures["mean_estimated_chance"] = float(scores["probability"].to_numpy().mean())
+    return readable(figures)

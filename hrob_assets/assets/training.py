@@ -7,7 +7,7 @@ import dagster as dg
 import polars as pl
 
 from hrob_assets.assets.keys import ENCOUNTER_FEATURES, model_group, staged_key, use_case_key
-from hrob_assets.assets.metadata import bar_plot, described, markdown_table
+from hrob_assets.assets.metadata import bar_plot, described, markdown_table, readable
 from hrob_assets.resources.model_registry import ModelRegistry
 from hrob_assets.risk.features.selection import ImputationRule
 from hrob_assets.risk.models.logistic_regression import term_names
@@ -140,11 +140,11 @@ def _model_metadata(fitted: FittedModel, version: str, run_id: str) -> dict[str,
     names = term_names(fitted.estimator, fitted.columns)
     strongest = sorted(zip(names, coefficients, strict=True), key=lambda term: -abs(term[1]))
     shown = strongest[:_SHOWN_TERMS]
-    return {
+    figures = {
         "model_version": version,
         "mlflow_run_id": run_id,
         "threshold": fitted.threshold,
-        "cv_log_loss": best.log_loss,
+        "cross-validated log loss": best.log_loss,
         "inverse_penalty": best.inverse_penalty,
         "training rows": fitted.training_rows,
         "training persons": fitted.training_persons,
@@ -155,3 +155,4 @@ def _model_metadata(fitted: FittedModel, version: str, run_id: str) -> dict[str,
             title="Log-odds per standard deviation",
         ),
     }
+    return readable(figures)
