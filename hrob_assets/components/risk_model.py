@@ -17,6 +17,7 @@ from hrob_assets.components.catalogue import SHARED_CODE_SETS
 from hrob_assets.resources.environment import load_environment
 from hrob_assets.resources.lineage import lineage_of
 from hrob_assets.risk.code_sets import read_code_sets
+from hrob_assets.risk.cohort import require_features
 from hrob_assets.risk.errors import ConfigurationError, nearest
 from hrob_assets.risk.features.catalogue import read_feature_mappings
 from hrob_assets.risk.features.selection import read_feature_selection, read_imputation
@@ -66,6 +67,7 @@ class RiskModel(dg.Component, dg.Model, dg.Resolvable):
         columns = read_feature_selection(files.feature_selection, catalogue)
         rules = read_imputation(files.imputation, catalogue)
         _require_code_sets(use_case, tuple(code_sets))
+        require_features(catalogue.column_names, use_case.cohort.criteria)
         return dg.Definitions.merge(
             cohort_definitions(use_case, weekly=weekly),
             label_definitions(use_case, code_sets=code_sets, weekly=weekly),

@@ -1,5 +1,7 @@
 """Who is eligible at a prediction time, by bounds on features that were known then."""
 
+from collections.abc import Iterable
+
 import polars as pl
 
 from hrob_assets.risk.errors import ConfigurationError, nearest
@@ -37,7 +39,7 @@ def select_cohort(features: pl.DataFrame, criteria: tuple[Criterion, ...]) -> pl
     >>> select_cohort(rows, adult).select("eligible", "first_unmet").rows()
     [(True, None), (False, 'adult')]
     """
-    _require_features(features.columns, criteria)
+    require_features(features.columns, criteria)
     unmet = pl.coalesce(
         pl.when(_met(criterion)).then(None).otherwise(pl.lit(criterion.name))
         for criterion in criteria
@@ -86,11 +88,21 @@ def _met(criterion: Criterion) -> pl.Expr:
     return met.fill_null(value=False)
 
 
-def _require_features(columns: list[str], criteria: tuple[Criterion, ...]) -> None:
+def require_features(columns: Iterable[str], criteria: tuple[Criterion, ...]) -> None:
+    """Raise `ConfigurationError` unless every criterion names one of the columns.
+
+    Examples
+    --------
+    >>> require_features(["age__years"], (Criterion(name="a", feature="age_years", below=9),))
+    Traceback (most recent call last):
+    ...
+    hrob_assets.risk.errors.ConfigurationError: ...found 'age_years'. Did you mean 'age__years'?
+    """
+    known = set(columns)
     for criterion in criteria:
-        if criterion.feature not in columns:
+        if criterion.feature not in known:
             msg = (
                 f"cohort criterion {criterion.name!r} must name a feature of the feature store; "
-                f"found {criterion.feature!r}. {nearest(criterion.feature, columns)}"
+                f"found {criterion.feature!r}. {nearest(criterion.feature, known)}"
             )
             raise ConfigurationError(msg)
