@@ -137,7 +137,9 @@ def plan_columns(columns: Sequence[SeriesColumn], *, n_series: int) -> Plan:
             raise ConfigurationError(msg)
     days = sorted({column.window_days for column in columns if column.window_days is not None})
     window = {days_: number for number, days_ in enumerate([*days, None])}
-    counted, valued, groups = [], [], []
+    counted: list[tuple[int, ...]] = []
+    valued: list[tuple[int, ...]] = []
+    groups: list[list[int]] = []
     for number, column in enumerate(columns):
         place = (column.series, window[column.window_days])
         if column.aggregation in COUNTED:
@@ -208,7 +210,7 @@ def slide(facts: Facts, rows: Rows, plan: Plan, *, n_threads: int = 2) -> np.nda
 def _blocks(fact_start: np.ndarray, row_start: np.ndarray, n_blocks: int) -> list[tuple[int, int]]:
     """Cut the persons into blocks of about equal work."""
     work = fact_start + row_start
-    aims = np.linspace(work[0], work[-1], n_blocks + 1)[1:-1]
+    aims = np.linspace(float(work[0]), float(work[-1]), n_blocks + 1)[1:-1]
     edges = np.unique([0, *np.searchsorted(work, aims), work.size - 1]).tolist()
     return list(pairwise(edges))
 
@@ -271,7 +273,7 @@ class _State(NamedTuple):
     summary of one series while its values are walked through.
     """
 
-    count: np.ndarray
+    counts: np.ndarray
     abnormal: np.ndarray
     last: np.ndarray
     active: np.ndarray
@@ -309,7 +311,7 @@ def order_by_availability(available_us: np.ndarray, person_start: np.ndarray) ->
 
 
 @numba.njit(cache=True, nogil=True)
-def _walk(line, plan, out, out_row):  # noqa: ANN001, ANN202 - Numba infers named tuples
+def _walk(line: _Timeline, plan: Plan, out: np.ndarray, out_row: int) -> None:
     """Walk every person's timeline once and write every row's columns."""
     n_series, n_windows = plan.counted_start.size - 1, plan.window_days.size
     n_facts = line.series.size
@@ -340,13 +342,13 @@ def _walk(line, plan, out, out_row):  # noqa: ANN001, ANN202 - Numba infers name
             _write_valued(line, plan, state, row, n_active, out, out_row + row)
         for position in range(n_active):
             series = state.active[position]
-            state.count[series] = 0
+            state.counts[series] = 0
             state.abnormal[series] = 0
             state.last[series] = -1
 
 
 @numba.njit(cache=True, nogil=True)
-def _list_values(line, plan, state, begin, end):  # noqa: ANN001, ANN202
+def _list_values(line: _Timeline, plan: Plan, state: _State, begin: int, end: int) -> None:
     """List the person's facts with a value, series after series, in order of occurrence."""
     for fact in range(begin, end):
         state.room[line.series[fact]] += 1
@@ -369,18 +371,18 @@ def _list_values(line, plan, state, begin, end):  # noqa: ANN001, ANN202
 
 
 @numba.njit(cache=True, nogil=True)
-def _leave(line, state, row):  # noqa: ANN001, ANN202
+def _leave(line: _Timeline, state: _State, row: int) -> None:
     """Take out the facts that the windows have passed, if they had been known and counted."""
     known = line.known_end[row - 1]
     for window in range(line.window_first.shape[1]):
         for fact in range(line.window_first[row - 1, window], line.window_first[row, window]):
             if line.rank[fact] < known:
-                state.count[line.series[fact], window] -= 1
+                state.counts[line.series[fact], window] -= 1
                 state.abnormal[line.series[fact], window] -= line.abnormal[fact]
 
 
 @numba.njit(cache=True, nogil=True)
-def _enter(line, state, row, known, n_active):  # noqa: ANN001, ANN202
+def _enter(line: _Timeline, state: _State, row: int, known: int, n_active: int) -> int:
     """Take in the facts that have become known; return the number of series with any."""
     for position in range(known, line.known_end[row]):
         fact = line.order[position]
@@ -392,37 +394,53 @@ def _enter(line, state, row, known, n_active):  # noqa: ANN001, ANN202
         state.top[series] = max(state.top[series], state.place[fact] + 1)
         for window in range(line.window_first.shape[1]):
             if fact >= line.window_first[row, window]:
-                state.count[series, window] += 1
+                state.counts[series, window] += 1
                 state.abnormal[series, window] += line.abnormal[fact]
     return n_active
 
 
 @numba.njit(cache=True, nogil=True)
-def _write_counted(line, plan, state, row, n_active, out, out_row):  # noqa: ANN001, ANN202
+def _write_counted(
+    line: _Timeline,
+    plan: Plan,
+    state: _State,
+    row: int,
+    n_active: int,
+    out: np.ndarray,
+    out_row: int,
+) -> None:
     """Write the columns that need no values."""
     for position in range(n_active):
-        series = state.active[position]
+        series: int = state.active[position]
         for item in range(plan.counted_start[series], plan.counted_start[series + 1]):
             aggregation, window, column = plan.counted[item]
-            if state.count[series, window] == 0:
+            if state.counts[series, window] == 0:
                 continue
             if aggregation == ANY:
                 out[column, out_row] = 1
             elif aggregation == COUNT:
-                out[column, out_row] = state.count[series, window]
+                out[column, out_row] = state.counts[series, window]
             elif aggregation == ABNORMAL_ANY:
                 out[column, out_row] = min(state.abnormal[series, window], 1)
             else:
-                last_us = line.occurred_us[state.last[series]]
+                last_us: int = line.occurred_us[state.last[series]]
                 out[column, out_row] = days_before(last_us, line.t_us[row])
 
 
 @numba.njit(cache=True, nogil=True)
-def _write_valued(line, plan, state, row, n_active, out, out_row):  # noqa: ANN001, ANN202
+def _write_valued(
+    line: _Timeline,
+    plan: Plan,
+    state: _State,
+    row: int,
+    n_active: int,
+    out: np.ndarray,
+    out_row: int,
+) -> None:
     """Write the columns made of values: from the latest value back, shortest window first."""
     for position in range(n_active):
-        series = state.active[position]
-        place = state.top[series] - 1
+        series: int = state.active[position]
+        place: int = state.top[series] - 1
         if place < state.bottom[series]:
             continue
         state.sums[:] = 0
@@ -437,7 +455,9 @@ def _write_valued(line, plan, state, row, n_active, out, out_row):  # noqa: ANN0
 
 
 @numba.njit(cache=True, nogil=True)
-def _add_values(line, state, row, first, series, place):  # noqa: ANN001, ANN202
+def _add_values(
+    line: _Timeline, state: _State, row: int, first: int, series: int, place: int
+) -> int:
     """Add the known values back to the window's first fact; return where the walk stopped."""
     sums = state.sums
     while place >= state.bottom[series] and state.members[place] >= first:
@@ -462,7 +482,7 @@ def _add_values(line, state, row, first, series, place):  # noqa: ANN001, ANN202
 
 
 @numba.njit(cache=True, nogil=True)
-def _aggregate(aggregation, line, sums):  # noqa: ANN001, ANN202, PLR0911
+def _aggregate(aggregation: int, line: _Timeline, sums: np.ndarray) -> float:  # noqa: PLR0911
     """Give one aggregation of the values added so far (at least one)."""
     last = line.value[int(sums[LATEST])]
     if aggregation == LAST_VALUE:
