@@ -9,7 +9,7 @@ import polars as pl
 
 from hrob_assets.assets.keys import ENCOUNTER_FEATURES, FEATURE_STORE, RAW, STAGED, staged_key
 from hrob_assets.assets.metadata import frame_schema, readable, weekly_plot
-from hrob_assets.assets.partitions import SINGLE_RUN, mondays, request_last_week
+from hrob_assets.assets.partitions import SINGLE_RUN, mondays, request_last_week, schedule_status
 from hrob_assets.risk.code_sets import CodeSet
 from hrob_assets.risk.features.build import build_features
 from hrob_assets.risk.features.catalogue import Catalogue, FeatureColumn, FeatureFamily
@@ -23,6 +23,7 @@ def feature_store_definitions(
     weekly: dg.WeeklyPartitionsDefinition,
     owner: str,
     threads: int,
+    start_schedules: bool = False,
 ) -> dg.Definitions:
     """The asset of weekly encounter features, shared by all use cases."""
 
@@ -81,6 +82,7 @@ def feature_store_definitions(
         cron_schedule=_REFRESH,
         execution_timezone="UTC",
         name="refresh_weekly",
+        default_status=schedule_status(started=start_schedules),
         description="Every Monday before the lists are made: the source, and the week that ended.",
     )
     def refresh_last_week(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:

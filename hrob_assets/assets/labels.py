@@ -8,7 +8,7 @@ import polars as pl
 
 from hrob_assets.assets.keys import model_group, staged_key, use_case_key
 from hrob_assets.assets.metadata import described
-from hrob_assets.assets.partitions import SINGLE_RUN, request_weeks_since
+from hrob_assets.assets.partitions import SINGLE_RUN, request_weeks_since, schedule_status
 from hrob_assets.risk.code_sets import CodeSet
 from hrob_assets.risk.labels import label_rows
 from hrob_assets.risk.use_case import UseCase
@@ -17,7 +17,11 @@ _LATE_DAYS = 5 * 7  # a source that is a month late, or a missed Monday, leaves 
 
 
 def label_definitions(
-    use_case: UseCase, *, code_sets: Mapping[str, CodeSet], weekly: dg.WeeklyPartitionsDefinition
+    use_case: UseCase,
+    *,
+    code_sets: Mapping[str, CodeSet],
+    weekly: dg.WeeklyPartitionsDefinition,
+    start_schedules: bool = False,
 ) -> dg.Definitions:
     """The label asset, and the weekly job that ripens the weeks that can still change."""
     outcome = use_case.outcome
@@ -69,6 +73,7 @@ def label_definitions(
         cron_schedule=use_case.scoring.cron,
         execution_timezone="UTC",
         name=f"ripen_{use_case.name}_weekly",
+        default_status=schedule_status(started=start_schedules),
         description=(
             "Every week: labels again for the weeks whose outcomes may still be pending, the last "
             f"{outcome.horizon_days + outcome.runout_days + _LATE_DAYS} days."

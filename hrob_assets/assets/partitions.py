@@ -37,6 +37,11 @@ def ended_weeks(weekly: dg.WeeklyPartitionsDefinition, *, now: datetime) -> list
     return list(weekly.get_partition_keys(current_time=now))
 
 
+def schedule_status(*, started: bool) -> dg.DefaultScheduleStatus:
+    """Whether a schedule runs until somebody switches it off, or not until it is switched on."""
+    return dg.DefaultScheduleStatus.RUNNING if started else dg.DefaultScheduleStatus.STOPPED
+
+
 def request_last_week(
     weekly: dg.WeeklyPartitionsDefinition, context: dg.ScheduleEvaluationContext
 ) -> dg.RunRequest | dg.SkipReason:

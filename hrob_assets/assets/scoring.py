@@ -15,7 +15,7 @@ from hrob_assets.assets.keys import (
     weekly_group,
 )
 from hrob_assets.assets.metadata import described, readable
-from hrob_assets.assets.partitions import SINGLE_RUN, request_last_week
+from hrob_assets.assets.partitions import SINGLE_RUN, request_last_week, schedule_status
 from hrob_assets.resources.model_registry import CHAMPION, ModelRegistry
 from hrob_assets.resources.score_table import ScoreTable
 from hrob_assets.risk.code_sets import CodeSet
@@ -35,6 +35,7 @@ def scoring_definitions(
     catalogue: Catalogue,
     code_sets: Mapping[str, CodeSet],
     weekly: dg.WeeklyPartitionsDefinition,
+    start_schedules: bool = False,
 ) -> dg.Definitions:
     """The weekly scores, the job that makes a week and its schedule."""
     name, scoring = use_case.name, use_case.scoring
@@ -119,6 +120,7 @@ def scoring_definitions(
         cron_schedule=scoring.cron,
         execution_timezone="UTC",
         name=f"score_{name}_weekly",
+        default_status=schedule_status(started=start_schedules),
         description="Every Monday: the list of the week that has just ended.",
     )
     def score_last_week(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:

@@ -61,7 +61,7 @@ class RiskModel(dg.Component, dg.Model, dg.Resolvable):
         if use_case.name not in environment.use_cases:
             return dg.Definitions()
         files = UseCaseFiles(Path(context.path), SHARED_CODE_SETS)
-        weekly = weekly_partitions(environment.first_week)
+        weekly, started = weekly_partitions(environment.first_week), environment.start_schedules
         code_sets = read_code_sets(files.code_set_folders)
         catalogue = read_feature_mappings(files.feature_mappings, code_set_names=tuple(code_sets))
         columns = read_feature_selection(files.feature_selection, catalogue)
@@ -70,13 +70,21 @@ class RiskModel(dg.Component, dg.Model, dg.Resolvable):
         require_features(catalogue.column_names, use_case.cohort.criteria)
         return dg.Definitions.merge(
             cohort_definitions(use_case, weekly=weekly),
-            label_definitions(use_case, code_sets=code_sets, weekly=weekly),
+            label_definitions(
+                use_case, code_sets=code_sets, weekly=weekly, start_schedules=started
+            ),
             training_definitions(
                 use_case, columns=columns, rules=rules, lineage=lineage_of(files.folder)
             ),
             evaluation_definitions(use_case),
             promotion_definitions(use_case),
-            scoring_definitions(use_case, catalogue=catalogue, code_sets=code_sets, weekly=weekly),
+            scoring_definitions(
+                use_case,
+                catalogue=catalogue,
+                code_sets=code_sets,
+                weekly=weekly,
+                start_schedules=started,
+            ),
         )
 
 

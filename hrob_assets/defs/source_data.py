@@ -28,5 +28,6 @@ def source_data() -> dg.Definitions:
             weekly=weekly_partitions(environment.first_week),
             owner=OWNER,
             threads=environment.threads,
+            start_schedules=environment.start_schedules,
         ),
     )

@@ -107,3 +107,13 @@ def test_a_week_that_can_still_ripen_is_asked_for_until_its_last_row_is_ripe(sch
 
     assert (ripe - last_prediction).days == 74
     assert first <= "2024-06-03"
+
+
+@pytest.mark.parametrize(
+    ("started", "status"),
+    [(True, dg.DefaultScheduleStatus.RUNNING), (False, dg.DefaultScheduleStatus.STOPPED)],
+)
+def test_schedules_start_by_themselves_only_where_the_environment_says_so(started, status):
+    stage = label_definitions(USE_CASE, code_sets={}, weekly=WEEKLY, start_schedules=started)
+
+    assert [schedule.default_status for schedule in stage.schedules] == [status]
