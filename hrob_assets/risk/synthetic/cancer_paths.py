@@ -23,7 +23,7 @@ from hrob_assets.risk.synthetic.population import (
     WHITE,
     YEAR,
     People,
-    _latent,
+    draw_latent,
 )  # fmt: skip
 from hrob_assets.risk.synthetic.scenarios import ODDS_FACTOR, Drift
 
@@ -74,8 +74,9 @@ def _people(size: int, onset: np.ndarray, rng: np.random.Generator) -> People:
     race = np.array([WHITE, BLACK, ASIAN, NATIVE, ISLANDER, UNKNOWN_RACE])[
         np.searchsorted([0.76, 0.88, 0.925, 0.938, 0.943], rng.random(size))
     ]
-    deprivation = np.clip(np.round(rng.normal(50 + 9 * (race == BLACK), 27)), 1, 100)
-    health, access, need = _latent(size, deprivation, rng)
+    deprivation: np.ndarray = rng.normal(50 + 9 * (race == BLACK), 27)
+    deprivation = np.clip(np.round(deprivation), 1, 100)
+    health, access, need = draw_latent(size, deprivation, rng)
     age = np.clip(rng.normal(64.5, 12.5, size), 19, 96)
     return People(
         birth=onset - age * YEAR,

@@ -83,7 +83,7 @@ def draw_conditions(
         Age at the first pregnancy of the window.
     rng : Generator
     """
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for name, condition in CONDITIONS.items():
         linear = condition.health * women.health + 0.06 * np.clip(age - 25, -8, 15)
         if name == "sickle_cell":

@@ -28,6 +28,7 @@ _OWN_FAULTS = {
     "drug_exposure": ("unknown_visit",),
 }
 UNKNOWN_ID = 9_999_000_000
+_Found = tuple[str, str, pl.Series]  # table, fault, keys of the faulty rows
 
 
 def _moments(name: str, shift: pl.Expr) -> list[pl.Expr]:
@@ -88,7 +89,8 @@ def add_dirt(
     truth_dirty : DataFrame
         ``table``, ``row_id`` (its key) and ``fault``, one row per faulty row.
     """
-    result, found = dict(tables), []
+    result = dict(tables)
+    found: list[_Found] = []
     for table in _DATES:
         frame = tables[table]
         parts, next_id = [frame], int(frame[_key(table)].to_numpy().max(initial=0)) + 1
@@ -114,7 +116,9 @@ def add_dirt(
     return result, pl.concat(truth)
 
 
-def _dirty_persons(person: pl.DataFrame, rng: np.random.Generator):  # noqa: ANN202 frame and list
+def _dirty_persons(
+    person: pl.DataFrame, rng: np.random.Generator
+) -> tuple[pl.DataFrame, list[_Found]]:
     size = max(3, int(len(person) * 0.002))
     rows = person[np.sort(rng.choice(len(person), 3 * size, replace=False))]
     double, ancient, unborn = rows[:size], rows[size : 2 * size], rows[2 * size :]

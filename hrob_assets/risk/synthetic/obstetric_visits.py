@@ -59,8 +59,8 @@ def _grid(
     rng: np.random.Generator,
 ) -> Visits:  # fmt: skip
     """Return one candidate per pregnancy and slot; ``day`` and ``keep`` are 2-dimensional."""
-    size, slots = day.shape
-    pregnancy = np.repeat(np.arange(size), slots)
+    slots: int = day.shape[1]
+    pregnancy = np.repeat(np.arange(len(day)), slots)
     flat = day.ravel()
     start = at_hours(series.lmp[pregnancy] + flat, OFFICE_HOURS, rng)
     return visits(
@@ -215,7 +215,8 @@ def after_birth(
     birth = series.lmp + course.end
     early = rng.random(size) < expit(-0.9 + 0.6 * access + 1.6 * course.flags["hypertensive"])
     routine = rng.random(size) < expit(0.55 + 0.7 * access)
-    index, parts = np.arange(size), []
+    index = np.arange(size)
+    parts: list[Visits] = []
     for come, low, high in ((early, 5, 16), (routine, 21, 58)):
         start = at_hours(birth + rng.uniform(low, high, size), OFFICE_HOURS, rng)
         parts.append(
@@ -293,6 +294,4 @@ def draw_obstetric_visits(
         "readmission": readmission,
         "other": other_care(series, women, course, last_day, rng),
     }
-    edges = np.cumsum([0, *(len(part) for part in parts.values())])
-    kinds = {name: np.arange(edges[i], edges[i + 1]) for i, name in enumerate(parts)}
-    return join_visits(list(parts.values())), kinds, entry
+    return *join_visits(parts), entry

@@ -74,7 +74,7 @@ def _timed(name: str, moments: pl.Series) -> dict[str, pl.Series]:
 
 def person_table(populations: list[Population], clock: Clock) -> pl.DataFrame:
     """Return ``person``: everybody with coverage in the window."""
-    frames = []
+    frames: list[pl.DataFrame] = []
     for population in populations:
         who = np.unique(population.spans.person)
         people = population.people.take(who)
@@ -139,7 +139,8 @@ def fact_rows(
     """Return the facts of all populations in the order of the visits: arrays of equal length."""
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(1, len(order) + 1)
-    parts, passed = [], 0
+    parts: list[tuple[np.ndarray, ...]] = []
+    passed = 0
     for population in populations:
         visit, code, value, moment, known = population.facts
         number = np.cumsum(population.visits.keep) - 1 + passed
@@ -224,12 +225,12 @@ def _values(rows: dict[str, np.ndarray], drift: Drift) -> dict[str, pl.Series]:
 
 def area_table(populations: list[Population], clock: Clock, first_id: int) -> pl.DataFrame:
     """Return the area deprivation index of everybody, at the start of the first coverage."""
-    frames = []
+    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for population in populations:
         who, place = np.unique(population.spans.person, return_index=True)
         begin = np.maximum(population.spans.start[place], 0.0)
-        frames.append((who + population.first_id, population.people.deprivation[who], begin))
-    person, value, begin = map(np.concatenate, zip(*frames, strict=True))
+        parts.append((who + population.first_id, population.people.deprivation[who], begin))
+    person, value, begin = map(np.concatenate, zip(*parts, strict=True))
     concept = np.full(len(person), FIRST_CUSTOM_CONCEPT + codes.code("ADI"))
     return pl.DataFrame(
         {
@@ -251,7 +252,7 @@ def area_table(populations: list[Population], clock: Clock, first_id: int) -> pl
 
 def payer_table(populations: list[Population], clock: Clock) -> pl.DataFrame:
     """Return ``payer_plan_period``; the end is the last covered day, null when still open."""
-    frames = []
+    frames: list[pl.DataFrame] = []
     for population in populations:
         spans = population.spans
         begin = np.maximum(spans.start, 0.0)
@@ -292,7 +293,7 @@ def observation_period_table(payer: pl.DataFrame, clock: Clock) -> pl.DataFrame:
 
 def death_table(populations: list[Population], clock: Clock) -> pl.DataFrame:
     """Return ``death``: known 2 to 16 days later."""
-    frames = []
+    frames: list[pl.DataFrame] = []
     for population in populations:
         who = np.unique(population.spans.person)
         day = population.death[who]

@@ -80,10 +80,7 @@ def draw_oncology_visits(
         keep=np.ones(len(owner), dtype=bool), source=RECORD,
         end=time + 2 + rng.exponential(3, len(owner)),
     )  # fmt: skip
-    parts = [after, before, emergency, planned]
-    edges = np.cumsum([0, *(len(part) for part in parts)])
-    kinds = {name: np.arange(edges[i], edges[i + 1]) for i, name in enumerate(KINDS)}
-    return join_visits(parts), kinds
+    return join_visits(dict(zip(KINDS, (after, before, emergency, planned), strict=True)))
 
 
 @dataclass(frozen=True)
@@ -224,7 +221,7 @@ def _laboratory_values(care: _Care, own: dict[str, np.ndarray]) -> dict[str, np.
 def _add_vital_signs(care: _Care, own_weight: np.ndarray) -> None:
     size, rng = len(care.visits), care.rng
     base = 76 + 14 * own_weight + 7 * (care.patients.people.gender == 8507)  # noqa: PLR2004 male
-    weight = base[care.visits.person] - 2.2 * care.severity + rng.normal(0, 1.0, size)
+    weight: np.ndarray = base[care.visits.person] - 2.2 * care.severity + rng.normal(0, 1.0, size)
     weighed = care.visits.keep & (rng.random(size) < 0.6) & ~care.at(PLANNED)  # noqa: PLR2004
     care.facts.add(weighed, code("29463-7"), value=np.round(np.maximum(weight, 36), 1))
     care.facts.add(weighed, code("8480-6"), value=np.round(128 + rng.normal(0, 15, size)))

@@ -73,7 +73,9 @@ class Spans:
         )
 
 
-def _latent(people: int, deprivation: np.ndarray, rng: np.random.Generator):  # noqa: ANN202 three arrays
+def draw_latent(
+    people: int, deprivation: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw health, access and need; all three depend on the area's deprivation."""
     z = (deprivation - 50) / 29
     health = 0.15 * z + rng.normal(0, 1, people)
@@ -82,7 +84,7 @@ def _latent(people: int, deprivation: np.ndarray, rng: np.random.Generator):  # 
     return health, access, need
 
 
-def _race_and_ethnicity(people: int, rng: np.random.Generator):  # noqa: ANN202 two arrays
+def _race_and_ethnicity(people: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     hispanic = rng.random(people) < HISPANIC_SHARE
     lot = rng.random(people)
     place = np.where(
@@ -98,8 +100,9 @@ def draw_women(women: int, rng: np.random.Generator) -> People:
     """Draw women of a Medicaid population; the birth date is set by `draw_series`."""
     race, ethnicity = _race_and_ethnicity(women, rng)
     base = 56 + 10.0 * (race == BLACK) + 5.0 * (ethnicity == HISPANIC)
-    deprivation = np.clip(np.round(rng.normal(base, 25)), 1, 100)
-    health, access, need = _latent(women, deprivation, rng)
+    deprivation: np.ndarray = rng.normal(base, 25)
+    deprivation = np.clip(np.round(deprivation), 1, 100)
+    health, access, need = draw_latent(women, deprivation, rng)
     return People(
         birth=np.zeros(women),
         gender=np.full(women, FEMALE),

@@ -80,11 +80,17 @@ def visits(
     )
 
 
-def join_visits(parts: list[Visits]) -> Visits:
-    """Return the visits of all parts, one after the other."""
-    return Visits(
-        **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Visits)}
+def join_visits(parts: dict[str, Visits]) -> tuple[Visits, dict[str, np.ndarray]]:
+    """Return the visits of all kinds, one after the other, and the positions of each kind."""
+    joined = Visits(
+        **{
+            f.name: np.concatenate([getattr(part, f.name) for part in parts.values()])
+            for f in fields(Visits)
+        }
     )
+    edges = np.cumsum([len(part) for part in parts.values()])[:-1]
+    positions = np.split(np.arange(len(joined)), edges)
+    return joined, dict(zip(parts, positions, strict=True))
 
 
 @dataclass
@@ -95,10 +101,10 @@ class Facts:
     the days after the start of the visit.
     """
 
-    visit: list[np.ndarray] = field(default_factory=list)
-    code: list[np.ndarray] = field(default_factory=list)
-    value: list[np.ndarray] = field(default_factory=list)
-    after: list[np.ndarray] = field(default_factory=list)
+    visit: list[np.ndarray] = field(default_factory=list[np.ndarray])
+    code: list[np.ndarray] = field(default_factory=list[np.ndarray])
+    value: list[np.ndarray] = field(default_factory=list[np.ndarray])
+    after: list[np.ndarray] = field(default_factory=list[np.ndarray])
 
     def add(
         self,

@@ -98,7 +98,7 @@ def effect_table() -> pl.DataFrame:
     diagnosis is written down per unit of latent access: at the same true state a person with low
     access shows fewer codes, so a model that reads codes gives that person too low a risk.
     """
-    rows = []
+    rows: list[tuple[str, str, str, float, float]] = []
     for outcome, planted in effects.EFFECTS.items():
         after = effects.AFTER_SHIFT.get(outcome, {})
         rows += [
@@ -123,7 +123,7 @@ def effect_table() -> pl.DataFrame:
 
 def person_table(populations: list[Population]) -> pl.DataFrame:
     """Return ``truth_person``: person, latent health, access and need."""
-    frames = []
+    frames: list[pl.DataFrame] = []
     for population in populations:
         who = np.unique(population.spans.person)
         people = population.people.take(who)

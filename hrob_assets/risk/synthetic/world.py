@@ -84,8 +84,8 @@ class WorldSpec:
 class World:
     """The OMOP tables that the pipeline reads, and the truth that it never reads."""
 
-    tables: dict[str, pl.DataFrame] = field(default_factory=dict)
-    truth: dict[str, pl.DataFrame] = field(default_factory=dict)
+    tables: dict[str, pl.DataFrame] = field(default_factory=dict[str, pl.DataFrame])
+    truth: dict[str, pl.DataFrame] = field(default_factory=dict[str, pl.DataFrame])
 
 
 def make_world(spec: WorldSpec) -> World:
