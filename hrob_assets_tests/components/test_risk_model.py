@@ -42,6 +42,10 @@ def load(root):
     return loaded
 
 
+def keys_of(defs):
+    return [key for asset in defs.assets or () for key in asset.keys]
+
+
 def message_of(error):
     """What the error and all errors behind it say."""
     texts, cause = [], error.value
@@ -54,7 +58,7 @@ def message_of(error):
 def test_a_use_case_becomes_its_assets_jobs_and_schedules(load):
     defs = load()
 
-    assert sorted(key.path[-1] for key in defs.resolve_all_asset_keys()) == [
+    assert sorted(key.path[-1] for key in keys_of(defs)) == [
         "champion_model",
         "cohort",
         "evaluation",
@@ -132,7 +136,7 @@ def test_a_selection_that_names_an_unknown_group_is_refused_with_its_line(load):
 def test_a_use_case_that_is_not_deployed_has_no_definitions(load, root):
     write_data_environment(root, {"use_cases": ["high_risk_obstetrics"]})
 
-    assert load().resolve_all_asset_keys() == []
+    assert keys_of(load()) == []
 
 
 def test_a_use_case_without_a_folder_is_refused(root):
@@ -185,7 +189,7 @@ def test_two_use_cases_that_define_a_code_set_differently_are_refused(other_defs
 def test_every_use_case_of_the_house_loads_by_itself(load, root, name):
     write_data_environment(root, {"use_cases": [name]})
 
-    keys = load(name=name).resolve_all_asset_keys()
+    keys = keys_of(load(name=name))
 
     assert {key.path[0] for key in keys} == {name}
     assert len(keys) == 7
