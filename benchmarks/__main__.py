@@ -5,6 +5,7 @@ import os
 from importlib import import_module
 from pathlib import Path
 
+from benchmarks.measure import OtherWork
 from benchmarks.report import section, write_section
 
 NAMES = ("main_path", "world", "features", "staging", "fit")
@@ -22,9 +23,11 @@ def main() -> None:
     if unknown := set(arguments.names) - set(NAMES):
         parser.error(f"names must be of {', '.join(NAMES)} (found {', '.join(sorted(unknown))})")
     for name in arguments.names or NAMES:
-        load = os.getloadavg()[0]
         module = import_module(f"benchmarks.{name}")
-        text = section(name, module.__doc__, module.run(arguments.scale), load=load)
+        load = os.getloadavg()[0]
+        with OtherWork() as other:
+            tables = module.run(arguments.scale)
+        text = section(name, module.__doc__, tables, load=load, other_cores=other.cores)
         print(text, flush=True)
         if arguments.scale == 1:
             write_section(DOCUMENT, NAMES, name, text)

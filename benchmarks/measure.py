@@ -1,5 +1,6 @@
 """Seconds and peak memory, each from a process of its own (Linux)."""
 
+import os
 import resource
 import subprocess
 import threading
@@ -10,7 +11,7 @@ from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 _SAMPLE_SECONDS = 0.2
 _SESSION, _RSS_PAGES = 3, 21  # fields of /proc/<pid>/stat after the name
@@ -54,6 +55,34 @@ def seconds_of(forms: Mapping[str, Callable[[], object]], *, repeats: int = 3) -
             form()
             taken[name].append(time.perf_counter() - started)
     return {name: median(seconds) for name, seconds in taken.items()}
+
+
+class OtherWork:
+    """Cores that were busy with the work of others while a block ran.
+
+    Attributes
+    ----------
+    cores : float
+        Known after the block: busy time of the machine less that of this process and of its
+        finished descendants, per second.
+    """
+
+    cores = 0.0
+
+    def __enter__(self) -> Self:
+        self._started, self._before = time.monotonic(), _busy_of_others()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.cores = (_busy_of_others() - self._before) / (time.monotonic() - self._started)
+
+
+def _busy_of_others() -> float:
+    """Seconds since the start of the machine, over all cores."""
+    user, nice, system, _, _, *rest = map(int, Path("/proc/stat").read_text().split()[1:9])
+    own = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    busy = (user + nice + system + sum(rest)) / os.sysconf("SC_CLK_TCK")
+    return busy - sum(usage.ru_utime + usage.ru_stime for usage in own)
 
 
 def _call(function: Callable[..., Any], arguments: Sequence[object]) -> Measured:

@@ -13,8 +13,8 @@ _INTRODUCTION = """\
 # Benchmarks
 
 Written by `make bench` (or `python -m benchmarks [name ...]`). Each section says what it was
-measured on. Seconds belong to that machine; ratios are of forms measured side by side, taking
-turns in one run, after their results were found equal.
+measured on. Seconds belong to that machine; ratios are of forms that took turns in one run.
+Forms that must agree were found to give equal results first. No test depends on a time.
 """
 
 
@@ -45,13 +45,25 @@ def against(value: float, target: float, unit: str) -> tuple[str, str, str]:
     return f"{value:.1f} {unit}", f"under {target:g} {unit}", "yes" if value < target else "**no**"
 
 
-def section(name: str, title: str | None, tables: Sequence[Table], *, load: float) -> str:
-    """Return the section of one benchmark; ``load`` is that of the machine before it began."""
+def section(
+    name: str, title: str | None, tables: Sequence[Table], *, load: float, other_cores: float
+) -> str:
+    """Return the section of one benchmark.
+
+    Parameters
+    ----------
+    name, title, tables
+        What is shown; of the title the first line.
+    load : float
+        Of the machine, over the minute before it began.
+    other_cores : float
+        Cores that other work kept busy meanwhile.
+    """
     parts = [f"## {name}", str(title).splitlines()[0]]
     for table in tables:
         lines = [table.header, ["---"] * len(table.header), *table.rows]
         parts += ["\n".join(f"| {' | '.join(line)} |" for line in lines), table.note]
-    return "\n\n".join([*parts, _measured_on(name, load)]) + "\n"
+    return "\n\n".join([*parts, _measured_on(name, load, other_cores)]) + "\n"
 
 
 def write_section(document: Path, names: Sequence[str], name: str, text: str) -> None:
@@ -64,11 +76,12 @@ def write_section(document: Path, names: Sequence[str], name: str, text: str) ->
     document.write_text("\n".join([_INTRODUCTION, *kept]), encoding="utf-8")
 
 
-def _measured_on(name: str, load: float) -> str:
+def _measured_on(name: str, load: float, other_cores: float) -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     versions = ", ".join(f"{package} {version(package)}" for package in _PACKAGES)
     return (
         f"`python -m benchmarks {name}`, {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, "
         f"{memory:.0f} GB, load {load:.2f} before it began, "
+        f"other work on {max(other_cores, 0):.2f} cores meanwhile, "
         f"Python {platform.python_version()}, {versions}."
     )
