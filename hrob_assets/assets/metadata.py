@@ -151,7 +151,7 @@ def bar_plot(
     names: Sequence[str], values: Sequence[float], *, title: str
 ) -> dg.MarkdownMetadataValue:
     """Horizontal bars, the first on top, as a picture in the metadata."""
-    figure, axes = _figure(title)
+    figure, axes = _figure(title, height=0.8 + 0.2 * len(names))
     axes.barh(list(names)[::-1], list(values)[::-1], color="#1f5a92")
     return _as_markdown(figure, title)
 
@@ -160,10 +160,10 @@ def _most(table: pl.DataFrame, column: str) -> float:
     return float(table[column].to_numpy().max())
 
 
-def _figure(title: str) -> tuple[Any, Any]:
+def _figure(title: str, *, height: float = 3.2) -> tuple[Any, Any]:
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import
 
-    figure = Figure(figsize=(7, 3.2), layout="constrained")
+    figure = Figure(figsize=(7, height), layout="constrained")
     axes = figure.subplots()
     axes.set_title(title, fontsize=10, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
