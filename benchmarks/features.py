@@ -67,7 +67,10 @@ def _side_by_side(data: Mapping, others: Mapping, what: str) -> Table:
     seconds = seconds_of(forms)
     base = next(iter(seconds.values()))
     rows = [(name, f"{each:.2f} s", f"{each / base:.1f}") for name, each in seconds.items()]
-    note = f"{_sizes(data)}: {what}. Results equal; medians of 3, in turns."
+    note = (
+        f"{_sizes(data)}: {what}. Results equal; medians of 3, in turns. Threads are those "
+        "of the kernel and of DuckDB; the Polars parts of all forms may use every core."
+    )
     return Table(("form", "seconds", "ratio"), rows, note)
 
 
@@ -88,7 +91,7 @@ def _alone(n_events: int) -> Table:
             f"{measured.peak_gb:.1f} GB",
         )
     ]
-    note = f"{sizes}, events in memory; median of 3; memory with the events and the result."
+    note = f"{sizes}, events in memory; median of 3; memory includes making the events."
     return Table(("form", "seconds", "events per second", "peak memory"), rows, note)
 
 
