@@ -74,8 +74,8 @@ def _people(size: int, onset: np.ndarray, rng: np.random.Generator) -> People:
     race = np.array([WHITE, BLACK, ASIAN, NATIVE, ISLANDER, UNKNOWN_RACE])[
         np.searchsorted([0.76, 0.88, 0.925, 0.938, 0.943], rng.random(size))
     ]
-    deprivation: np.ndarray = rng.normal(50 + 9 * (race == BLACK), 27)
-    deprivation = np.clip(np.round(deprivation), 1, 100)
+    mean = np.where(race == BLACK, 59.0, 50.0)
+    deprivation = np.clip(np.round(rng.normal(mean, 27)), 1, 100)
     health, access, need = draw_latent(size, deprivation, rng)
     age = np.clip(rng.normal(64.5, 12.5, size), 19, 96)
     return People(

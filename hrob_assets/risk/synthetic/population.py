@@ -99,9 +99,8 @@ def _race_and_ethnicity(people: int, rng: np.random.Generator) -> tuple[np.ndarr
 def draw_women(women: int, rng: np.random.Generator) -> People:
     """Draw women of a Medicaid population; the birth date is set by `draw_series`."""
     race, ethnicity = _race_and_ethnicity(women, rng)
-    base = 56 + 10.0 * (race == BLACK) + 5.0 * (ethnicity == HISPANIC)
-    deprivation: np.ndarray = rng.normal(base, 25)
-    deprivation = np.clip(np.round(deprivation), 1, 100)
+    mean = 56 + np.where(race == BLACK, 10.0, 0.0) + np.where(ethnicity == HISPANIC, 5.0, 0.0)
+    deprivation = np.clip(np.round(rng.normal(mean, 25)), 1, 100)
     health, access, need = draw_latent(women, deprivation, rng)
     return People(
         birth=np.zeros(women),
