@@ -315,7 +315,7 @@ def _read_member(zip_path: Path, archive: zipfile.ZipFile, member: str) -> str:
 
 def _read_encounters(zip_path: Path, archive: zipfile.ZipFile) -> pl.DataFrame:
     text = _read_member(zip_path, archive, DATA_MEMBER)
-    _check_header(next(csv.reader(io.StringIO(text)), []))
+    _check_header(next(csv.reader(io.StringIO(text)), list[str]()))
     try:
         rows = pl.read_csv(io.StringIO(text), infer_schema=False, null_values="?")
     except pl.exceptions.ComputeError as error:

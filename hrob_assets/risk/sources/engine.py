@@ -1,6 +1,6 @@
 """An in-memory DuckDB engine with bounded memory and no downloads."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import duckdb
 @contextmanager
 def open_engine(
     *, temp_folder: Path, memory_limit: str = "3GB", threads: int | None = None
-) -> Iterator[duckdb.DuckDBPyConnection]:
+) -> Generator[duckdb.DuckDBPyConnection]:
     """Open an engine that spills to ``temp_folder`` when ``memory_limit`` is reached.
 
     Parameters

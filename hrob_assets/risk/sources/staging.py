@@ -6,7 +6,7 @@ exist, an end in the future) is there too, with ``kept`` true.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
@@ -160,7 +160,7 @@ def stage(
             )
             raise SourceError(msg) from None
         _remove_empty(spill)
-    return StagingResult(folder=output_folder, **found)
+    return replace(found, folder=output_folder)
 
 
 def _stage_with(
@@ -170,7 +170,7 @@ def _stage_with(
     *,
     lags: Mapping[str, int],
     as_of: datetime | None,
-) -> dict:
+) -> StagingResult:
     source_rows = _register_snapshot(engine, snapshot_folder)
     engine.execute(f"SET VARIABLE known_lag_days = {_sql_map(lags)}")
     engine.execute(_statement("macros"))
@@ -187,21 +187,21 @@ def _stage_with(
         engine.execute(_statement(name))
     _add_rows_to_quarantine(engine, snapshot_folder)
     rows = {name: _write(engine, name, work) for name in SORT_ORDERS}
-    return {
-        "as_of": settled,
-        "rows": rows,
-        "source_rows": source_rows,
-        "quarantined": _counts(engine),
-        "rejected": dict(
-            engine.execute(
-                "SELECT staged_table, count(*) FROM rejected WHERE NOT kept GROUP BY 1 ORDER BY 1"
-            ).fetchall()
-        ),
-    }
+    rejected = engine.execute(
+        "SELECT staged_table, count(*) FROM rejected WHERE NOT kept GROUP BY 1 ORDER BY 1"
+    ).fetchall()
+    return StagingResult(
+        folder=work,
+        as_of=settled,
+        rows=rows,
+        source_rows=source_rows,
+        quarantined=_counts(engine),
+        rejected=dict(rejected),
+    )
 
 
 def _register_snapshot(engine: duckdb.DuckDBPyConnection, snapshot_folder: Path) -> dict[str, int]:
-    rows = {}
+    rows: dict[str, int] = {}
     for table in OMOP_TABLES:
         path = quoted(snapshot_folder / f"{table.name}.parquet")
         engine.execute(
