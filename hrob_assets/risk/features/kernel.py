@@ -423,8 +423,8 @@ def _write_counted(
             elif aggregation == ABNORMAL_ANY:
                 out[column, out_row] = min(state.abnormal[series, window], 1)
             else:
-                last_us: int = line.occurred_us[state.last[series]]
-                out[column, out_row] = days_before(last_us, line.t_us[row])
+                last: int = state.last[series]
+                out[column, out_row] = days_before(line.occurred_us[last], line.t_us[row])
 
 
 @numba.njit(cache=True, nogil=True)

@@ -1,5 +1,9 @@
 """YAML that remembers file and line, so that an error can point at the place."""
 
+# PyYAML has no types.
+# pyright: reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
