@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -51,6 +52,7 @@ MATCHES = ("exact", "prefix")
 _PREFIX_BY_DEFAULT = frozenset({"ICD10CM", "ICD10PCS"})
 _UNDOTTED = frozenset({"ICD10CM", "ICD10PCS", "ICD9CM", "ICD9Proc"})
 _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE]-?\d+)?")
+_Row = dict[str | Any, str | Any]  # also None, where fields are missing or too many
 _RULE_SCHEMA = {
     "code_set": pl.String,
     "vocabulary": pl.String,
@@ -309,7 +311,7 @@ def _read_file(path: Path) -> CodeSet:
     return CodeSet(path.stem, tuple(code for _, code in rows))
 
 
-def _rows(path: Path, reader: csv.DictReader) -> Iterator[tuple[int, Code]]:
+def _rows(path: Path, reader: "csv.DictReader[str]") -> Iterator[tuple[int, Code]]:
     try:
         for row in reader:
             yield reader.line_num, _code(path, reader.line_num, row)
@@ -331,7 +333,7 @@ def _check_header(path: Path, header: list[str]) -> None:
         raise _error(path, 1, "must name each column once; one is repeated", "Remove it.")
 
 
-def _code(path: Path, line: int, row: dict) -> Code:
+def _code(path: Path, line: int, row: _Row) -> Code:
     if None in row or None in row.values():
         what = "must have as many fields as the header; this line has more or fewer"
         raise _error(path, line, what, "Put quotes around a field that holds a comma.")
@@ -381,7 +383,7 @@ def _vocabulary(path: Path, line: int, vocabulary: str) -> str:
     return vocabulary
 
 
-def _match(path: Path, line: int, row: dict) -> str:
+def _match(path: Path, line: int, row: _Row) -> str:
     match = row.get("match") or ""
     if not match:
         return "prefix" if row["vocabulary"] in _PREFIX_BY_DEFAULT else "exact"
@@ -392,7 +394,7 @@ def _match(path: Path, line: int, row: dict) -> str:
     return match
 
 
-def _number(path: Path, line: int, row: dict, column: str) -> float | None:
+def _number(path: Path, line: int, row: _Row, column: str) -> float | None:
     text = row.get(column) or ""
     if not text:
         return None

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_MOST_SHOWN = 20
+
 
 class HrobError(Exception):
     """Base of every error that this project raises on purpose."""
@@ -36,4 +38,5 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     close = get_close_matches(name, options, n=3)
     if close:
         return "Did you mean " + " or ".join(repr(option) for option in close) + "?"
-    return "Valid: " + ", ".join(options[:20]) + (", ..." if len(options) > 20 else "") + "."
+    more = ", ..." if len(options) > _MOST_SHOWN else ""
+    return f"Valid: {', '.join(options[:_MOST_SHOWN])}{more}."

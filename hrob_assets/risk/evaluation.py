@@ -1,5 +1,9 @@
 """How well a model ranks and how true its probabilities are, with patient-cluster intervals."""
 
+# Scikit-learn has no types.
+# pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass

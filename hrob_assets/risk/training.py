@@ -1,5 +1,9 @@
 """From features and labels to a tuned, fitted model with a frozen threshold."""
 
+# Scikit-learn and Hyperopt have no types.
+# pyright: reportMissingTypeStubs=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -304,7 +308,7 @@ def _buffers(series: pl.Series) -> list[bytes]:
         filled = series.fill_null("")
         lengths = filled.str.len_bytes().to_numpy().tobytes()
         return [nulls, lengths, "".join(filled.to_list()).encode()]
-    if series.dtype in (pl.Float32, pl.Float64):
+    if series.dtype.is_float():
         return [nulls, series.fill_null(0.0).to_numpy().tobytes()]
     physical = series.to_physical()
     zero = False if physical.dtype == pl.Boolean else 0

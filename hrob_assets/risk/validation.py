@@ -7,7 +7,7 @@ person.
 """
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -23,7 +23,7 @@ from hrob_assets.risk.sources.engine import open_engine, quoted
 from hrob_assets.risk.tables import STAGED, Table
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - it has none
 
 Severity = Literal["critical", "warning"]
 Staged = pl.DataFrame | pl.LazyFrame | Path
@@ -84,7 +84,7 @@ class Expectation:
     description: str
     kind: str
     on: Literal["rows", "metrics"]
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True)
@@ -426,7 +426,7 @@ def _staged_table(table_name: str) -> Table:
 
 
 @contextmanager
-def _engine(memory_limit: str) -> Iterator[duckdb.DuckDBPyConnection]:
+def _engine(memory_limit: str) -> Generator[duckdb.DuckDBPyConnection]:
     with (
         TemporaryDirectory() as folder,
         open_engine(temp_folder=Path(folder), memory_limit=memory_limit) as engine,
@@ -439,7 +439,8 @@ def _register(engine: duckdb.DuckDBPyConnection, name: str, frame: Staged) -> No
         engine.execute(f"CREATE TEMP VIEW {name} AS FROM read_parquet({quoted(frame)})")
         return
     collected = frame.collect() if isinstance(frame, pl.LazyFrame) else frame
-    engine.register(name, collected.to_arrow())
+    # PyArrow has no types.
+    engine.register(name, collected.to_arrow())  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _schema_metrics(engine: duckdb.DuckDBPyConnection, table: Table) -> dict[str, float]:
@@ -605,7 +606,7 @@ def _pandas_rows(
 def _evaluate(
     suite: Sequence[Expectation], rows: "pd.DataFrame | None", metrics: Mapping[str, float]
 ) -> tuple[ExpectationResult, ...]:
-    import pandas as pd  # noqa: PLC0415
+    import pandas as pd  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs] - it has none
 
     gx = _great_expectations()
     context = gx.get_context(mode="ephemeral")
@@ -651,7 +652,7 @@ def _result(expectation: Expectation, outcome: Any) -> ExpectationResult:
         info.get("raised_exception", False)
         for info in _exception_infos(outcome.exception_info or {})
     )
-    details = outcome.result or {}
+    details: dict[str, Any] = outcome.result or {}
     if raised:
         observed = "could not be evaluated"
     elif expectation.on == "metrics":

@@ -1,5 +1,9 @@
 """L2 logistic regression: the transparent family, and how its columns are prepared."""
 
+# Scikit-learn has no types.
+# pyright: reportMissingTypeStubs=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -8,7 +8,7 @@ Episodes and groups are rows of integers with the columns below; `NULL` stands f
 
 from collections.abc import Callable
 from importlib import resources
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 from zlib import crc32
 
 import numba
@@ -29,8 +29,8 @@ _Function = TypeVar("_Function", bound=Callable[..., object])
 
 def compiled(function: _Function) -> _Function:
     """Compile a function that only compiled functions call."""
-    # Numba's stub lacks the options that leave out the wrappers.
-    return numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)  # pyright: ignore[reportCallIssue]
+    njit = cast("Any", numba.njit)  # its stub lacks the options that leave out the wrappers
+    return njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
 
 
 def sources_fingerprint() -> int:
