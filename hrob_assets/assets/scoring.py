@@ -49,7 +49,6 @@ def scoring_definitions(
         owners=[use_case.owner],
         kinds={"deltalake", "scikitlearn"},
         pool=f"weekly_scores_{name}",
-        retry_policy=dg.RetryPolicy(max_retries=2, delay=10),
         deps=[use_case_key(name, "champion_model")],
         ins={
             "cohort": dg.AssetIn(cohort_key),
