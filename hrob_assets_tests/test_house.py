@@ -10,6 +10,8 @@ import pytest
 
 from hrob_assets.resources.environment import load_environment
 
+pytestmark = pytest.mark.xdist_group("house")  # one map for all
+
 PROJECT = Path(__file__).parents[1]
 HOUSE = PROJECT / "hrob_assets"
 MODULES = sorted(HOUSE.rglob("*.py"))

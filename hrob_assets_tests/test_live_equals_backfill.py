@@ -17,6 +17,8 @@ from hrob_assets.risk.sources.staging import stage
 from hrob_assets.risk.synthetic.world import WorldSpec, write_world
 from hrob_assets.risk.training import fingerprint
 
+pytestmark = pytest.mark.xdist_group("live")  # one world for all
+
 MONDAY = datetime(2025, 6, 2)
 WEEKS = (date(2025, 1, 6), date(2025, 6, 2))  # from the first to before the second
 LAGS = {"death": 7}

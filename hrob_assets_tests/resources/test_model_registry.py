@@ -12,6 +12,8 @@ from hrob_assets.risk.training import predict, train_model
 from hrob_assets.risk.use_case import ModelSpec, Threshold, Tuning
 from hrob_assets_tests.example import fitted
 
+pytestmark = pytest.mark.xdist_group("registry")  # one registry for all
+
 COLUMNS = ("age__years", "ed__count_30d", "lab__last_value_ever")
 RULES = {
     "age__years": ImputationRule("median"),

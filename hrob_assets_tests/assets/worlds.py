@@ -1,0 +1,81 @@
+"""One use case of two columns, its tables on disk, and models that rank its people."""
+
+from datetime import datetime, timedelta
+
+import dagster as dg
+import numpy as np
+import polars as pl
+
+from hrob_assets.resources.storage import ParquetIOManager, write_parquet
+from hrob_assets.risk.split import Periods
+from hrob_assets.risk.use_case import use_case_from
+from hrob_assets_tests.example import example_values
+
+COLUMNS = ("age__years", "ed__last_value_ever")
+BOUNDS = Periods(
+    datetime(2023, 1, 2), datetime(2024, 1, 1), datetime(2024, 3, 4), datetime(2024, 6, 3)
+)
+
+
+def use_case_named(name):
+    return use_case_from(example_values() | {"name": name})
+
+
+def training_set(rows=2400, seed=5):
+    """Two rows per person; the log-odds are ``-1 + ed``, and age says nothing."""
+    rng = np.random.default_rng(seed)
+    split = np.array(["train", "train", "validation", "test"])[np.arange(rows) % 1200 % 4]
+    start = {"train": BOUNDS.train_start, "validation": BOUNDS.train_start}
+    moment = [
+        start.get(name, BOUNDS.test_start) + timedelta(days=int(day))
+        for name, day in zip(split, rng.integers(0, 90, rows), strict=True)
+    ]
+    score = rng.normal(size=rows)
+    return pl.DataFrame(
+        {
+            "person_id": np.arange(rows) % 1200,
+            "encounter_id": np.arange(rows),
+            "prediction_time": pl.Series(moment, dtype=pl.Datetime("us")),
+            "week": [each.date() - timedelta(days=each.weekday()) for each in moment],
+            "split": split,
+            "person_seen": split == "train",
+            "eligible": True,
+            "label": rng.random(rows) < 1 / (1 + np.exp(1 - score)),
+            "age__years": rng.uniform(20, 80, rows).astype(np.float32),
+            "ed__last_value_ever": score.astype(np.float32),
+        }
+    )
+
+
+def store(root, tables):
+    """Write frames to the places of their asset keys."""
+    for key, frame in tables.items():
+        write_parquet(frame, root / "assets" / f"{key}.parquet")
+
+
+def materialise(definitions, root, registry, *, only, weeks=None, weekly=(), **resources: object):
+    """Materialise one asset of some definitions; its inputs are read from the data root.
+
+    Keys in `weekly` name the inputs that are partitioned like the asset.
+    """
+    asset = next(each for each in definitions.assets if each.key.path[-1] == only)
+    inputs = [
+        dg.AssetSpec(key, partitions_def=asset.partitions_def if key.path[-1] in weekly else None)
+        for key in asset.dependency_keys
+    ]
+    tags = {
+        "dagster/asset_partition_range_start": weeks[0],
+        "dagster/asset_partition_range_end": weeks[1],
+    } if weeks else {}  # fmt: skip
+    with dg.DagsterInstance.ephemeral() as instance:
+        return dg.materialize(
+            [asset, *inputs],
+            instance=instance,
+            resources={
+                "io_manager": ParquetIOManager(root),
+                "model_registry": registry,
+                **resources,
+            },
+            tags=tags,
+            selection=[asset],
+        )
