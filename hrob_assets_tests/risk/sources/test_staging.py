@@ -301,3 +301,72 @@ def test_vocabulary_of_a_code_without_a_concept(domain, code, vocabulary):
     found = engine.execute("SELECT inferred_vocabulary(?, ?)", [domain, code]).fetchall()
 
     assert found == [(vocabulary,)]
+
+
+def after_the_death(*, death_is_known: bool) -> dict[str, list[dict]]:
+    """A death on 1 January that becomes known on 1 September, and rows of July and October."""
+    july, october = ({"known_at": day} for day in ("2023-07-10", "2023-10-10"))
+    source = minimal()
+    for day, number in (("2023-07-05", 90), ("2023-10-05", 91)):
+        known = july if number == 90 else october
+        source["visit_occurrence"].append(
+            {"visit_occurrence_id": number, "person_id": 1, "visit_start_date": day} | known
+        )
+        source.setdefault("condition_occurrence", []).append(
+            {
+                "condition_occurrence_id": number,
+                "person_id": 1,
+                "condition_start_date": day,
+                "condition_source_value": "I21",
+                "visit_occurrence_id": 89 if number == 90 else None,
+            }
+            | known
+        )
+        source.setdefault("payer_plan_period", []).append(
+            {
+                "payer_plan_period_id": number,
+                "person_id": 1,
+                "payer_plan_period_start_date": day,
+                "payer_plan_period_end_date": "2099-12-31",
+                "payer_source_value": "Medicaid",
+            }
+            | known
+        )
+    for table, rows in source.items():
+        if table != "person" and not death_is_known:
+            source[table] = [row for row in rows if row.get("known_at") != "2023-10-10"]
+    if death_is_known:
+        source["death"] = [{"person_id": 1, "death_date": "2023-01-01", "known_at": "2023-09-01"}]
+    return source
+
+
+def test_a_death_that_becomes_known_later_removes_nothing_that_was_known_before(tmp_path):
+    early = staged(
+        tmp_path / "early", after_the_death(death_is_known=False), as_of=datetime(2023, 8, 1)
+    )
+    late = staged(
+        tmp_path / "late", after_the_death(death_is_known=True), as_of=datetime(2024, 1, 1)
+    )
+
+    for table in ("coverage", "encounters", "events"):
+        before, after = (pl.read_parquet(result.path(table)) for result in (early, late))
+        known_then = after.filter(pl.col("known_at") < datetime(2023, 8, 1))
+        assert before.height > 0
+        assert known_then.equals(before)
+    assert pl.read_parquet(late.path("encounters"))["encounter_id"].max() == 90
+
+
+def test_rows_after_a_death_are_counted_whether_they_stay_or_not(tmp_path):
+    result = staged(tmp_path, after_the_death(death_is_known=True), as_of=datetime(2024, 1, 1))
+
+    kept, gone = "after death (kept, known before the death)", "event after death"
+    orphan = "orphan visit reference (kept, link removed)"
+    assert result.quarantined == {
+        "persons": {},
+        "coverage": {kept: 1, gone: 1},
+        "encounters": {kept: 1, gone: 1},
+        "events": {kept: 1, gone: 1, orphan: 1},
+    }
+    assert result.rejected == {"coverage": 1, "encounters": 1, "events": 1}
+    whole = pl.read_parquet(result.path("quarantine")).filter(pl.col("reason") == kept)
+    assert whole["kept"].to_list() == [True, True, True]

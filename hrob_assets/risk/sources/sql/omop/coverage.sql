@@ -26,12 +26,15 @@ dated AS (
       WHEN year(last_day) < 2099 THEN date_trunc('day', last_day) + INTERVAL 1 DAY
     END AS ended_at,
     known_after('coverage', started_at, stated_known_at) AS known_at,
+    is_kept_after_death(started_at, known_at, last_credible, death_known_at)
+      AS is_kept_after_death,
     CASE
       WHEN lifetime.person_id IS NULL THEN 'missing or invalid person'
       WHEN started_at IS NULL THEN 'null date'
       WHEN is_future(started_at, stated_known_at) THEN 'future date'
       WHEN last_day < date_trunc('day', started_at) THEN 'end before start'
-      WHEN started_at > last_credible THEN 'event after death'
+      WHEN is_after_known_death(started_at, known_at, last_credible, death_known_at)
+        THEN 'event after death'
     END AS other_reason
   FROM spans
   LEFT JOIN lifetime ON lifetime.person_id = spans.person_id

@@ -7,7 +7,8 @@ WITH dated AS (
     coalesce(visit_end_datetime, visit_end_date) AS stated_end,
     visit.known_at AS stated_known_at,
     visit_concept_id, lower(trim(coalesce(visit_source_value, ''))) AS visit_text,
-    lifetime.person_id IS NULL AS is_orphan, first_credible, last_credible
+    lifetime.person_id IS NULL AS is_orphan, first_credible, last_credible,
+    death_known_at
   FROM visit_occurrence AS visit
   LEFT JOIN lifetime ON lifetime.person_id = visit.person_id
 ),
@@ -47,7 +48,8 @@ reasoned AS (
       WHEN occurred_at IS NULL THEN 'null date'
       WHEN is_future(occurred_at, stated_known_at) THEN 'future date'
       WHEN occurred_at < first_credible THEN 'event before birth'
-      WHEN occurred_at > last_credible THEN 'event after death'
+      WHEN is_after_known_death(occurred_at, known_at, last_credible, death_known_at)
+        THEN 'event after death'
       WHEN stated_end < date_trunc('day', occurred_at) THEN 'end before start'
       WHEN is_known_too_early(occurred_at, stated_known_at) THEN 'known before it occurred'
     END AS other_reason
@@ -59,6 +61,7 @@ SELECT
   CASE WHEN stated_end < getvariable('as_of') THEN greatest(stated_end, occurred_at) END
     AS ended_at,
   coalesce(stated_end >= getvariable('as_of'), false) AS has_future_end,
+  is_kept_after_death(occurred_at, known_at, last_credible, death_known_at) AS is_kept_after_death,
   date_trunc('day', greatest(occurred_at, known_at)) + INTERVAL 1 DAY AS prediction_time,
   CASE
     WHEN other_reason IS NOT NULL THEN other_reason

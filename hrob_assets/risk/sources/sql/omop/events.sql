@@ -107,13 +107,15 @@ SELECT
   encounter_person_id,
   vocabulary, code, standard_vocabulary, standard_code,
   known_after(clinical.domain, occurred_at, stated_known_at) AS known_at,
+  is_kept_after_death(occurred_at, known_at, last_credible, death_known_at) AS is_kept_after_death,
   CASE
     WHEN source_row_id IS NULL THEN 'null key'
     WHEN lifetime.person_id IS NULL THEN 'missing or invalid person'
     WHEN occurred_at IS NULL THEN 'null date'
     WHEN is_future(occurred_at, stated_known_at) THEN 'future date'
     WHEN occurred_at < first_credible THEN 'event before birth'
-    WHEN occurred_at > last_credible THEN 'event after death'
+    WHEN is_after_known_death(occurred_at, known_at, last_credible, death_known_at)
+      THEN 'event after death'
     WHEN is_known_too_early(occurred_at, stated_known_at) THEN 'known before it occurred'
     WHEN code IS NULL THEN 'no code'
   END AS other_reason

@@ -13,6 +13,15 @@ CREATE MACRO is_future(occurred_at, stated_known_at) AS
 CREATE MACRO is_known_too_early(occurred_at, stated_known_at) AS
   coalesce(stated_known_at < date_trunc('day', occurred_at), false);
 
+-- A row after the death is wrong if the death was known when the row became known. A row that was
+-- known before the death was in use by then and stays: facts that come later change nothing that
+-- was known earlier.
+CREATE MACRO is_after_known_death(occurred_at, known_at, last_credible, death_known_at) AS
+  occurred_at > last_credible AND known_at >= death_known_at;
+
+CREATE MACRO is_kept_after_death(occurred_at, known_at, last_credible, death_known_at) AS
+  coalesce(occurred_at > last_credible AND known_at < death_known_at, false);
+
 CREATE MACRO blank_to_null(value) AS nullif(trim(value), '');
 
 -- Upper case, no dots: the form in which ICD codes are stored. Other codes stay as they are.

@@ -133,8 +133,9 @@ CREATE TEMP TABLE lifetime AS
 SELECT
   person.person_id,
   CAST(birth_date - to_days(birth_slack + 1) AS TIMESTAMP) AS first_credible,
-  death_at + INTERVAL 90 DAY AS last_credible
+  death_at + INTERVAL 90 DAY AS last_credible,
+  death_known_at
 FROM person_checked AS person
-LEFT JOIN (SELECT person_id, death_at FROM death_checked WHERE reason IS NULL) AS d
+LEFT JOIN (SELECT person_id, death_at, death_known_at FROM death_checked WHERE reason IS NULL) AS d
   ON d.person_id = person.person_id
 WHERE person.reason IS NULL;
