@@ -59,7 +59,7 @@ def design_matrix(features: pl.DataFrame, columns: Sequence[str]) -> np.ndarray:
         raise ContractError(msg)
     expressions = [
         pl.col(name).cast(pl.Float32).log1p()
-        if any(part in name for part in _LOGGED)
+        if _enters_as_logarithm(name)
         else pl.col(name).cast(pl.Float32)
         for name in columns
     ]
@@ -71,6 +71,8 @@ def build_preprocessor(
     columns: Sequence[str], rules: Mapping[str, ImputationRule]
 ) -> ColumnTransformer:
     """Imputation by rule and column, unfitted; missing indicators come last in each block.
+
+    A constant is stated in the unit of the feature, and enters as the feature does.
 
     Parameters
     ----------
@@ -85,7 +87,10 @@ def build_preprocessor(
     blocks: dict[tuple[str, float | None, bool], list[int]] = {}
     for position, name in enumerate(columns):
         rule = rules[name]
-        blocks.setdefault((rule.method, rule.value, rule.indicator), []).append(position)
+        value = rule.value
+        if value is not None and _enters_as_logarithm(name):
+            value = float(np.log1p(np.float32(value)))
+        blocks.setdefault((rule.method, value, rule.indicator), []).append(position)
     transformers = [
         (
             f"{method}_{number}",
@@ -100,6 +105,10 @@ def build_preprocessor(
         for number, ((method, value, indicator), positions) in enumerate(blocks.items())
     ]
     return ColumnTransformer(transformers, verbose_feature_names_out=False)
+
+
+def _enters_as_logarithm(column: str) -> bool:
+    return any(part in column for part in _LOGGED)
 
 
 def build_model(

@@ -7,6 +7,7 @@ from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.features.selection import ImputationRule
 from hrob_assets.risk.models.logistic_regression import (
     build_model,
+    build_preprocessor,
     contributions,
     design_matrix,
     probabilities,
@@ -140,3 +141,14 @@ def test_a_probability_does_not_depend_on_the_other_rows(size):
     alone = probabilities(model, matrix[500 : 500 + size])
 
     np.testing.assert_array_equal(alone, probabilities(model, matrix)[500 : 500 + size])
+
+
+def test_a_filled_recency_equals_a_real_one():
+    columns = ["ed_visit__days_since_last_ever"]
+    rules = {columns[0]: ImputationRule("constant", 3650.0)}
+    rows = pl.DataFrame({columns[0]: [None, 3650.0, 1.0]}, schema={columns[0]: pl.Float32})
+
+    filled = build_preprocessor(columns, rules).fit_transform(design_matrix(rows, columns))
+
+    assert filled[0, 0] == pytest.approx(filled[1, 0], rel=1e-6)
+    assert filled[2, 0] == pytest.approx(0.6931, abs=1e-4)
