@@ -1,7 +1,7 @@
 """What happened after each prediction time, and whether that can be said yet."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import polars as pl
 
@@ -9,10 +9,11 @@ from hrob_assets.risk.code_sets import CodeSet
 from hrob_assets.risk.coded_events import select_coded
 from hrob_assets.risk.tables import ROW_KEY
 from hrob_assets.risk.use_case import Outcome, OutcomeComponent
-from hrob_assets.risk.windows import follow_up
+from hrob_assets.risk.windows import follow_up, known_when_ripe
 
 STATUS = ("mature", "pending", "censored")
 _SPANS_TOUCH_HOURS = 24
+_UNLINKED_ARE_NEAR = timedelta(days=1)  # a fact without an encounter belongs to one a day away
 
 
 def label_rows(
@@ -92,23 +93,20 @@ def _first_outcomes(
     keyed: pl.DataFrame, events: pl.LazyFrame, outcome: Outcome, code_sets: Mapping[str, CodeSet]
 ) -> pl.DataFrame:
     """Time of the first event of each component and of any; rows with none are absent."""
-    named = {c.code_set for c in outcome.components} | {
-        c.same_encounter_code_set for c in outcome.components if c.same_encounter_code_set
-    }
-    coded = select_coded(events, [code_sets[name] for name in sorted(named)])
-    after = (
-        follow_up(
-            coded,
-            keyed.lazy(),
-            horizon_days=outcome.horizon_days,
-            runout_days=outcome.runout_days,
-        )
-        .join(keyed.lazy(), on=list(ROW_KEY))
-        .collect()
+    days = {"horizon_days": outcome.horizon_days, "runout_days": outcome.runout_days}
+    rows, numbers = keyed.lazy(), keyed.lazy().select("row", *ROW_KEY)
+    named = sorted({component.code_set for component in outcome.components})
+    coded = select_coded(events, [code_sets[name] for name in named])
+    after = follow_up(coded, rows, **days).join(numbers, on=list(ROW_KEY)).collect()
+    happened = after.lazy().select(*ROW_KEY).unique()
+    qualifiers = sorted({c.same_encounter_code_set for c in outcome.components} - {None})
+    beside = known_when_ripe(
+        select_coded(events, [code_sets[name] for name in qualifiers]), happened, **days
     )
+    around = beside.join(numbers, on=list(ROW_KEY)).collect()
     result = keyed.select("row")
     for component in outcome.components:
-        hits = _hits(after, component)
+        hits = _hits(after, around, component)
         first = hits.group_by("row").agg(pl.col("occurred_at").min().alias(component.name))
         result = result.join(first, on="row", how="left")
     names = [component.name for component in outcome.components]
@@ -116,14 +114,22 @@ def _first_outcomes(
     return result.with_columns(any_of).filter(pl.col("outcome_at").is_not_null())
 
 
-def _hits(after: pl.DataFrame, component: OutcomeComponent) -> pl.DataFrame:
+def _hits(after: pl.DataFrame, around: pl.DataFrame, component: OutcomeComponent) -> pl.DataFrame:
+    """Follow-up events of a component that have what the component asks for beside them."""
     hits = after.filter(pl.col("code_set") == component.code_set)
     if component.of_index_encounter:
         hits = hits.filter(pl.col("event_encounter_id") == pl.col("encounter_id"))
-    if component.same_encounter_code_set is not None:
-        beside = after.filter(pl.col("code_set") == component.same_encounter_code_set)
-        hits = hits.join(beside, on=["row", "event_encounter_id"], how="semi")
-    return hits
+    if component.same_encounter_code_set is None:
+        return hits
+    beside = around.filter(pl.col("code_set") == component.same_encounter_code_set).select(
+        "row",
+        pl.col("event_encounter_id").alias("beside_encounter_id"),
+        pl.col("occurred_at").alias("beside_at"),
+    )
+    one, other = pl.col("event_encounter_id"), pl.col("beside_encounter_id")
+    near = (pl.col("occurred_at") - pl.col("beside_at")).abs() <= _UNLINKED_ARE_NEAR
+    same = (one == other) | ((one.is_null() | other.is_null()) & near)
+    return hits.join(beside, on="row").filter(same)
 
 
 def _lost_rows(

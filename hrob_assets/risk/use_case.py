@@ -84,7 +84,8 @@ class OutcomeComponent:
     name : str
     code_set : str
     same_encounter_code_set : str, optional
-        Another code set of which an event of the same encounter must be in the follow-up too.
+        Another code set of which an event must belong to the same encounter, whenever it
+        happened; a fact without an encounter belongs to one within a day of it.
     of_index_encounter : bool
         Only events that carry the encounter of the row itself count.
     """

@@ -200,6 +200,40 @@ def follow_up(
     )
 
 
+def known_when_ripe(
+    events: pl.LazyFrame, rows: pl.LazyFrame, *, horizon_days: int, runout_days: int
+) -> pl.LazyFrame:
+    """All facts of each row's person that are known when its outcome is ripe, old ones too.
+
+    For what qualifies an outcome without being one, such as the stay to which it belongs.
+
+    Parameters
+    ----------
+    events, rows : LazyFrame
+        As in `history`.
+    horizon_days, runout_days : int, days
+        As in `follow_up`; facts count when known before ``t + horizon + runout``.
+
+    Returns
+    -------
+    LazyFrame
+        As in `history`.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> rows = pl.LazyFrame({"person_id": [7], "encounter_id": [1],
+    ...     "prediction_time": [datetime(2024, 3, 2)]})
+    >>> events = pl.LazyFrame({"person_id": [7, 7], "code": ["before", "known too late"],
+    ...     "occurred_at": [datetime(2024, 3, 1)] * 2,
+    ...     "known_at": [datetime(2024, 3, 1), datetime(2024, 3, 15)]})
+    >>> known_when_ripe(events, rows, horizon_days=10, runout_days=3).collect()["code"].to_list()
+    ['before']
+    """
+    ripe_at = pl.col("prediction_time") + pl.duration(days=horizon_days + runout_days)
+    return _facts_of_rows(events, rows).filter(pl.col("known_at") < ripe_at)
+
+
 def _facts_of_rows(events: pl.LazyFrame, rows: pl.LazyFrame) -> pl.LazyFrame:
     facts = events.rename({"encounter_id": "event_encounter_id"}, strict=False)
     return rows.select(ROW_KEY).join(

@@ -144,23 +144,51 @@ def test_a_death_without_the_outcome_is_censored_not_a_negative():
     assert label(death=61) == (False, "mature")
 
 
-def test_a_component_may_need_a_second_code_on_the_same_encounter():
-    outcome = Outcome(
-        name="preterm delivery",
-        horizon_days=60,
-        runout_days=30,
-        components=(
-            OutcomeComponent(
-                name="preterm", code_set="preterm", same_encounter_code_set="delivery"
-            ),
-        ),
-        requires_enrolment=False,
-    )
-    weeks = ("Z3A30", "ICD10CM", 10, 12, 5)
+PRETERM = Outcome(
+    name="preterm delivery",
+    horizon_days=60,
+    runout_days=30,
+    components=(
+        OutcomeComponent(name="preterm", code_set="delivery", same_encounter_code_set="preterm"),
+    ),
+    requires_enrolment=False,
+)
 
-    assert label([weeks], outcome=outcome) == (False, "mature")
-    assert label([weeks, ("O80", "ICD10CM", 10, 12, 6)], outcome=outcome) == (False, "mature")
-    assert label([weeks, ("O80", "ICD10CM", 10, 12, 5)], outcome=outcome) == (True, "mature")
+
+def test_a_component_may_need_a_second_code_on_the_same_encounter():
+    born = ("O80", "ICD10CM", 10, 12, 5)
+
+    assert label([born], outcome=PRETERM) == (False, "mature")
+    assert label([born, ("Z3A30", "ICD10CM", 10, 12, 6)], outcome=PRETERM) == (False, "mature")
+    assert label([born, ("Z3A30", "ICD10CM", 10, 12, 5)], outcome=PRETERM) == (True, "mature")
+
+
+def test_the_second_code_may_be_older_than_the_prediction_time():
+    born = ("O80", "ICD10CM", 1, 12, 5)
+    admitted = ("Z3A30", "ICD10CM", -1, -1, 5)
+
+    assert label([born, admitted], outcome=PRETERM) == (True, "mature")
+
+
+def test_a_delivery_before_the_prediction_time_is_no_outcome():
+    born = ("O80", "ICD10CM", -1, 12, 5)
+
+    assert label([born, ("Z3A30", "ICD10CM", 1, 12, 5)], outcome=PRETERM) == (False, "mature")
+
+
+def test_the_second_code_must_be_known_when_the_label_is_ripe():
+    born = ("O80", "ICD10CM", 10, 12, 5)
+
+    assert label([born, ("Z3A30", "ICD10CM", 10, 95, 5)], outcome=PRETERM) == (False, "mature")
+
+
+@pytest.mark.parametrize(("day", "expected"), [(9, True), (11, True), (12, False)])
+def test_a_second_code_without_an_encounter_belongs_to_one_within_a_day(day, expected):
+    born = ("O80", "ICD10CM", 10, 12, 5)
+
+    found = label([born, ("Z3A30", "ICD10CM", day, 12, None)], outcome=PRETERM)
+
+    assert found == (expected, "mature")
 
 
 def test_a_component_may_count_only_events_of_the_index_encounter():
