@@ -13,14 +13,13 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from hrob_assets import pipeline
-from hrob_assets.assets import promotion
 from hrob_assets.pipeline import PipelineOutcome, Weeks, last_list, run_pipeline, use_data_root
 from hrob_assets.resources.environment import load_environment, write_data_environment
 from hrob_assets.resources.score_table import ScoreTable
-from hrob_assets.risk.acceptance import judge
 from hrob_assets.risk.errors import TooSmallError
 from hrob_assets.risk.scoring import WEEKLY_SCORES
-from hrob_assets.risk.use_case import Acceptance
+
+pytestmark = pytest.mark.xdist_group("pipeline")  # shares the demo with test_dagster_dev
 
 USE_CASE = "oncology_ed_visit"
 SYNTHEA = Path(__file__).parent / "data" / "synthea27nj_omop54.zip"
@@ -31,14 +30,6 @@ def silent(_):
     """Say nothing."""
 
 
-def lenient(evaluation, _, *, improvement):
-    """Accept a model of a small world, where chance decides; the gate has tests of its own."""
-    bounds = Acceptance(
-        minimum_auroc=0.5, maximum_auroc=1.0, maximum_absolute_calibration_factor=0.5
-    )
-    return judge(evaluation, bounds, improvement=improvement)
-
-
 @pytest.fixture(scope="module")
 def places(tmp_path_factory):
     """A folder for data roots, with the process's environment as it was put back afterwards."""
@@ -46,23 +37,6 @@ def places(tmp_path_factory):
         os.environ.pop("HROB_ENV", None)
         os.environ["OMP_NUM_THREADS"] = "1"
         yield tmp_path_factory.mktemp("roots")
-
-
-@pytest.fixture(scope="module")
-def demo(places):
-    root = places / "demo"
-    write_data_environment(
-        root,
-        {
-            "source": {"kind": "synthetic", "pregnancies": 50, "oncology_patients": 400},
-            "use_cases": [USE_CASE],
-            "first_week": "2023-07-03",
-            "threads": 1,
-        },
-    )
-    use_data_root(root)
-    with mock.patch.object(promotion, "judge", lenient):
-        return run_pipeline(score_weeks=3, say=silent)
 
 
 @pytest.fixture
