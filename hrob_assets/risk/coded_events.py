@@ -6,11 +6,20 @@ import polars as pl
 
 from hrob_assets.risk.code_sets import CodeSet, match_codes
 
-_CODED = ("person_id", "encounter_id", "code", "code_set", "occurred_at", "known_at")
+_CODED = (
+    "person_id",
+    "encounter_id",
+    "code",
+    "code_set",
+    "occurred_at",
+    "known_at",
+    "number",
+    "abnormal",
+)
 
 
 def select_coded(events: pl.LazyFrame, code_sets: Iterable[CodeSet]) -> pl.LazyFrame:
-    """Events that belong to any of the code sets, once per event time, code and code set.
+    """Events that belong to any of the code sets, once per fact and code set.
 
     Parameters
     ----------
@@ -21,19 +30,29 @@ def select_coded(events: pl.LazyFrame, code_sets: Iterable[CodeSet]) -> pl.LazyF
     Returns
     -------
     LazyFrame
-        ``person_id``, ``encounter_id``, ``code``, ``code_set``, ``occurred_at``, ``known_at``.
+        ``person_id``, ``encounter_id``, ``code``, ``code_set``, ``occurred_at``, ``known_at``,
+        ``number`` (the value in the unit of the code set; null when there is none or it is not
+        plausible) and ``abnormal`` (outside the reference range). Where the source code and the
+        standard code both match, the source code decides.
     """
-    wanted = _codes_in(events, code_sets).lazy()
-    by_source = events.join(wanted, on=["vocabulary", "code"])
+    matches = _matches(events, code_sets).lazy()
+    by_source = events.join(matches, on=["vocabulary", "code", "unit"], nulls_equal=True)
     by_standard = events.join(
-        wanted,
-        left_on=["standard_vocabulary", "standard_code"],
-        right_on=["vocabulary", "code"],
+        matches,
+        left_on=["standard_vocabulary", "standard_code", "unit"],
+        right_on=["vocabulary", "code", "unit"],
+        nulls_equal=True,
+    ).filter(pl.col("standard_code").is_not_null())
+    columns = ["domain", "source_row_id", *_CODED]
+    return (
+        pl.concat([_measured(by_source).select(columns), _measured(by_standard).select(columns)])
+        .unique(["domain", "source_row_id", "code", "code_set"], keep="first", maintain_order=True)
+        .select(_CODED)
+        .unique()
     )
-    return pl.concat([by_source.select(_CODED), by_standard.select(_CODED)]).unique()
 
 
-def _codes_in(events: pl.LazyFrame, code_sets: Iterable[CodeSet]) -> pl.DataFrame:
+def _matches(events: pl.LazyFrame, code_sets: Iterable[CodeSet]) -> pl.DataFrame:
     source = events.select("vocabulary", "code", "unit").unique()
     standard = (
         events.filter(pl.col("standard_code").is_not_null())
@@ -44,5 +63,19 @@ def _codes_in(events: pl.LazyFrame, code_sets: Iterable[CodeSet]) -> pl.DataFram
         )
         .unique()
     )
-    found = pl.concat([source, standard]).unique().collect()
-    return match_codes(found, code_sets).select("vocabulary", "code", "code_set").unique()
+    return match_codes(pl.concat([source, standard]).unique().collect(), code_sets)
+
+
+def _measured(joined: pl.LazyFrame) -> pl.LazyFrame:
+    number = pl.col("value") * pl.col("factor")
+    plausible = (
+        number.is_finite()
+        & (number >= pl.col("plausible_low").fill_null(float("-inf")))
+        & (number <= pl.col("plausible_high").fill_null(float("inf")))
+    )
+    outside = (pl.col("number") < pl.col("low")).fill_null(value=False) | (
+        pl.col("number") > pl.col("high")
+    ).fill_null(value=False)
+    return joined.with_columns(pl.when(plausible).then(number).alias("number")).with_columns(
+        outside.alias("abnormal")
+    )

@@ -213,12 +213,18 @@ def _top_terms(
     names_array = np.array(names, dtype=object)
     picked = high[rows].select(*ROW_KEY)
     code_sets = [catalogue.family(f).code_set if n in known else None for f, n in pairs]
-    statements = [catalogue.column(n).statement if n in known else n for n in names]
+    aggregations = [catalogue.column(n).aggregation if n in known else None for n in names]
     windows = [catalogue.column(n).window_days if n in known else None for n in names]
+    values = _values(high, rows, names_array[chosen])
+    said = [
+        catalogue.column(names[c]).statement(value) if names[c] in known else names[c]
+        for c, value in zip([int(c) for c in chosen], values, strict=True)
+    ]
     return picked.with_columns(
         pl.Series("feature", names_array[chosen].tolist(), dtype=pl.String),
-        pl.Series("statement", [statements[c] for c in chosen], dtype=pl.String),
-        pl.Series("value", _values(high, rows, names_array[chosen]), dtype=pl.Float64),
+        pl.Series("statement", said, dtype=pl.String),
+        pl.Series("value", values, dtype=pl.Float64),
+        pl.Series("aggregation", [aggregations[c] for c in chosen], dtype=pl.String),
         pl.Series("log_odds", raised[rows, chosen], dtype=pl.Float64),
         pl.Series("code_set", [code_sets[c] for c in chosen], dtype=pl.String),
         pl.Series("window_days", [windows[c] for c in chosen], dtype=pl.Int64),
@@ -255,7 +261,7 @@ def _values(high: pl.DataFrame, rows: np.ndarray, names: np.ndarray) -> list[flo
 def _latest_facts(
     terms: pl.DataFrame, events: pl.LazyFrame, code_sets: Mapping[str, CodeSet]
 ) -> pl.DataFrame:
-    """The latest fact of the term's code set in its window, as known at the prediction time."""
+    """The latest fact that the term counts, in its window, as known at the prediction time."""
     coded = terms.filter(pl.col("code_set").is_not_null())
     persons = coded["person_id"].unique().implode()
     needed = [code_sets[name] for name in coded["code_set"].unique().sort()]
@@ -264,7 +270,7 @@ def _latest_facts(
     start = window_start(pl.col("prediction_time"), pl.col("window_days"))
     return (
         seen.join(coded.lazy(), on=[*ROW_KEY, "code_set"])
-        .filter(pl.col("window_days").is_null() | (pl.col("occurred_at") >= start))
+        .filter(pl.col("window_days").is_null() | (pl.col("occurred_at") >= start), _counted())
         .sort("occurred_at", "known_at", "code")
         .group_by(*ROW_KEY, "feature")
         .agg(
@@ -273,4 +279,20 @@ def _latest_facts(
             pl.col("known_at").last().cast(pl.Date).alias("known_on"),
         )
         .collect()
+    )
+
+
+def _counted() -> pl.Expr:
+    """Whether a fact is one that the term's aggregation is about."""
+    aggregation, number = pl.col("aggregation"), pl.col("number")
+    extreme = number.cast(pl.Float32) == pl.col("value").cast(pl.Float32)
+    return (
+        pl.when(aggregation == "abnormal_any")
+        .then(pl.col("abnormal") & (pl.col("value") > 0))
+        .when(aggregation.is_in(["min", "max"]))
+        .then(extreme)
+        .when(aggregation.is_in(["last_value", "mean", "slope"]))
+        .then(number.is_not_null())
+        .otherwise(aggregation != "missing")
+        .fill_null(value=False)
     )

@@ -65,5 +65,20 @@ def test_no_events_give_no_facts():
 
     assert selected.is_empty()
     assert selected.columns == [
-        "person_id", "encounter_id", "code", "code_set", "occurred_at", "known_at",
+        "person_id", "encounter_id", "code", "code_set", "occurred_at", "known_at", "number",
+        "abnormal",
     ]  # fmt: skip
+
+
+def test_a_value_is_in_the_unit_of_the_code_set_and_an_implausible_one_is_none():
+    low = Code("LOINC", "718-7", "Hemoglobin", "x", unit="g/L", factor=0.1, low=11.0,
+               plausible_low=1.0, plausible_high=25.0)  # fmt: skip
+    rows = [("LOINC", "718-7", None, None)] * 3
+    facts = events(*rows).with_columns(
+        pl.Series("value", [95.0, 130.0, 9999.0]), pl.Series("unit", ["g/L", "G/L", "g/L"])
+    )
+
+    found = select_coded(facts, [CodeSet("hemoglobin", (low,))]).collect().sort("number")
+
+    assert found["number"].to_list() == [None, 9.5, 13.0]
+    assert found["abnormal"].to_list() == [False, True, False]

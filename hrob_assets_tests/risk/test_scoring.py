@@ -347,3 +347,28 @@ def test_only_high_risk_rows_have_reasons():
     )
 
     assert found["encounter_id"].to_list() == [10]
+
+
+@pytest.mark.parametrize(
+    ("aggregation", "value", "expected_day"),
+    [("abnormal_any", 1, 20), ("min", 9.0, 20), ("max", 13.0, 5), ("last_value", 12.0, 2)],
+)
+def test_a_reason_cites_the_fact_that_its_aggregation_is_about(aggregation, value, expected_day):
+    column = f"hemoglobin__{aggregation}_30d"
+    hemoglobin = Code("LOINC", "718-7", "Hemoglobin", "test", low=11.0, plausible_high=25.0)
+    days = {20: 9.0, 5: 13.0, 2: 12.0, 1: 9999.0}
+    facts = events(*(("718-7", day, day) for day in days)).with_columns(
+        pl.lit("LOINC").alias("vocabulary"), pl.Series("value", list(days.values()))
+    )
+
+    found = explain_rows(
+        with_data_version(feature_rows((1, 10, 0, value), columns=(column,))),
+        fitted((column,), (3.0,)),
+        events=facts,
+        code_sets={"hemoglobin": CodeSet("hemoglobin", (hemoglobin,))},
+        catalogue=Catalogue((coded_family("hemoglobin", (aggregation, 30)),)),
+        count=1,
+    )
+
+    reason = found["reasons"].to_list()[0][0]
+    assert reason["occurred_on"] == (T - timedelta(days=expected_day)).date()

@@ -92,17 +92,10 @@ _NULLABLE = frozenset({"days_since_last", "last_value", "min", "max", "mean", "s
         "interpregnancy_interval_days",
     }
 )
-_IN_WORDS = {
-    "any": "recorded",
-    "count": "how often",
-    "days_since_last": "days since the last",
-    "last_value": "last value",
-    "min": "lowest value",
-    "max": "highest value",
-    "mean": "mean value",
-    "slope": "change per day",
-    "abnormal_any": "outside the reference range",
-    "missing": "not measured",
+_YES_OR_NO = {
+    "any": ("not recorded", "recorded"),
+    "abnormal_any": ("not found outside the reference range", "outside the reference range"),
+    "missing": ("measured", "not measured"),
 }
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _LONGEST_WINDOW_DAYS = 36_500
@@ -141,21 +134,31 @@ class FeatureColumn:
         """Whether the column is null where the history says nothing (else it is 0 or 1)."""
         return (self.aggregation or self.measure) in _NULLABLE
 
-    @property
-    def statement(self) -> str:
-        """What the column says, in words for a reader who never saw its name.
+    def statement(self, value: float | None) -> str:
+        """What a value of the column says, in words for a reader who never saw its name.
 
         Examples
         --------
-        >>> FeatureColumn("ed_visit__count_30d", "ed_visit", "utilisation", "codes",
-        ...     aggregation="count", window_days=30).statement
-        'ed visit: how often in the 30 days before'
+        >>> visits = FeatureColumn("ed_visit__count_30d", "ed_visit", "utilisation", "codes",
+        ...     aggregation="count", window_days=30)
+        >>> visits.statement(3.0)
+        'ed visit: 3 times in the 30 days before'
+        >>> FeatureColumn("pain__any_ever", "pain", "conditions", "codes",
+        ...     aggregation="any").statement(0.0)
+        'pain: never recorded'
         """
         idea = self.family.replace("_", " ")
+        if value is None:
+            return f"{idea}: {(self.aggregation or self.measure or '').replace('_', ' ')} unknown"
         if self.aggregation is None:
-            return f"{idea}: {(self.measure or '').replace('_', ' ')}"
+            return f"{idea}: {(self.measure or '').replace('_', ' ')} {value:g}"
         span = "ever" if self.window_days is None else f"in the {self.window_days} days before"
-        return f"{idea}: {_IN_WORDS[self.aggregation]} {span}"
+        if self.aggregation in _YES_OR_NO:
+            said = _YES_OR_NO[self.aggregation][int(value != 0)]
+            return f"{idea}: {said} {span}".replace("not recorded ever", "never recorded")
+        if self.aggregation == "count":
+            return f"{idea}: {value:g} times {span}"
+        return f"{idea}: {self.aggregation.replace('_', ' ')} {value:.4g} {span}"
 
 
 @dataclass(frozen=True)
