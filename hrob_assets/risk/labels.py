@@ -154,9 +154,13 @@ def _lost_rows(
 def _covered_to_the_end(
     keyed: pl.LazyFrame, coverage: pl.LazyFrame, end: pl.Expr, ripe_at: pl.Expr
 ) -> pl.LazyFrame:
-    """Rows whose spans, known in time, cover the horizon without a gap of a day or more."""
+    """Rows whose spans, known in time, cover the horizon without a gap of a day or more.
+
+    An end that becomes known only after the row is ripe is not seen: the span is open.
+    """
     slack = pl.duration(hours=_SPANS_TOUCH_HOURS)
-    started, ended = pl.col("started_at"), pl.col("ended_at").fill_null(end)
+    started = pl.col("started_at")
+    ended = pl.when(pl.col("end_known_at") < ripe_at).then("ended_at").otherwise(end)
     reached = ended.cum_max().shift(1).over("row").fill_null(pl.col("prediction_time"))
     return (
         keyed.join(coverage, on="person_id")

@@ -106,6 +106,12 @@ COVERAGE = Table(
         Column("ended_at", TIMESTAMP, "First moment after it; null when open.", nullable=True),
         Column("payer", pl.String, "Payer as the source names it; Unknown when it does not."),
         _KNOWN,
+        Column(
+            "end_known_at",
+            TIMESTAMP,
+            "When the end became known (UTC); until then the span is open. Null when open.",
+            nullable=True,
+        ),
     ),
 )
 ENCOUNTERS = Table(

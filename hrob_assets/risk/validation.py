@@ -19,6 +19,7 @@ import duckdb
 import polars as pl
 
 from hrob_assets.risk.errors import ConfigurationError, nearest
+from hrob_assets.risk.small_cells import SMALLEST_CELL, SUPPRESSED, in_words, is_small
 from hrob_assets.risk.sources.engine import open_engine, quoted
 from hrob_assets.risk.tables import STAGED, Table
 
@@ -257,6 +258,9 @@ SUITES: Mapping[str, tuple[Expectation, ...]] = {
             {"column_list": ["person_id", "started_at", "payer"]},
         ),
         _not_before("span_ends_after_its_start", "ended_at", "started_at", or_equal=False),
+        _not_before("end_is_not_known_before_it_happens", "end_known_at", "ended_at"),
+        _not_before("end_is_not_known_before_the_span", "end_known_at", "known_at"),
+        _no("ends_known_without_an_end", "ended_at and end_known_at are filled together."),
         _OF_A_PERSON,
         _measured(
             "unknown_payer_share",
@@ -474,7 +478,10 @@ SELECT
 FROM staged_rows
 """,
     "coverage": """
-SELECT coalesce(avg(CAST(payer = 'Unknown' AS INT)), 0) AS unknown_payer_share FROM staged_rows
+SELECT
+  coalesce(avg(CAST(payer = 'Unknown' AS INT)), 0) AS unknown_payer_share,
+  count(*) FILTER (WHERE (ended_at IS NULL) <> (end_known_at IS NULL)) AS ends_known_without_an_end
+FROM staged_rows
 """,
     "encounters": f"""
 SELECT
@@ -626,7 +633,8 @@ def _evaluate(
         outcome = batch.validate(expectations, result_format={"result_format": "BASIC"})
         by_name = {r.expectation_config.meta["name"]: r for r in outcome.results}
         for expectation in part:
-            found[expectation.name] = _result(expectation, by_name[expectation.name])
+            outcome_of = by_name[expectation.name]
+            found[expectation.name] = _result(expectation, outcome_of, int(metrics["row_count"]))
     return tuple(found[expectation.name] for expectation in suite)
 
 
@@ -647,7 +655,20 @@ def _gx_expectation(expectation: Expectation) -> Any:
     )
 
 
-def _result(expectation: Expectation, outcome: Any) -> ExpectationResult:
+def _observed(name: str, value: float, rows: int) -> str:
+    """A measured number as it may be told: no small cell, and no share of one."""
+    if name in _NOT_OF_PERSONS:
+        return f"{value:g}"
+    if name.endswith("_count") or not ("share" in name or "per_" in name):
+        return in_words(int(value))
+    told = rows >= SMALLEST_CELL and not is_small(round(value * rows))
+    return f"{value:g}" if told or value == 0 else SUPPRESSED
+
+
+_NOT_OF_PERSONS = frozenset({"columns_missing", "columns_of_wrong_type", "became_empty"})
+
+
+def _result(expectation: Expectation, outcome: Any, rows: int) -> ExpectationResult:
     raised = any(
         info.get("raised_exception", False)
         for info in _exception_infos(outcome.exception_info or {})
@@ -656,9 +677,10 @@ def _result(expectation: Expectation, outcome: Any) -> ExpectationResult:
     if raised:
         observed = "could not be evaluated"
     elif expectation.on == "metrics":
-        observed = f"{float(details['observed_value']):g}"
+        observed = _observed(expectation.name, float(details["observed_value"]), rows)
     else:
-        observed = f"{details['unexpected_count']} of {details['element_count']} rows differ"
+        differ, of_rows = (int(details[key]) for key in ("unexpected_count", "element_count"))
+        observed = f"{in_words(differ)} of {in_words(of_rows)} rows differ"
     return ExpectationResult(
         expectation.name,
         expectation.severity,

@@ -54,6 +54,7 @@ def events(*facts):
 
 
 def coverage(*spans):
+    """Spans as (first day, day of the end, known day, known day of the end or nothing)."""
     return pl.LazyFrame(
         [
             (
@@ -62,8 +63,9 @@ def coverage(*spans):
                 None if end is None else T + timedelta(days=end),
                 "Medicaid",
                 T + timedelta(days=known),
+                None if end is None else T + timedelta(days=max([end, known, *end_known])),
             )
-            for start, end, known in spans
+            for start, end, known, *end_known in spans
         ],
         schema=COVERAGE.schema,
         orient="row",
@@ -125,9 +127,21 @@ def test_a_row_is_pending_until_the_run_out_has_passed_even_with_an_event():
         ([(-100, 20, -100), (20, None, 30)], (False, "mature")),
         ([(-100, 20, -100), (23, None, 30)], (None, "censored")),
         ([(-100, 20, -100), (20, None, 95)], (None, "censored")),
+        ([(-100, 20, -100, 89)], (None, "censored")),
+        ([(-100, 20, -100, 90)], (False, "mature")),
         ([], (None, "censored")),
     ],
-    ids=["open", "to the end", "left", "two spans", "gap", "known too late", "never"],
+    ids=[
+        "open",
+        "to the end",
+        "left",
+        "two spans",
+        "gap",
+        "known too late",
+        "end known in time",
+        "end known too late",
+        "never",
+    ],
 )
 def test_a_member_who_is_not_enrolled_through_the_horizon_is_censored(spans, expected):
     assert label(spans=spans) == expected

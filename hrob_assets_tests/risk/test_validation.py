@@ -46,6 +46,7 @@ def coverage(**changes: list) -> pl.DataFrame:
         "ended_at": [datetime(2023, 4, 1), None],
         "payer": ["Medicaid", "Medicaid"],
         "known_at": [MARCH, MARCH],
+        "end_known_at": [datetime(2023, 4, 1), None],
     }
     return pl.DataFrame(rows | changes, schema=COVERAGE.schema, strict=False)
 
@@ -102,6 +103,13 @@ def test_a_clean_table_passes_every_expectation_of_its_suite(table):
         ("coverage", {"person_id": [11, 99]}, "rows_of_unknown_persons"),
         ("coverage", {"person_id": [11, 11]}, "span_is_unique"),
         ("coverage", {"ended_at": [MARCH, None]}, "span_ends_after_its_start"),
+        ("coverage", {"end_known_at": [MARCH, None]}, "end_is_not_known_before_it_happens"),
+        (
+            "coverage",
+            {"known_at": [datetime(2023, 4, 2), MARCH]},
+            "end_is_not_known_before_the_span",
+        ),
+        ("coverage", {"end_known_at": [None, None]}, "ends_known_without_an_end"),
         ("encounters", {"encounter_id": [1, 1]}, "encounter_id_is_unique"),
         ("encounters", {"person_id": [11, 99]}, "rows_of_unknown_persons"),
         ("encounters", {"encounter_class": ["inpatient", "ward"]}, "class_is_known"),

@@ -8,7 +8,7 @@ import polars as pl
 
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.features.catalogue import MEASURES
-from hrob_assets.risk.windows import history, window_start
+from hrob_assets.risk.windows import history, known_before, window_start
 
 _COVERAGE_DAYS = 365
 
@@ -114,8 +114,9 @@ def coverage_measures(rows: pl.DataFrame, coverage: pl.DataFrame) -> pl.DataFram
     ----------
     rows : DataFrame
     coverage : DataFrame[COVERAGE]
-        Spans count once they have started and are known; an end at or after the prediction time
-        is not seen. Spans that overlap or touch are one stretch.
+        Spans count once they have started and are known. An end that is not known before the
+        prediction time, or lies at or after it, is not seen: the span is open. Spans that
+        overlap or touch are one stretch.
 
     Returns
     -------
@@ -126,16 +127,18 @@ def coverage_measures(rows: pl.DataFrame, coverage: pl.DataFrame) -> pl.DataFram
         stretch that reaches the prediction time; null when there is none. ``medicaid``,
         ``payer_unknown``: of the spans that reach it, one is Medicaid; none names a payer.
     """
+    ended = known_before(
+        pl.col("prediction_time"),
+        occurred_at=pl.col("ended_at"),
+        known_at=pl.col("end_known_at"),
+    )
     # One number stands for the row's key, because grouping by one integer is fast.
     keys = rows.select("person_id", pl.int_range(pl.len()).alias("encounter_id"), "prediction_time")
     spans = history(coverage.lazy().rename({"started_at": "occurred_at"}), keys.lazy()).select(
         pl.col("encounter_id").alias("row"),
         "prediction_time",
         pl.col("occurred_at").alias("start"),
-        pl.when(pl.col("ended_at") < pl.col("prediction_time"))
-        .then("ended_at")
-        .otherwise("prediction_time")
-        .alias("end"),
+        pl.when(ended).then("ended_at").otherwise("prediction_time").alias("end"),
         pl.col("payer").str.to_lowercase(),
     )
     known = spans.filter(pl.col("start") < pl.col("end")).sort("row", "start", "end").collect()

@@ -107,7 +107,8 @@ FROM rows
 _COVERAGE = """
 WITH spans AS (
     SELECT r.row, r.prediction_time AS t, t - INTERVAL 365 DAY AS first, c.started_at AS s,
-        CASE WHEN c.ended_at < t THEN c.ended_at ELSE t END AS e, lower(c.payer) AS payer
+        CASE WHEN c.ended_at < t AND c.end_known_at < t THEN c.ended_at ELSE t END AS e,
+        lower(c.payer) AS payer
     FROM rows r JOIN coverage c
       ON c.person_id = r.person_id AND c.started_at < r.prediction_time
      AND c.known_at < r.prediction_time

@@ -244,8 +244,15 @@ def test_age_is_whole_on_a_birthday_and_grows_by_the_day(person, time, years):
 def coverage_at_t(*spans):
     features = one_row(
         coverage=[
-            (1, T + s * DAY, e if e is None else T + e * DAY, payer, T + k * DAY)
-            for s, e, payer, k in spans
+            (
+                1,
+                T + s * DAY,
+                None if e is None else T + e * DAY,
+                payer,
+                T + k * DAY,
+                None if e is None else T + max([e, k, *end_known]) * DAY,
+            )
+            for s, e, payer, k, *end_known in spans
         ],
         catalogue=Catalogue(measured_families("coverage")),
     )
@@ -266,6 +273,8 @@ def coverage_at_t(*spans):
         ([(-800, -400, "A", -800), (-400, None, "B", -400)], [1, 365, 0, 800, 0, 0]),
         ([(-90, -30, "A", -90), (-60, -40, "A", -60), (-10, 5, "A", -10)], [1, 70, 1, 10, 0, 0]),
         ([(-800, -500, "A", -800)], [0, 0, 1, None, 0, 0]),
+        ([(-100, -30, "Medicaid", -100, -1)], [0, 70, 1, None, 0, 0]),
+        ([(-100, -30, "Medicaid", -100, 0)], [1, 100, 0, 100, 1, 0]),
     ],
 )
 def test_coverage_is_told_by_the_spans_known_at_the_prediction_time(spans, expected):

@@ -39,11 +39,19 @@ late_events = st.lists(
 )
 late_spans = st.lists(
     st.builds(
-        lambda person, pair, end, payer: (person, pair[0], end, payer, pair[1]),
+        lambda person, pair, end, payer, end_known: (
+            person,
+            pair[0],
+            end,
+            payer,
+            pair[1],
+            end_known,
+        ),
         person_ids,
         late_pairs,
         st.one_of(st.none(), moments),
         st.sampled_from(["Medicaid", "Unknown", "Other"]),
+        st.one_of(st.none(), moments),
     ),
     max_size=6,
 )
@@ -109,11 +117,17 @@ def test_rewriting_what_is_known_later_changes_no_byte(events, coverage, data):
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(drawn_coverage, st.one_of(st.none(), late))
-def test_an_end_of_coverage_in_the_future_is_not_seen(coverage, other_end):
+@given(
+    drawn_coverage,
+    st.one_of(st.tuples(st.none(), st.none()), late_pairs),
+)
+def test_an_end_of_coverage_that_lies_or_is_known_in_the_future_is_not_seen(coverage, other_end):
     rewritten = [
-        (person, start, other_end if end is None or end >= T else end, payer, known)
-        for person, start, end, payer, known in coverage
+        span
+        if None not in span and max(span[2], span[5]) < T
+        else (person, start, other_end[0], payer, known, other_end[1])
+        for span in coverage
+        for person, start, _, payer, known, _ in [span]
     ]
 
     assert bytes_of(features([], coverage)) == bytes_of(features([], rewritten))

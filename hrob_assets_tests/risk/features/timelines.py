@@ -130,7 +130,7 @@ def events_of(drawn):
 
 
 def coverage_of(drawn):
-    """Frame from (person, started_at, ended_at, payer, known_at)."""
+    """Frame from (person, started_at, ended_at, payer, known_at, end_known_at)."""
     return pl.DataFrame(drawn, schema=COVERAGE.schema, orient="row")
 
 
@@ -174,6 +174,7 @@ drawn_coverage = st.lists(
         st.one_of(st.none(), moments),
         st.sampled_from(["Medicaid", "State MEDICAID plan", "Commercial", "Unknown"]),
         moments,
+        st.one_of(st.none(), moments),
     ),
     max_size=8,
 )

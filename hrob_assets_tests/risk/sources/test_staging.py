@@ -19,6 +19,7 @@ VIEWS = {
     "persons": ("persons", ["person_id", "birth_date", "gender", "race", "death_at",
                             "death_known_at"]),
     "coverage": ("coverage", ["person_id", "started_at", "ended_at", "payer", "known_at"]),
+    "ends": ("coverage", ["started_at", "known_at", "ended_at", "end_known_at"]),
     "encounters": ("encounters", ["encounter_id", "encounter_class", "known_at",
                                   "prediction_time", "week"]),
     "events": ("events", ["domain", "source_row_id", "vocabulary", "code", "occurred_at",
@@ -174,7 +175,14 @@ def test_observation_periods_stand_in_only_when_no_payer_period_exists(tmp_path)
     result = staged(tmp_path, source)
 
     assert pl.read_parquet(result.path("coverage")).rows() == [
-        (1, datetime(2022, 1, 1), datetime(2024, 1, 1), "Unknown", datetime(2022, 1, 1))
+        (
+            1,
+            datetime(2022, 1, 1),
+            datetime(2024, 1, 1),
+            "Unknown",
+            datetime(2022, 1, 1),
+            datetime(2024, 1, 1),
+        )
     ]
 
 

@@ -1,6 +1,7 @@
 -- Spans of enrolment; `ended_at` is the first moment after the span, null when it is open.
 -- A source without a single payer_plan_period says by observation_period who was observed when.
--- A span may be known before it starts. An end in 2099 or later is how sources write "open".
+-- A span may be known before it starts. Its end is a fact of its own, known when it has happened
+-- and the lag has passed, and not before the span itself. An end in 2099 or later is how sources write "open".
 CREATE TEMP TABLE coverage_checked AS
 WITH spans AS (
   SELECT
@@ -51,6 +52,10 @@ SELECT
 FROM dated;
 
 CREATE TEMP VIEW coverage AS
-SELECT person_id, started_at, ended_at, payer, known_at
+SELECT
+  person_id, started_at, ended_at, payer, known_at,
+  CASE
+    WHEN ended_at IS NOT NULL THEN greatest(known_after('coverage', ended_at, NULL), known_at)
+  END AS end_known_at
 FROM coverage_checked
 WHERE reason IS NULL;
