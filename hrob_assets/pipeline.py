@@ -19,9 +19,8 @@ from hrob_assets.resources.environment import (
     write_data_environment,
 )
 from hrob_assets.resources.model_registry import CHAMPION, ModelRegistry
-from hrob_assets.resources.score_table import ScoreTable, current
+from hrob_assets.resources.score_table import ScoreTable
 from hrob_assets.risk.errors import TooSmallError
-from hrob_assets.risk.scoring import WEEKLY_SCORES
 
 PROJECT = Path(__file__).resolve().parents[1]
 _DAGSTER_HOME = "dagster_home"
@@ -185,9 +184,8 @@ def weeks_of_the_data(environment: Environment) -> Weeks:
 
 
 def last_list(environment: Environment, use_case_name: str) -> pl.DataFrame:
-    """The latest week's list: ranked people first; empty when nothing was scored."""
+    """The list of the latest scored week, first place first; empty when nobody is on it."""
     table = ScoreTable(data_root=str(environment.data_root))
-    scores = current(table.read(use_case_name))
-    if scores.is_empty():
-        return WEEKLY_SCORES.empty()
-    return scores.filter(pl.col("week") == scores["week"].max(), pl.col("rank").is_not_null())
+    last = table.scorings(use_case_name)["week"].max()
+    scores = table.current(use_case_name)
+    return scores.filter(pl.col("week") == last, pl.col("rank").is_not_null())

@@ -1,18 +1,30 @@
 """The feature store: every encounter of every person, as known at its prediction time."""
 
 from collections.abc import Mapping
-from datetime import date
+from functools import partial
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
 from hrob_assets.assets.keys import ENCOUNTER_FEATURES, FEATURE_STORE, RAW, STAGED, staged_key
-from hrob_assets.assets.metadata import frame_schema, readable, weekly_plot
-from hrob_assets.assets.partitions import SINGLE_RUN, mondays, request_last_week, schedule_status
+from hrob_assets.assets.metadata import (
+    add_figures_of_weeks,
+    frame_schema,
+    readable,
+    weekly_plot,
+)
+from hrob_assets.assets.partitions import (
+    LATE_DAYS,
+    SINGLE_RUN,
+    mondays,
+    request_weeks_since,
+    weekly_schedule,
+)
 from hrob_assets.risk.code_sets import CodeSet
 from hrob_assets.risk.features.build import build_features
 from hrob_assets.risk.features.catalogue import Catalogue, FeatureColumn, FeatureFamily
+from hrob_assets.risk.small_cells import shown_count
 from hrob_assets.risk.tables import ROW_KEY, TIMESTAMP
 
 
@@ -26,7 +38,38 @@ def feature_store_definitions(
     start_schedules: bool = False,
 ) -> dg.Definitions:
     """The asset of weekly encounter features, shared by all use cases."""
+    features = _encounter_features(
+        catalogue, code_sets=code_sets, weekly=weekly, owner=owner, threads=threads
+    )
+    refresh = dg.define_asset_job(
+        "refresh",
+        selection=dg.AssetSelection.groups(RAW, STAGED, FEATURE_STORE),
+        description="A new snapshot of the source, staged and validated, and features.",
+    )
+    build = dg.define_asset_job(
+        "build_features",
+        selection=[features],
+        description="Features of weeks from the staged tables as they are.",
+    )
+    schedule = weekly_schedule(
+        "refresh_weekly",
+        job=refresh,
+        cron=_REFRESH,
+        description="Every Monday before the lists are made: the source, and the week that ended.",
+        started=start_schedules,
+        request=partial(request_weeks_since, weekly, days=LATE_DAYS),
+    )
+    return dg.Definitions(assets=[features], jobs=[refresh, build], schedules=[schedule])
 
+
+def _encounter_features(
+    catalogue: Catalogue,
+    *,
+    code_sets: Mapping[str, CodeSet],
+    weekly: dg.WeeklyPartitionsDefinition,
+    owner: str,
+    threads: int,
+) -> dg.AssetsDefinition:
     @dg.asset(
         key=ENCOUNTER_FEATURES,
         group_name=FEATURE_STORE,
@@ -60,37 +103,10 @@ def feature_store_definitions(
             code_sets=dict(code_sets),
             n_threads=threads,
         ).with_columns(rows["week"], rows["known_at"])
-        for week in context.partition_keys:
-            of_week = features.filter(pl.col("week") == date.fromisoformat(week))
-            context.add_asset_metadata(_figures(of_week), partition_key=week)
+        add_figures_of_weeks(context, features, _figures)
         return dg.Output(features, metadata=_metadata(features))
 
-    job = dg.define_asset_job(
-        "refresh",
-        selection=dg.AssetSelection.groups(RAW, STAGED, FEATURE_STORE),
-        description="A new snapshot of the source, staged and validated, and features.",
-    )
-
-    build = dg.define_asset_job(
-        "build_features",
-        selection=[encounter_features],
-        description="Features of weeks from the staged tables as they are.",
-    )
-
-    @dg.schedule(
-        job=job,
-        cron_schedule=_REFRESH,
-        execution_timezone="UTC",
-        name="refresh_weekly",
-        default_status=schedule_status(started=start_schedules),
-        description="Every Monday before the lists are made: the source, and the week that ended.",
-    )
-    def refresh_last_week(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        return request_last_week(weekly, context)
-
-    return dg.Definitions(
-        assets=[encounter_features], jobs=[job, build], schedules=[refresh_last_week]
-    )
+    return encounter_features
 
 
 _REFRESH = "0 5 * * 1"
@@ -118,13 +134,12 @@ def _meaning(column: FeatureColumn, family: FeatureFamily) -> str:
 
 
 def _figures(features: pl.DataFrame) -> dict[str, Any]:
-    persons = features["person_id"].n_unique()
-    return {"dagster/row_count": features.height, "persons": persons}
+    return {"persons": shown_count(features["person_id"].n_unique())}
 
 
 def _metadata(features: pl.DataFrame) -> dict[str, Any]:
     by_week = features.group_by("week").len("encounters").sort("week")
-    figures = {**_figures(features), "encounters of the run": features.height}
+    figures: dict[str, Any] = {"encounters of the run": shown_count(features.height)}
     if by_week.height > 1:
         plot = weekly_plot(by_week, "encounters", title="Encounters that became known, by week")
         figures["encounters of the run by week"] = plot

@@ -1,6 +1,7 @@
 """What happened afterwards, week by week, as far as it is ripe."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -8,12 +9,16 @@ import polars as pl
 
 from hrob_assets.assets.keys import model_group, staged_key, use_case_key
 from hrob_assets.assets.metadata import described
-from hrob_assets.assets.partitions import SINGLE_RUN, request_weeks_since, schedule_status
+from hrob_assets.assets.partitions import (
+    LATE_DAYS,
+    SINGLE_RUN,
+    request_weeks_since,
+    weekly_schedule,
+)
 from hrob_assets.risk.code_sets import CodeSet
-from hrob_assets.risk.labels import label_rows
+from hrob_assets.risk.labels import STATUS, label_rows
+from hrob_assets.risk.small_cells import SUPPRESSED, is_small, shown_parts, shown_share
 from hrob_assets.risk.use_case import UseCase
-
-_LATE_DAYS = 5 * 7  # a source that is a month late, or a missed Monday, leaves no label pending
 
 
 def label_definitions(
@@ -24,6 +29,31 @@ def label_definitions(
     start_schedules: bool = False,
 ) -> dg.Definitions:
     """The label asset, and the weekly job that ripens the weeks that can still change."""
+    name, outcome = use_case.name, use_case.outcome
+    labels = _labels(use_case, code_sets=code_sets, weekly=weekly)
+    job = dg.define_asset_job(
+        f"ripen_{name}",
+        selection=dg.AssetSelection.assets(use_case_key(name, "cohort"), labels.key),
+        description="Cohort and labels; again for the weeks whose outcomes may have become ripe.",
+    )
+    days = outcome.horizon_days + outcome.runout_days + LATE_DAYS
+    schedule = weekly_schedule(
+        f"ripen_{name}_weekly",
+        job=job,
+        cron=use_case.scoring.cron,
+        description=(
+            "Every week: labels again for the weeks whose outcomes may still be pending, the last "
+            f"{days} days."
+        ),
+        started=start_schedules,
+        request=partial(request_weeks_since, weekly, days=days),
+    )
+    return dg.Definitions(assets=[labels], jobs=[job], schedules=[schedule])
+
+
+def _labels(
+    use_case: UseCase, *, code_sets: Mapping[str, CodeSet], weekly: dg.WeeklyPartitionsDefinition
+) -> dg.AssetsDefinition:
     outcome = use_case.outcome
     everybody = use_case.cohort.train_on == "all"
 
@@ -62,28 +92,7 @@ def label_definitions(
         )
         return dg.Output(labelled, metadata=_metadata(labelled))
 
-    job = dg.define_asset_job(
-        f"ripen_{use_case.name}",
-        selection=dg.AssetSelection.assets(use_case_key(use_case.name, "cohort"), labels.key),
-        description="Cohort and labels; again for the weeks whose outcomes may have become ripe.",
-    )
-
-    @dg.schedule(
-        job=job,
-        cron_schedule=use_case.scoring.cron,
-        execution_timezone="UTC",
-        name=f"ripen_{use_case.name}_weekly",
-        default_status=schedule_status(started=start_schedules),
-        description=(
-            "Every week: labels again for the weeks whose outcomes may still be pending, the last "
-            f"{outcome.horizon_days + outcome.runout_days + _LATE_DAYS} days."
-        ),
-    )
-    def ripen(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        pending = outcome.horizon_days + outcome.runout_days
-        return request_weeks_since(weekly, context, days=pending + _LATE_DAYS)
-
-    return dg.Definitions(assets=[labels], jobs=[job], schedules=[ripen])
+    return labels
 
 
 _TABLES = ("persons", "coverage", "events", "load")
@@ -92,12 +101,17 @@ _TABLES = ("persons", "coverage", "events", "load")
 def _metadata(labelled: pl.DataFrame) -> dict[str, Any]:
     counts = dict(labelled.group_by("label_status").len().iter_rows())
     mature = labelled.filter(pl.col("label").is_not_null())
+    shown = shown_parts([counts.get(status, 0) for status in STATUS])
     figures: dict[str, Any] = {
-        f"{status} rows": counts.get(status, 0) for status in ("mature", "pending", "censored")
+        f"{status} rows": count for status, count in zip(STATUS, shown, strict=True)
     }
-    if mature.height:
-        figures["share with outcome"] = float(mature["label"].cast(pl.Float64).to_numpy().mean())
-        for name in (n for n in mature.columns if n.startswith("outcome__")):
-            share = float(mature[name].cast(pl.Float64).to_numpy().mean())
-            figures[f"share with {name.removeprefix('outcome__')}"] = share
+    events = int(mature["label"].sum())
+    share = shown_share(events, mature.height)
+    figures["share with outcome"] = share
+    for name in (n for n in mature.columns if n.startswith("outcome__")):
+        part = int(mature[name].sum())
+        told = SUPPRESSED if share == SUPPRESSED or is_small(events - part) else None
+        figures[f"share with {name.removeprefix('outcome__')}"] = told or shown_share(
+            part, mature.height
+        )
     return described(labelled, **figures)

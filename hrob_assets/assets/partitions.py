@@ -1,7 +1,8 @@
 """Weeks as partitions: Monday to Monday, UTC."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 
@@ -42,14 +43,29 @@ def schedule_status(*, started: bool) -> dg.DefaultScheduleStatus:
     return dg.DefaultScheduleStatus.RUNNING if started else dg.DefaultScheduleStatus.STOPPED
 
 
-def request_last_week(
-    weekly: dg.WeeklyPartitionsDefinition, context: dg.ScheduleEvaluationContext
-) -> dg.RunRequest | dg.SkipReason:
-    """Ask for one run of the week that had ended at the time of the tick."""
-    weeks = ended_weeks(weekly, now=context.scheduled_execution_time)
-    if not weeks:
-        return dg.SkipReason("no week has ended yet")
-    return dg.RunRequest(run_key=weeks[-1], partition_key=weeks[-1])
+def weekly_schedule(
+    name: str,
+    *,
+    job: Any,
+    cron: str,
+    description: str,
+    started: bool,
+    request: Callable[[dg.ScheduleEvaluationContext], dg.RunRequest | dg.SkipReason],
+) -> dg.ScheduleDefinition:
+    """A schedule in UTC for what `define_asset_job` gives; `request` says what a tick runs."""
+
+    @dg.schedule(
+        job=job,
+        cron_schedule=cron,
+        execution_timezone="UTC",
+        name=name,
+        default_status=schedule_status(started=started),
+        description=description,
+    )
+    def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        return request(context)
+
+    return schedule
 
 
 def request_weeks_since(
@@ -70,3 +86,6 @@ def request_weeks_since(
 
 
 SINGLE_RUN = dg.BackfillPolicy.single_run()
+
+LATE_DAYS = 5 * 7
+"""How far back each Monday looks again: rows that came late, a late source, a missed Monday."""

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from hrob_assets.assets.evaluation import evaluated, required_model
-from hrob_assets.assets.keys import model_group, use_case_key
+from hrob_assets.assets.keys import ENCOUNTER_FEATURES, model_group, use_case_key
 from hrob_assets.assets.metadata import markdown_table, readable
 from hrob_assets.resources.model_registry import (
     CHALLENGER,
@@ -26,7 +26,18 @@ from hrob_assets.risk.use_case import UseCase
 def promotion_definitions(use_case: UseCase) -> dg.Definitions:
     """The champion, the criteria as checks, and the training job."""
     name = use_case.name
-    evaluation_key = use_case_key(name, "evaluation")
+    job = dg.define_asset_job(
+        f"train_{name}",
+        selection=dg.AssetSelection.assets(
+            *(use_case_key(name, stage) for stage in _TRAINING_STAGES)
+        ),
+        description="Training set, challenger, evaluation, and the gate to champion.",
+    )
+    return dg.Definitions(assets=[_champion_model(use_case)], jobs=[job])
+
+
+def _champion_model(use_case: UseCase) -> dg.AssetsDefinition:
+    name = use_case.name
 
     @dg.asset(
         key=use_case_key(name, "champion_model"),
@@ -34,38 +45,29 @@ def promotion_definitions(use_case: UseCase) -> dg.Definitions:
         owners=[use_case.owner],
         kinds={"mlflow"},
         ins={
-            "evaluation": dg.AssetIn(evaluation_key),
-            "training_set": dg.AssetIn(use_case_key(name, "training_set")),
+            "evaluation": dg.AssetIn(use_case_key(name, "evaluation")),
+            "features": dg.AssetIn(ENCOUNTER_FEATURES),
         },
         description=(
             "The model that scores people. A challenger takes its place only when it meets the "
             "acceptance criteria and, where there is a champion, has a lower log loss on the same "
             "rows with a patient-cluster interval above zero."
         ),
-        check_specs=[
-            dg.AssetCheckSpec(
-                "challenger_meets_the_criteria",
-                asset=use_case_key(name, "champion_model"),
-                description="All acceptance criteria, judged from the stored test predictions.",
-            )
-        ],
+        check_specs=[_check_spec(name)],
     )
     def champion_model(
         context: dg.AssetExecutionContext,
         evaluation: pl.LazyFrame,
-        training_set: pl.LazyFrame,
+        features: pl.LazyFrame,
         model_registry: ModelRegistry,
     ) -> dg.MaterializeResult:
         challenger = required_model(model_registry, name, CHALLENGER)
         champion = model_registry.load(name, CHAMPION)
         predictions = evaluation.collect()
         _require_evidence_of(predictions, challenger)
-        improvement = _improvement(predictions, training_set, champion, challenger)
-        verdicts = judge(
-            evaluated(predictions, threshold=challenger.model.threshold, name=name),
-            use_case.acceptance,
-            improvement=improvement,
-        )
+        improvement = _improvement(predictions, features, champion, challenger)
+        found = evaluated(predictions, threshold=challenger.model.threshold, name=name)
+        verdicts = judge(found, use_case.acceptance, improvement=improvement)
         accepted = all(verdict.passed for verdict in verdicts)
         if accepted:
             model_registry.promote(name, challenger.version)
@@ -78,16 +80,18 @@ def promotion_definitions(use_case: UseCase) -> dg.Definitions:
             check_results=[_check(verdicts, accepted)],
         )
 
-    job = dg.define_asset_job(
-        f"train_{name}",
-        selection=dg.AssetSelection.assets(
-            *(use_case_key(name, stage) for stage in _TRAINING_STAGES)
-        ),
-        description="Training set, challenger, evaluation, and the gate to champion.",
+    return champion_model
+
+
+def _check_spec(name: str) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(
+        _CHECK,
+        asset=use_case_key(name, "champion_model"),
+        description="All acceptance criteria, judged from the stored test predictions.",
     )
-    return dg.Definitions(assets=[champion_model], jobs=[job])
 
 
+_CHECK = "challenger_meets_the_criteria"
 _TRAINING_STAGES = ("training_set", "trained_model", "evaluation", "champion_model")
 
 
@@ -103,27 +107,32 @@ def _require_evidence_of(predictions: pl.DataFrame, challenger: RegisteredModel)
 
 def _improvement(
     predictions: pl.DataFrame,
-    training_set: pl.LazyFrame,
+    features: pl.LazyFrame,
     champion: RegisteredModel | None,
     challenger: RegisteredModel,
 ) -> Estimate | None:
-    """Log loss of champion minus challenger on the test rows; None without another champion."""
+    """Log loss of champion minus challenger on the test rows; None without another champion.
+
+    The champion sees the features that it was trained on, whatever is selected now.
+    """
     if champion is None or champion.version == challenger.version:
         return None
-    test = training_set.filter(pl.col("split") == "test").collect()
-    if not test.select(ROW_KEY).equals(predictions.select(ROW_KEY)):
+    columns = champion.model.columns
+    rows = predictions.select(*ROW_KEY, "outcome", "probability").lazy()
+    test = rows.join(features.select(*ROW_KEY, *columns), on=list(ROW_KEY)).collect()
+    if test.height != predictions.height:
         msg = (
-            "champion and challenger must be compared on the same rows (the training set has "
-            "changed since the evaluation); materialise trained_model and evaluation again"
+            "champion and challenger must be compared on the same rows (the feature store no "
+            "longer has all rows of the evaluation); materialise training_set, trained_model "
+            "and evaluation again"
         )
         raise ContractError(msg)
-    outcome = predictions["outcome"].to_numpy().astype(np.int8)
-    old = predict(champion.model.estimator, test, champion.model.columns)
+    outcome = test["outcome"].to_numpy().astype(np.int8)
     return paired_difference(
-        predictions["person_id"].to_numpy(),
+        test["person_id"].to_numpy(),
         {
-            "champion": row_log_loss(old, outcome),
-            "challenger": row_log_loss(predictions["probability"].to_numpy(), outcome),
+            "champion": row_log_loss(predict(champion.model.estimator, test, columns), outcome),
+            "challenger": row_log_loss(test["probability"].to_numpy(), outcome),
         },
         seed=seed_of(challenger.name, champion.version, challenger.version),
     )
@@ -137,7 +146,7 @@ def _refusal(verdicts: tuple[Verdict, ...]) -> str:
 def _check(verdicts: tuple[Verdict, ...], accepted: bool) -> dg.AssetCheckResult:  # noqa: FBT001
     return dg.AssetCheckResult(
         passed=accepted,
-        check_name="challenger_meets_the_criteria",
+        check_name=_CHECK,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={verdict.criterion: verdict.found for verdict in verdicts},
     )

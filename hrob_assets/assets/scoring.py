@@ -1,7 +1,8 @@
 """The weekly list, scored by the champion every Monday or in a backfill."""
 
-from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -14,9 +15,15 @@ from hrob_assets.assets.keys import (
     use_case_key,
     weekly_group,
 )
-from hrob_assets.assets.metadata import described, readable
-from hrob_assets.assets.partitions import SINGLE_RUN, request_last_week, schedule_status
-from hrob_assets.resources.model_registry import CHAMPION, ModelRegistry
+from hrob_assets.assets.metadata import add_figures_of_weeks, readable, table_schema
+from hrob_assets.assets.partitions import (
+    LATE_DAYS,
+    SINGLE_RUN,
+    mondays,
+    request_weeks_since,
+    weekly_schedule,
+)
+from hrob_assets.resources.model_registry import CHAMPION, ModelRegistry, RegisteredModel
 from hrob_assets.resources.score_table import ScoreTable
 from hrob_assets.risk.code_sets import CodeSet
 from hrob_assets.risk.features.catalogue import Catalogue
@@ -26,6 +33,15 @@ from hrob_assets.risk.scoring import (
     score_rows,
     with_data_version,
 )
+from hrob_assets.risk.small_cells import (
+    SMALLEST_CELL,
+    SUPPRESSED,
+    in_words,
+    is_small,
+    shown_count,
+    shown_share,
+)
+from hrob_assets.risk.tables import ROW_KEY
 from hrob_assets.risk.use_case import UseCase
 
 
@@ -38,8 +54,35 @@ def scoring_definitions(
     start_schedules: bool = False,
 ) -> dg.Definitions:
     """The weekly scores, the job that makes a week and its schedule."""
+    name = use_case.name
+    explain = partial(explain_rows, code_sets=code_sets, catalogue=catalogue)
+    weekly_scores = _weekly_scores(use_case, weekly=weekly, explain=explain)
+    job = dg.define_asset_job(
+        f"score_{name}",
+        selection=dg.AssetSelection.assets(use_case_key(name, "cohort"), weekly_scores.key),
+        description="The list of one week: eligibility and scores by the champion.",
+    )
+    schedule = weekly_schedule(
+        f"score_{name}_weekly",
+        job=job,
+        cron=use_case.scoring.cron,
+        description=(
+            "Every Monday: the list of the week that has just ended; again the lists of the four "
+            "weeks before, where late rows have changed them."
+        ),
+        started=start_schedules,
+        request=partial(request_weeks_since, weekly, days=LATE_DAYS),
+    )
+    return dg.Definitions(assets=[weekly_scores], jobs=[job], schedules=[schedule])
+
+
+def _weekly_scores(
+    use_case: UseCase,
+    *,
+    weekly: dg.WeeklyPartitionsDefinition,
+    explain: Callable[..., pl.DataFrame],
+) -> dg.AssetsDefinition:
     name, scoring = use_case.name, use_case.scoring
-    cohort_key = use_case_key(name, "cohort")
 
     @dg.asset(
         key=use_case_key(name, "weekly_scores"),
@@ -51,15 +94,11 @@ def scoring_definitions(
         pool=f"weekly_scores_{name}",
         deps=[use_case_key(name, "champion_model")],
         ins={
-            "cohort": dg.AssetIn(cohort_key),
+            "cohort": dg.AssetIn(use_case_key(name, "cohort")),
             "features": dg.AssetIn(ENCOUNTER_FEATURES),
             "events": dg.AssetIn(staged_key("events")),
         },
-        description=(
-            f"{use_case.goal.sentence} One row per eligible encounter of the week with the "
-            "estimated chance, the place on the list, and the dated facts that raised it. "
-            "Appended to a Delta table; what was sent is never overwritten."
-        ),
+        description=_description(use_case),
     )
     def weekly_scores(
         context: dg.AssetExecutionContext,
@@ -70,73 +109,70 @@ def scoring_definitions(
         score_table: ScoreTable,
     ) -> dg.MaterializeResult:
         champion = required_model(model_registry, name, CHAMPION)
-        eligible = cohort.filter("eligible").select("person_id", "encounter_id", "prediction_time")
-        columns = ["person_id", "encounter_id", "prediction_time", "week", "known_at"]
-        rows = features.select(*columns, *champion.model.columns).join(
-            eligible, on=["person_id", "encounter_id", "prediction_time"], how="semi"
-        )
-        frame = with_data_version(rows.collect())
-        reasons = explain_rows(
-            frame,
-            champion.model,
-            events=events,
-            code_sets=code_sets,
-            catalogue=catalogue,
-            count=scoring.reasons,
-        )
-        scores = score_rows(
-            frame,
-            champion.model,
-            model_version=champion.version,
-            scored_at=datetime.now(UTC).replace(tzinfo=None),
-            reviews_per_week=scoring.reviews_per_week,
-            reasons=reasons,
-        )
+        frame = _eligible_rows(features, cohort, champion.model.columns)
+        reasons = explain(frame, champion.model, events=events, count=scoring.reasons)
+        scores = _scored_now(frame, champion, reasons, scoring.reviews_per_week)
         new = score_table.append(name, scores)
-        context.log.info("scored %d rows, %d of them new", scores.height, new)
-        for week in context.partition_keys:
-            of_week = scores.filter(pl.col("week") == date.fromisoformat(week))
-            context.add_asset_metadata(_figures(of_week), partition_key=week)
-        return dg.MaterializeResult(
-            metadata=described(
-                scores,
-                WEEKLY_SCORES,
-                model_version=champion.version,
-                reviews_per_week=scoring.reviews_per_week,
-                new_rows_of_the_run=new,
-                **_figures(scores),
-            )
-        )
+        score_table.record(name, mondays(context.partition_keys), scores, champion.version)
+        context.log.info("scored %s rows, %s of them new", in_words(scores.height), in_words(new))
+        add_figures_of_weeks(context, scores, _figures)
+        metadata = _metadata(scores, champion.version, new, scoring.reviews_per_week)
+        return dg.MaterializeResult(metadata=metadata)
 
-    job = dg.define_asset_job(
-        f"score_{name}",
-        selection=dg.AssetSelection.assets(cohort_key, weekly_scores.key),
-        description="The list of one week: eligibility and scores by the champion.",
+    return weekly_scores
+
+
+def _description(use_case: UseCase) -> str:
+    return (
+        f"{use_case.goal.sentence} One row per eligible encounter of the week with the "
+        "estimated chance, the place on the list, and the dated facts that raised it. "
+        "Appended to a Delta table; what was sent is never overwritten."
     )
 
-    @dg.schedule(
-        job=job,
-        cron_schedule=scoring.cron,
-        execution_timezone="UTC",
-        name=f"score_{name}_weekly",
-        default_status=schedule_status(started=start_schedules),
-        description="Every Monday: the list of the week that has just ended.",
-    )
-    def score_last_week(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        return request_last_week(weekly, context)
 
-    return dg.Definitions(assets=[weekly_scores], jobs=[job], schedules=[score_last_week])
+def _eligible_rows(
+    features: pl.LazyFrame, cohort: pl.LazyFrame, columns: Sequence[str]
+) -> pl.DataFrame:
+    """Features of the rows to score, with the version of their data."""
+    eligible = cohort.filter("eligible").select(ROW_KEY)
+    rows = features.select(*ROW_KEY, "week", "known_at", *columns)
+    return with_data_version(rows.join(eligible, on=list(ROW_KEY), how="semi").collect())
+
+
+def _scored_now(
+    frame: pl.DataFrame, champion: RegisteredModel, reasons: pl.DataFrame, reviews_per_week: int
+) -> pl.DataFrame:
+    return score_rows(
+        frame,
+        champion.model,
+        model_version=champion.version,
+        scored_at=datetime.now(UTC).replace(tzinfo=None),
+        reviews_per_week=reviews_per_week,
+        reasons=reasons,
+    )
 
 
 def _figures(scores: pl.DataFrame) -> dict[str, Any]:
-    """Figures of one week; of all weeks together where the weeks have none of their own."""
+    """Figures of one week, without small cells: those on the list and beyond it are high risk."""
+    people = scores.filter(pl.col("rank").is_not_null()).height
+    overflow, high_risk = int(scores["overflow"].sum()), int(scores["high_risk"].sum())
+    told = not (is_small(people) or is_small(overflow))
+    mean = scores["probability"].to_numpy().mean() if scores.height >= SMALLEST_CELL else None
     figures: dict[str, Any] = {
-        "dagster/row_count": scores.height,
-        "people_on_the_list": scores.filter(pl.col("rank").is_not_null()).height,
-        "overflow": int(scores["overflow"].sum()),
+        "people_on_the_list": shown_count(people),
+        "overflow": shown_count(overflow),
+        "alert_rate": shown_share(high_risk, scores.height) if told else SUPPRESSED,
+        "mean_estimated_chance": SUPPRESSED if mean is None else float(mean),
     }
-    if scores.height:
-        high_risk = scores["high_risk"].cast(pl.Float64).to_numpy()
-        figures["alert_rate"] = float(high_risk.mean())
-        figures["mean_estimated_chance"] = float(scores["probability"].to_numpy().mean())
     return readable(figures)
+
+
+def _metadata(
+    scores: pl.DataFrame, model_version: str, new_rows: int, reviews_per_week: int
+) -> dict[str, Any]:
+    figures = {
+        "model_version": model_version,
+        "reviews_per_week": reviews_per_week,
+        "new_rows_of_the_run": shown_count(new_rows, whole=scores.height),
+    }
+    return {"dagster/column_schema": table_schema(WEEKLY_SCORES), **readable(figures)}

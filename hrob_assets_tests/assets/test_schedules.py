@@ -61,19 +61,22 @@ def test_each_stage_has_its_schedule_on_monday_in_utc(schedules):
 
 @pytest.mark.parametrize("name", ["refresh_weekly", "score_falls_weekly"])
 @pytest.mark.parametrize(
-    ("moment", "week"),
+    ("moment", "first", "last"),
     [
-        ((2024, 3, 10, 23, 59), "2024-02-26"),  # Sunday: the week has not ended
-        ((2024, 3, 11, 0, 0), "2024-03-04"),  # Monday 00:00: it has
-        ((2024, 3, 11, 11, 0), "2024-03-04"),
-        ((2024, 3, 17, 23, 59), "2024-03-04"),
-        ((2024, 1, 8, 0, 0), "2024-01-01"),  # the first week of all
+        ((2024, 3, 10, 23, 59), "2024-01-29", "2024-02-26"),  # Sunday: the week has not ended
+        ((2024, 3, 11, 0, 0), "2024-02-05", "2024-03-04"),  # Monday 00:00: it has
+        ((2024, 3, 11, 11, 0), "2024-02-05", "2024-03-04"),
+        ((2024, 3, 17, 23, 59), "2024-02-05", "2024-03-04"),
+        ((2024, 1, 8, 0, 0), "2024-01-01", "2024-01-01"),  # the first week of all
     ],
 )
-def test_refresh_and_score_ask_for_the_week_that_ended_last(schedules, name, moment, week):
+def test_refresh_and_score_ask_for_the_week_that_ended_last_and_for_late_rows(
+    schedules, name, moment, first, last
+):
     request = asked_at(schedules[name], *moment)
 
-    assert (request.partition_key, request.run_key) == (week, week)
+    assert range_of(request) == (first, last)
+    assert request.run_key == f"{first}..{last}"
 
 
 @pytest.mark.parametrize("name", ["refresh_weekly", "ripen_falls_weekly", "score_falls_weekly"])

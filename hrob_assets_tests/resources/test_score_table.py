@@ -8,7 +8,7 @@ from deltalake.exceptions import CommitFailedError
 from polars.testing import assert_frame_equal
 
 from hrob_assets.resources import score_table
-from hrob_assets.resources.score_table import ScoreTable, current
+from hrob_assets.resources.score_table import ScoreTable
 from hrob_assets.risk.errors import ContractError, SourceError
 from hrob_assets.risk.scoring import WEEKLY_SCORES
 
@@ -92,27 +92,62 @@ def test_new_data_and_a_new_model_are_appended_and_the_old_rows_stay(table, chan
     assert_frame_equal(sorted_rows(table.read("example")), sorted_rows(pl.concat([first, second])))
 
 
+def send(table, scores, *, weeks=(MONDAY,), model="1"):
+    table.append("example", scores)
+    table.record("example", weeks, scores, model)
+
+
+def versions(table):
+    found = table.current("example")
+    return found.group_by("week", "model_version", "data_version").len().sort("week").rows()
+
+
 def test_the_current_list_is_that_of_the_latest_scoring_of_each_week(table):
     later = MONDAY + timedelta(days=7)
-    table.append("example", week_of_scores())
-    table.append("example", week_of_scores(later))
-    table.append("example", week_of_scores(data="bbbb", at=NOON + timedelta(hours=1), persons=3))
+    both = pl.concat([week_of_scores(), week_of_scores(later)])
+    send(table, both, weeks=(MONDAY, later))
+    send(table, week_of_scores(data="bbbb", persons=3))
 
-    found = current(table.read("example"))
+    assert versions(table) == [(MONDAY, "1", "bbbb", 3), (later, "1", "aaaa", PERSONS)]
 
-    assert found.group_by("week", "data_version").len().sort("week").rows() == [
-        (MONDAY, "bbbb", 3),
-        (later, "aaaa", PERSONS),
-    ]
+
+def test_a_scoring_that_is_valid_again_is_current_again(table):
+    send(table, week_of_scores())
+    send(table, week_of_scores(model="2", persons=3), model="2")
+    send(table, week_of_scores())
+
+    assert versions(table) == [(MONDAY, "1", "aaaa", PERSONS)]
+
+
+def test_a_week_that_has_become_empty_has_no_current_list(table):
+    send(table, week_of_scores())
+    send(table, WEEKLY_SCORES.empty())
+
+    assert versions(table) == []
+    assert table.scorings("example")["data_version"].to_list() == ["no rows"]
+    assert table.read("example").height == PERSONS
+
+
+def test_recording_the_same_scoring_again_changes_nothing(table):
+    send(table, week_of_scores())
+    before = table.scorings("example")
+
+    send(table, week_of_scores(at=NOON + timedelta(days=7)))
+
+    assert_frame_equal(table.scorings("example"), before)
 
 
 def test_the_current_list_begins_with_the_first_rank(table):
-    table.append("example", week_of_scores())
+    send(table, week_of_scores())
 
-    ranks = current(table.read("example"))["rank"].to_list()
+    ranks = table.current("example")["rank"].to_list()
 
     assert ranks[:3] == [2, 4, 6]
     assert ranks[-1] is None
+
+
+def test_a_use_case_that_was_never_scored_has_no_current_list(table):
+    assert table.current("example").is_empty()
 
 
 def test_weeks_may_be_read_alone(table):
