@@ -1,12 +1,15 @@
 """Who is eligible, week by week."""
 
+from typing import Any
+
 import dagster as dg
 import polars as pl
 
 from hrob_assets.assets.keys import ENCOUNTER_FEATURES, model_group, use_case_key
-from hrob_assets.assets.metadata import described, markdown_table
+from hrob_assets.assets.metadata import as_cells, described, markdown_table
 from hrob_assets.assets.partitions import SINGLE_RUN
 from hrob_assets.risk.cohort import attrition, select_cohort
+from hrob_assets.risk.small_cells import shown_steps
 from hrob_assets.risk.use_case import UseCase
 
 
@@ -34,12 +37,21 @@ def cohort_definitions(
     def cohort(features: pl.LazyFrame) -> dg.Output[pl.DataFrame]:
         columns = ["person_id", "encounter_id", "prediction_time", "week", *needed]
         selected = select_cohort(features.select(columns).collect(), criteria)
-        steps = attrition(selected, criteria)
-        figures = {
-            "eligible encounters": int(selected["eligible"].sum()),
-            "eligible persons": selected.filter("eligible")["person_id"].n_unique(),
-            "attrition": markdown_table(steps),
-        }
-        return dg.Output(selected, metadata=described(selected, **figures))
+        return dg.Output(selected, metadata=_metadata(selected, attrition(selected, criteria)))
 
     return dg.Definitions(assets=[cohort])
+
+
+def _metadata(selected: pl.DataFrame, steps: pl.DataFrame) -> dict[str, Any]:
+    encounters, persons = (shown_steps(steps[name].to_list()) for name in _COUNTED)
+    shown = zip(_COUNTED, (encounters, persons), strict=True)
+    table = steps.with_columns(as_cells(counts, name=name) for name, counts in shown)
+    figures = {
+        "eligible encounters": encounters[-1],
+        "eligible persons": persons[-1],
+        "attrition": markdown_table(table),
+    }
+    return described(selected, **figures)
+
+
+_COUNTED = ("encounters", "persons")

@@ -7,10 +7,22 @@ import numpy as np
 import polars as pl
 
 from hrob_assets.assets.keys import model_group, use_case_key
-from hrob_assets.assets.metadata import calibration_plot, described, markdown_table
+from hrob_assets.assets.metadata import (
+    calibration_plot,
+    described,
+    markdown_table,
+    safe_calibration,
+)
 from hrob_assets.resources.model_registry import CHALLENGER, ModelRegistry, RegisteredModel
 from hrob_assets.risk.errors import ContractError
-from hrob_assets.risk.evaluation import Evaluation, calibration_table, evaluate, seed_of
+from hrob_assets.risk.evaluation import (
+    Evaluation,
+    calibration_table,
+    evaluate,
+    safe_figures,
+    seed_of,
+)
+from hrob_assets.risk.small_cells import in_words
 from hrob_assets.risk.training import predict
 from hrob_assets.risk.use_case import UseCase
 
@@ -45,7 +57,9 @@ def evaluation_definitions(use_case: UseCase) -> dg.Definitions:
             pl.Series("probability", probability),
             pl.lit(challenger.version).alias("model_version"),
         )
-        context.log.info("evaluated version %s on %d rows", challenger.version, test.height)
+        context.log.info(
+            "evaluated version %s on %s rows", challenger.version, in_words(test.height)
+        )
         return dg.Output(predictions, metadata=_metadata(predictions, challenger))
 
     return dg.Definitions(assets=[evaluation])
@@ -79,13 +93,16 @@ def _metadata(predictions: pl.DataFrame, challenger: RegisteredModel) -> dict[st
     threshold, name = challenger.model.threshold, challenger.name
     overall = evaluated(predictions, threshold=threshold, name=name)
     unseen = predictions.filter(~pl.col("person_seen"))
-    figures: dict[str, Any] = dict(overall.figures())
-    both = 0 < unseen["outcome"].sum() < unseen.height
-    if both:
-        new = evaluated(unseen, threshold=threshold, name=f"{name} unseen").figures()
+    figures: dict[str, Any] = safe_figures(overall)
+    if 0 < unseen["outcome"].sum() < unseen.height:
+        new = safe_figures(
+            evaluated(unseen, threshold=threshold, name=f"{name} unseen"), whole=overall
+        )
         figures |= {f"unseen patients: {key}": value for key, value in new.items() if key in _SHORT}
-    table = calibration_table(
-        predictions["probability"].to_numpy(), predictions["outcome"].to_numpy().astype(np.int8)
+    table = safe_calibration(
+        calibration_table(
+            predictions["probability"].to_numpy(), predictions["outcome"].to_numpy().astype(np.int8)
+        )
     )
     plot = calibration_plot(table, title=f"Calibration, version {challenger.version}, test period")
     return described(

@@ -7,7 +7,14 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from hrob_assets.assets.keys import ENCOUNTER_FEATURES, FEATURE_STORE, RAW, STAGED, staged_key
+from hrob_assets.assets.keys import (
+    ENCOUNTER_FEATURES,
+    FEATURE_STORE,
+    RAW,
+    STAGED,
+    STAGED_POOL,
+    staged_key,
+)
 from hrob_assets.assets.metadata import (
     add_figures_of_weeks,
     frame_schema,
@@ -77,6 +84,7 @@ def _encounter_features(
         backfill_policy=SINGLE_RUN,
         owners=[owner],
         kinds={"polars", "parquet"},
+        pool=STAGED_POOL,
         metadata={"dagster/column_schema": _columns(catalogue)},
         ins={name: dg.AssetIn(staged_key(name)) for name in _TABLES},
         description=(

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from hrob_assets.assets.keys import model_group, staged_key, use_case_key
+from hrob_assets.assets.keys import STAGED_POOL, model_group, staged_key, use_case_key
 from hrob_assets.assets.metadata import described
 from hrob_assets.assets.partitions import (
     LATE_DAYS,
@@ -64,6 +64,7 @@ def _labels(
         backfill_policy=SINGLE_RUN,
         owners=[use_case.owner],
         kinds={"polars", "parquet"},
+        pool=STAGED_POOL,
         ins={
             "cohort": dg.AssetIn(use_case_key(use_case.name, "cohort")),
             **{name: dg.AssetIn(staged_key(name)) for name in _TABLES},

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from hrob_assets.assets.keys import RAW, raw_key
+from hrob_assets.assets.metadata import row_count
 from hrob_assets.resources.source_database import open_source
 from hrob_assets.resources.sources import RawSource
 from hrob_assets.resources.storage import Storage
@@ -36,7 +37,7 @@ def raw_definitions(*, owner: str) -> dg.Definitions:
             yield dg.MaterializeResult(
                 asset_key=raw_key(table.name),
                 metadata={
-                    "dagster/row_count": table.rows,
+                    **row_count(table.rows),
                     "bytes": table.size_bytes,
                     "in source": table.found,
                     "source": raw_source.description,

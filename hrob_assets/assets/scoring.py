@@ -11,6 +11,7 @@ import polars as pl
 from hrob_assets.assets.evaluation import required_model
 from hrob_assets.assets.keys import (
     ENCOUNTER_FEATURES,
+    STAGED_POOL,
     staged_key,
     use_case_key,
     weekly_group,
@@ -91,7 +92,7 @@ def _weekly_scores(
         backfill_policy=SINGLE_RUN,
         owners=[use_case.owner],
         kinds={"deltalake", "scikitlearn"},
-        pool=f"weekly_scores_{name}",
+        pool=STAGED_POOL,
         deps=[use_case_key(name, "champion_model")],
         ins={
             "cohort": dg.AssetIn(use_case_key(name, "cohort")),

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
-from hrob_assets.assets.keys import RAW, STAGED, raw_key, staged_key
-from hrob_assets.assets.metadata import markdown_table, table_schema
-from hrob_assets.resources.storage import Storage, write_parquet
+from hrob_assets.assets.keys import RAW, STAGED, STAGED_POOL, raw_key, staged_key
+from hrob_assets.assets.metadata import as_cells, markdown_table, row_count, table_schema
+from hrob_assets.resources.storage import Storage, refuse, withdraw_refusal, write_parquet
+from hrob_assets.risk.small_cells import shown_count, shown_parts, shown_share
 from hrob_assets.risk.sources.omop import OMOP_TABLES
 from hrob_assets.risk.sources.staging import QUARANTINE, StagingResult, stage
 from hrob_assets.risk.tables import STAGED as STAGED_TABLES
@@ -30,7 +32,12 @@ LOAD = Table(
     (
         Column("table_name", pl.String, "Staged table."),
         Column("rows", pl.Int64, "Rows of this load."),
-        Column("previous_rows", pl.Int64, "Rows of the load before; null at first.", nullable=True),
+        Column(
+            "previous_rows",
+            pl.Int64,
+            "Rows of the last accepted load before; null at first.",
+            nullable=True,
+        ),
         Column("quarantine_share", pl.Float64, "Share of source rows that are in quarantine."),
         Column("as_of", TIMESTAMP, "First moment of which the source knows nothing."),
     ),
@@ -48,17 +55,21 @@ def staged_definitions(
 
     @dg.multi_asset(
         name="staging",
+        pool=STAGED_POOL,
         specs=[_spec(table, owner) for table in (*STAGED_TABLES, QUARANTINE, LOAD)],
     )
     def staging(
         context: dg.AssetExecutionContext, storage: Storage
     ) -> Iterator[dg.MaterializeResult]:
         folder = storage.root / "assets" / STAGED
-        before = _rows_before(storage)
         snapshot = storage.root / "assets" / RAW
-        result = stage(snapshot, folder, known_lag_days=known_lag_days, as_of=as_of)
-        load = _load(result, before)
-        write_parquet(load, folder / "load.parquet")
+
+        def write_load(made: StagingResult) -> None:
+            write_parquet(_load(made, _rows_accepted(folder)), made.path("load"))
+
+        result = stage(
+            snapshot, folder, known_lag_days=known_lag_days, as_of=as_of, complete=write_load
+        )
         context.log.info("staged facts known before %s", result.as_of.isoformat())
         for table in STAGED_TABLES:
             yield dg.MaterializeResult(
@@ -70,7 +81,7 @@ def staged_definitions(
         yield dg.MaterializeResult(
             asset_key=staged_key("load"),
             metadata={
-                "dagster/row_count": load.height,
+                "dagster/row_count": len(STAGED_TABLES),
                 "dagster/column_schema": table_schema(LOAD),
                 "as_of": result.as_of.isoformat(),
             },
@@ -116,6 +127,7 @@ def _checks_of(table: Table) -> dg.AssetChecksDefinition:
     )
     def expectations(storage: Storage) -> Iterator[dg.AssetCheckResult]:
         report = _validate(storage, table)
+        _record_verdict(storage.root / "assets" / STAGED, report)
         found = {result.name: result for result in report.results}
         for expectation in suite:
             yield _check_result(table, expectation, found.get(expectation.name))
@@ -163,11 +175,37 @@ def _check_result(
     )
 
 
-def _rows_before(storage: Storage) -> dict[str, int]:
-    path = storage.root / "assets" / STAGED / "load.parquet"
+def _record_verdict(folder: Path, report: ValidationReport) -> None:
+    """Leave beside the tables that this one is accepted, or that the load is refused and why.
+
+    Both stand in the staged folder, so that the next staging takes them away with the tables.
+    """
+    failed = sorted(result.name for result in report.critical_failures)
+    accepted = _accepted(folder, report.table_name)
+    if failed:
+        accepted.unlink(missing_ok=True)
+        refuse(folder, report.table_name, rows=report.row_count, failed=failed)
+    else:
+        withdraw_refusal(folder, report.table_name)
+        accepted.touch()
+
+
+def _accepted(folder: Path, table_name: str) -> Path:
+    return folder / f"accepted_{table_name}"
+
+
+def _rows_accepted(folder: Path) -> dict[str, int]:
+    """Rows per table of the last load of which each table passed its critical expectations.
+
+    A load that was refused, or never checked, hands on what it was compared with itself.
+    """
+    path = folder / "load.parquet"
     if not path.exists():
         return {}
-    return dict(pl.read_parquet(path).select("table_name", "rows").iter_rows())
+    accepted = all(_accepted(folder, table.name).exists() for table in STAGED_TABLES)
+    column = "rows" if accepted else "previous_rows"
+    counts = pl.read_parquet(path).select("table_name", column).drop_nulls()
+    return dict(counts.iter_rows())
 
 
 def _load(result: StagingResult, before: Mapping[str, int]) -> pl.DataFrame:
@@ -185,12 +223,15 @@ def _load(result: StagingResult, before: Mapping[str, int]) -> pl.DataFrame:
 
 
 def _table_metadata(result: StagingResult, table: Table) -> dict[str, Any]:
+    quarantined = sum(result.quarantined.get(table.name, {}).values())
+    share = result.quarantine_share(table.name)
+    told = shown_share(quarantined, quarantined + result.rows[table.name])
     return {
-        "dagster/row_count": result.rows[table.name],
+        **row_count(result.rows[table.name]),
         "dagster/column_schema": table_schema(table),
         "as_of": result.as_of.isoformat(),
-        "quarantined rows": sum(result.quarantined.get(table.name, {}).values()),
-        "quarantine share": result.quarantine_share(table.name),
+        "quarantined rows": shown_count(quarantined),
+        "quarantine share": share if isinstance(told, float) else told,
     }
 
 
@@ -201,8 +242,10 @@ def _quarantine_metadata(result: StagingResult) -> dict[str, Any]:
         for reason, rows in sorted(reasons.items())
     ]
     schema = {"table": pl.String, "reason": pl.String, "rows": pl.Int64}
+    table = pl.DataFrame(counts, schema=schema)
+    shown = as_cells(shown_parts(table["rows"].to_list()), name="rows")
     return {
-        "dagster/row_count": result.rows["quarantine"],
+        **row_count(result.rows["quarantine"]),
         "dagster/column_schema": table_schema(QUARANTINE),
-        "rows by reason": markdown_table(pl.DataFrame(counts, schema=schema)),
+        "rows by reason": markdown_table(table.with_columns(shown)),
     }

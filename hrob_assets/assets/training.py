@@ -7,10 +7,11 @@ import dagster as dg
 import polars as pl
 
 from hrob_assets.assets.keys import ENCOUNTER_FEATURES, model_group, staged_key, use_case_key
-from hrob_assets.assets.metadata import bar_plot, described, markdown_table, readable
+from hrob_assets.assets.metadata import as_cells, bar_plot, described, markdown_table, readable
 from hrob_assets.resources.model_registry import ModelRegistry
 from hrob_assets.risk.features.selection import ImputationRule
 from hrob_assets.risk.models.logistic_regression import term_names
+from hrob_assets.risk.small_cells import shown_count, shown_parts, shown_share
 from hrob_assets.risk.split import periods
 from hrob_assets.risk.training import (
     TRAINING_COLUMNS,
@@ -32,7 +33,15 @@ def training_definitions(
     lineage: Mapping[str, str],
 ) -> dg.Definitions:
     """The training set and the trained model."""
+    return dg.Definitions(
+        assets=[
+            _training_set(use_case, columns),
+            _trained_model(use_case, columns, rules=rules, lineage=lineage),
+        ]
+    )
 
+
+def _training_set(use_case: UseCase, columns: tuple[str, ...]) -> dg.AssetsDefinition:
     @dg.asset(
         key=use_case_key(use_case.name, "training_set"),
         group_name=model_group(use_case.name),
@@ -66,6 +75,16 @@ def training_definitions(
         summary = _summary(frame)
         return dg.Output(frame, metadata=described(frame, split=markdown_table(summary), **figures))
 
+    return training_set
+
+
+def _trained_model(
+    use_case: UseCase,
+    columns: tuple[str, ...],
+    *,
+    rules: Mapping[str, ImputationRule],
+    lineage: Mapping[str, str],
+) -> dg.AssetsDefinition:
     @dg.asset(
         key=use_case_key(use_case.name, "trained_model"),
         group_name=model_group(use_case.name),
@@ -96,42 +115,51 @@ def training_definitions(
             run_id = run.active_run().info.run_id
         return dg.MaterializeResult(metadata=_model_metadata(fitted, version, run_id))
 
-    return dg.Definitions(assets=[training_set, trained_model])
+    return trained_model
 
 
 def _summary(frame: pl.DataFrame) -> pl.DataFrame:
-    return (
+    """Counts by split; the splits' periods are among the figures, no date is a person's."""
+    counts = (
         frame.select(TRAINING_COLUMNS)
         .group_by("split")
         .agg(
             pl.len().alias("rows"),
             pl.col("person_id").n_unique().alias("persons"),
             pl.col("label").sum().alias("events"),
-            pl.col("label").mean().alias("share with outcome"),
-            pl.col("prediction_time").min().dt.date().alias("from"),
-            pl.col("prediction_time").max().dt.date().alias("to"),
         )
-        .sort("from", "split")
+        .sort(pl.col("split").replace_strict(_SPLITS, range(len(_SPLITS))))
+    )
+    rows, events = counts["rows"].to_list(), counts["events"].to_list()
+    cells = list(zip(events, rows, strict=True))
+    shares = [shown_share(part, whole) for part, whole in cells]
+    return counts.with_columns(
+        as_cells(shown_parts(rows), name="rows"),
+        as_cells([shown_count(part, whole=whole) for part, whole in cells], name="events"),
+        as_cells(shares, name="share with outcome"),
     )
 
 
-def _log_trials(run: object, fitted: FittedModel) -> None:
+_SPLITS = ("train", "validation", "test")
+
+
+def _log_trials(run: Any, fitted: FittedModel) -> None:
     """Each trial as a nested MLflow run; the chosen one's figures on the parent."""
     for number, trial in enumerate(fitted.trials):
-        with run.start_run(run_name=f"trial {number}", nested=True):  # type: ignore[attr-defined]
-            run.log_param("inverse_penalty", trial.inverse_penalty)  # type: ignore[attr-defined]
-            run.log_metric("cv_log_loss", trial.log_loss)  # type: ignore[attr-defined]
+        with run.start_run(run_name=f"trial {number}", nested=True):
+            run.log_param("inverse_penalty", trial.inverse_penalty)
+            run.log_metric("cv_log_loss", trial.log_loss)
             for fold, loss in enumerate(trial.fold_log_losses):
-                run.log_metric(f"cv_log_loss_fold_{fold}", loss)  # type: ignore[attr-defined]
+                run.log_metric(f"cv_log_loss_fold_{fold}", loss)
     best = min(fitted.trials, key=lambda trial: trial.log_loss)
-    run.log_params(  # type: ignore[attr-defined]
+    run.log_params(
         {
             "inverse_penalty": best.inverse_penalty,
             "threshold": fitted.threshold,
             "features": len(fitted.columns),
         }
     )
-    run.log_metric("cv_log_loss", best.log_loss)  # type: ignore[attr-defined]
+    run.log_metric("cv_log_loss", best.log_loss)
 
 
 def _model_metadata(fitted: FittedModel, version: str, run_id: str) -> dict[str, Any]:
@@ -146,9 +174,9 @@ def _model_metadata(fitted: FittedModel, version: str, run_id: str) -> dict[str,
         "threshold": fitted.threshold,
         "cross-validated log loss": best.log_loss,
         "inverse_penalty": best.inverse_penalty,
-        "training rows": fitted.training_rows,
-        "training persons": fitted.training_persons,
-        "training events": fitted.training_events,
+        "training rows": shown_count(fitted.training_rows),
+        "training persons": shown_count(fitted.training_persons),
+        "training events": shown_count(fitted.training_events, whole=fitted.training_rows),
         "strongest terms": bar_plot(
             [name for name, _ in shown],
             [float(value) for _, value in shown],
