@@ -11,12 +11,19 @@ import polars as pl
 from hrob_assets.assets.evaluation import required_model
 from hrob_assets.assets.keys import (
     ENCOUNTER_FEATURES,
+    STAGED_POOL,
     staged_key,
     use_case_key,
     weekly_group,
 )
-from hrob_assets.assets.metadata import add_figures_of_weeks, described, readable
-from hrob_assets.assets.partitions import SINGLE_RUN, request_last_week, weekly_schedule
+from hrob_assets.assets.metadata import add_figures_of_weeks, readable, table_schema
+from hrob_assets.assets.partitions import (
+    LATE_DAYS,
+    SINGLE_RUN,
+    mondays,
+    request_weeks_since,
+    weekly_schedule,
+)
 from hrob_assets.resources.model_registry import CHAMPION, ModelRegistry, RegisteredModel
 from hrob_assets.resources.score_table import ScoreTable
 from hrob_assets.risk.code_sets import CodeSet
@@ -26,6 +33,14 @@ from hrob_assets.risk.scoring import (
     explain_rows,
     score_rows,
     with_data_version,
+)
+from hrob_assets.risk.small_cells import (
+    SMALLEST_CELL,
+    SUPPRESSED,
+    in_words,
+    is_small,
+    shown_count,
+    shown_share,
 )
 from hrob_assets.risk.tables import ROW_KEY
 from hrob_assets.risk.use_case import UseCase
@@ -52,9 +67,12 @@ def scoring_definitions(
         f"score_{name}_weekly",
         job=job,
         cron=use_case.scoring.cron,
-        description="Every Monday: the list of the week that has just ended.",
+        description=(
+            "Every Monday: the list of the week that has just ended; again the lists of the four "
+            "weeks before, where late rows have changed them."
+        ),
         started=start_schedules,
-        request=partial(request_last_week, weekly),
+        request=partial(request_weeks_since, weekly, days=LATE_DAYS),
     )
     return dg.Definitions(assets=[weekly_scores], jobs=[job], schedules=[schedule])
 
@@ -74,7 +92,7 @@ def _weekly_scores(
         backfill_policy=SINGLE_RUN,
         owners=[use_case.owner],
         kinds={"deltalake", "scikitlearn"},
-        pool=f"weekly_scores_{name}",
+        pool=STAGED_POOL,
         deps=[use_case_key(name, "champion_model")],
         ins={
             "cohort": dg.AssetIn(use_case_key(name, "cohort")),
@@ -96,9 +114,10 @@ def _weekly_scores(
         reasons = explain(frame, champion.model, events=events, count=scoring.reasons)
         scores = _scored_now(frame, champion, reasons, scoring.reviews_per_week)
         new = score_table.append(name, scores)
-        context.log.info("scored %d rows, %d of them new", scores.height, new)
+        score_table.record(name, mondays(context.partition_keys), scores, champion.version)
+        context.log.info("scored %s rows, %s of them new", in_words(scores.height), in_words(new))
         add_figures_of_weeks(context, scores, _figures)
-        metadata = _metadata(scores, champion.version, new, scoring.reviews_per_week)
+        metadata = _metadata(champion.version, new, scoring.reviews_per_week)
         return dg.MaterializeResult(metadata=metadata)
 
     return weekly_scores
@@ -135,27 +154,24 @@ def _scored_now(
 
 
 def _figures(scores: pl.DataFrame) -> dict[str, Any]:
-    """Figures of one week; of all weeks together where the weeks have none of their own."""
+    """Figures of one week, without small cells: those on the list and beyond it are high risk."""
+    people = scores.filter(pl.col("rank").is_not_null()).height
+    overflow, high_risk = int(scores["overflow"].sum()), int(scores["high_risk"].sum())
+    told = not (is_small(people) or is_small(overflow))
+    mean = scores["probability"].to_numpy().mean() if scores.height >= SMALLEST_CELL else None
     figures: dict[str, Any] = {
-        "dagster/row_count": scores.height,
-        "people_on_the_list": scores.filter(pl.col("rank").is_not_null()).height,
-        "overflow": int(scores["overflow"].sum()),
+        "people_on_the_list": shown_count(people),
+        "overflow": shown_count(overflow),
+        "alert_rate": shown_share(high_risk, scores.height) if told else SUPPRESSED,
+        "mean_estimated_chance": SUPPRESSED if mean is None else float(mean),
     }
-    if scores.height:
-        high_risk = scores["high_risk"].cast(pl.Float64).to_numpy()
-        figures["alert_rate"] = float(high_risk.mean())
-        figures["mean_estimated_chance"] = float(scores["probability"].to_numpy().mean())
     return readable(figures)
 
 
-def _metadata(
-    scores: pl.DataFrame, model_version: str, new_rows: int, reviews_per_week: int
-) -> dict[str, Any]:
-    return described(
-        scores,
-        WEEKLY_SCORES,
-        model_version=model_version,
-        reviews_per_week=reviews_per_week,
-        new_rows_of_the_run=new_rows,
-        **_figures(scores),
-    )
+def _metadata(model_version: str, new_rows: int, reviews_per_week: int) -> dict[str, Any]:
+    figures = {
+        "model_version": model_version,
+        "reviews_per_week": reviews_per_week,
+        "new_rows_of_the_run": shown_count(new_rows),
+    }
+    return {"dagster/column_schema": table_schema(WEEKLY_SCORES), **readable(figures)}

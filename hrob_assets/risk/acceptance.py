@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from hrob_assets.risk.evaluation import Estimate, Evaluation
+from hrob_assets.risk.small_cells import SUPPRESSED
 from hrob_assets.risk.use_case import Acceptance
 
 
@@ -53,19 +54,19 @@ def judge(
         Verdict(
             "ranks well enough",
             f"AUROC at least {acceptance.minimum_auroc}",
-            f"{auroc:.3f}",
+            f"{auroc:.3f}" if evaluation.tellable else SUPPRESSED,
             auroc >= acceptance.minimum_auroc,
         ),
         Verdict(
             "is not too good to be true",
             f"AUROC at most {acceptance.maximum_auroc}; above it, look for a leak",
-            f"{auroc:.3f}",
+            f"{auroc:.3f}" if evaluation.tellable else SUPPRESSED,
             auroc <= acceptance.maximum_auroc,
         ),
         Verdict(
             "is calibrated in the large",
             f"calibration factor within +-{bound}",
-            f"{factor:+.4f}",
+            f"{factor:+.4f}" if evaluation.tellable else SUPPRESSED,
             abs(factor) <= bound,
         ),
     ]

@@ -13,6 +13,14 @@ import polars as pl
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 from hrob_assets.risk.errors import TooSmallError
+from hrob_assets.risk.small_cells import (
+    SMALLEST_CELL,
+    SUPPRESSED,
+    in_words,
+    is_small,
+    shown_count,
+    shown_share,
+)
 
 _REPLICATES = 1000
 _AUROC_REPLICATES = 200
@@ -70,6 +78,11 @@ class Evaluation:
                 flat[name] = float(value)
         return flat
 
+    @property
+    def tellable(self) -> bool:
+        """Whether neither the events nor the rows without one, nor the persons, are few."""
+        return min(self.events, self.rows - self.events, self.persons) >= SMALLEST_CELL
+
 
 def evaluate(
     person_id: np.ndarray,
@@ -108,7 +121,8 @@ def evaluate(
     events = int(observed.sum())
     if not 0 < events < observed.size:
         msg = (
-            f"evaluation needs both outcomes (found {events} events in {observed.size} rows); "
+            f"evaluation needs both outcomes (found {in_words(events)} events in "
+            f"{in_words(observed.size)} rows); "
             "use a longer test period"
         )
         raise TooSmallError(msg)
@@ -131,6 +145,54 @@ def evaluate(
         log_loss=float(log_loss(observed, probability, labels=[0, 1])),
         calibration_factor=calibration_factor(person_id, probability, observed, seed=seed),
     )
+
+
+def safe_figures(found: Evaluation, *, whole: Evaluation | None = None) -> dict[str, float | str]:
+    """All figures as they may be shown: no count is a small cell, and none can be worked out.
+
+    Parameters
+    ----------
+    found : Evaluation
+    whole : Evaluation, optional
+        Of all rows, of which those of `found` are a part; its figures are shown too.
+
+    Returns
+    -------
+    dict
+        As `Evaluation.figures`; words where a figure is suppressed. Where few rows are in one of
+        the four cells of high risk and outcome, no share of these cells is shown.
+    """
+    figures: dict[str, float | str] = {**found.figures()}
+    for name in ("rows", "persons", "events"):
+        figures[name] = shown_count(
+            getattr(found, name), whole=None if whole is None else getattr(whole, name)
+        )
+    if isinstance(figures["events"], int):
+        figures["events"] = shown_count(found.events, whole=found.rows)
+    if not (found.tellable and isinstance(figures["events"], int)):
+        return {key: value if key in _COUNTS else SUPPRESSED for key, value in figures.items()}
+    high = round(found.alert_rate * found.rows)
+    true_positive = round(found.sensitivity * found.events)
+    figures["prevalence"] = shown_share(found.events, found.rows)
+    figures["alert_rate"] = shown_share(high, found.rows)
+    cells = (
+        true_positive,
+        high - true_positive,
+        found.events - true_positive,
+        found.rows - high - found.events + true_positive,
+    )
+    if any(is_small(cell) for cell in cells):
+        figures |= dict.fromkeys(_SHARES_OF_CELLS, SUPPRESSED)
+    return figures
+
+
+_COUNTS = frozenset({"rows", "persons", "events"})
+_SHARES_OF_CELLS = (
+    "sensitivity",
+    "specificity",
+    "positive_predictive_value",
+    "negative_predictive_value",
+)
 
 
 def calibration_factor(

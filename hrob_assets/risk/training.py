@@ -25,6 +25,7 @@ from hrob_assets.risk.models.logistic_regression import (
     design_matrix,
     probabilities,
 )
+from hrob_assets.risk.small_cells import in_words
 from hrob_assets.risk.split import Periods, assign_split, person_fraction
 from hrob_assets.risk.use_case import ModelSpec, Threshold, Tuning, UseCase
 
@@ -154,7 +155,9 @@ def require_enough(training_set: pl.DataFrame, model: ModelSpec) -> None:
     both_classes = all(0 < counts[name][1] < counts[name][0] for name in ("validation", "test"))
     if enough and both_classes:
         return
-    found = ", ".join(f"{name} {n} rows with {e} events" for name, (n, e) in counts.items())
+    found = ", ".join(
+        f"{name} {in_words(n)} rows with {in_words(e)} events" for name, (n, e) in counts.items()
+    )
     msg = (
         f"training needs at least {model.minimum_rows} rows with {model.minimum_events} events, "
         f"and both outcomes in validation and test (found: {found}). Load a longer history, "

@@ -87,7 +87,10 @@ def test_eligible_rows_are_scored_by_the_champion(scored):
     ]
     assert found["week"].unique().to_list() == [date(2024, 3, 4)]
     assert found["model_version"].unique().to_list() == [scored.version()]
-    assert metadata["new rows of the run"].value == 3
+    assert metadata["new rows of the run"].value == "<11"
+    assert "dagster/row_count" not in metadata
+    assert metadata["people on the list"].value == "<11"
+    assert metadata["alert rate"].value == "suppressed"
 
 
 def test_scoring_again_adds_nothing(scored):

@@ -10,7 +10,11 @@ from hrob_assets.risk.use_case import Acceptance
 RULES = Acceptance(minimum_auroc=0.65, maximum_auroc=0.85, maximum_absolute_calibration_factor=0.02)
 GOOD = replace(
     evaluate(
-        np.arange(4), np.array([0.1, 0.9, 0.2, 0.8]), np.array([0, 1, 1, 0]), threshold=0.5, seed=1
+        np.arange(44),
+        np.tile([0.1, 0.9, 0.2, 0.8], 11),
+        np.tile([0, 1, 1, 0], 11),
+        threshold=0.5,
+        seed=1,
     ),
     auroc=Estimate(0.75, 0.7, 0.8),
     calibration_factor=Estimate(0.0, -0.01, 0.01),
@@ -69,3 +73,9 @@ def test_a_verdict_says_what_must_hold_and_what_was_found():
     verdict = judge(GOOD, RULES, improvement=None)[0]
 
     assert (verdict.must_hold, verdict.found) == ("AUROC at least 0.65", "0.750")
+
+
+def test_a_verdict_on_ten_events_does_not_say_what_was_found():
+    found = judge(replace(GOOD, events=10), RULES, improvement=None)
+
+    assert [verdict.found for verdict in found] == ["suppressed"] * 3

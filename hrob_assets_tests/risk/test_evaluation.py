@@ -13,6 +13,7 @@ from hrob_assets.risk.evaluation import (
     evaluate,
     paired_difference,
     row_log_loss,
+    safe_figures,
     seed_of,
 )
 
@@ -215,3 +216,44 @@ def test_a_calibration_table_has_equal_parts_from_low_to_high():
 
 def test_seeds_depend_on_every_name():
     assert len({seed_of("a", "b"), seed_of("a", "c"), seed_of("ab"), seed_of("a")}) == 4
+
+
+# Small cells.
+
+
+def evaluated(true_positives, false_positives, missed, others):
+    probability = np.repeat([0.9, 0.9, 0.1, 0.1], [true_positives, false_positives, missed, others])
+    outcome = np.repeat([1, 0, 1, 0], [true_positives, false_positives, missed, others])
+    return evaluate(np.arange(outcome.size), probability, outcome, threshold=0.5, seed=1)
+
+
+def test_figures_of_large_cells_are_shown():
+    found = evaluated(20, 30, 15, 100)
+
+    assert safe_figures(found) == found.figures()
+
+
+@pytest.mark.parametrize("cells", [(20, 30, 5, 100), (20, 5, 20, 100), (5, 30, 20, 100)])
+def test_no_share_of_the_four_cells_is_shown_when_one_is_small(cells):
+    found = safe_figures(evaluated(*cells))
+
+    assert {key for key, value in found.items() if value == "suppressed"} == {
+        "sensitivity",
+        "specificity",
+        "positive_predictive_value",
+        "negative_predictive_value",
+    }
+
+
+@pytest.mark.parametrize("cells", [(5, 30, 5, 100), (60, 2, 60, 2)])
+def test_with_few_events_or_few_without_one_only_row_counts_are_shown(cells):
+    found = safe_figures(evaluated(*cells))
+
+    shown = {key for key, value in found.items() if value not in {"suppressed", "<11"}}
+    assert shown == {"rows", "persons"}
+
+
+def test_a_part_does_not_tell_the_few_that_are_not_in_it():
+    found = safe_figures(evaluated(20, 30, 15, 100), whole=evaluated(22, 30, 15, 100))
+
+    assert {found["rows"], found["persons"], found["events"], found["auroc"]} == {"suppressed"}

@@ -184,12 +184,19 @@ def measured(*values: float | None, domain: str = "measurement") -> pl.DataFrame
 @pytest.mark.parametrize(
     ("frame", "observed", "fails"),
     [
-        (measured(*[-2.0] * 2, *[1.0] * 398, *[None] * 600), "0.005", False),
-        (measured(*[-2.0] * 5, *[1.0] * 395), "0.0125", True),
+        (measured(*[-2.0] * 20, *[1.0] * 3980, *[None] * 6000), "0.005", False),
+        (measured(*[-2.0] * 50, *[1.0] * 3950), "0.0125", True),
+        (measured(*[-2.0] * 5, *[1.0] * 395), "suppressed", True),
         (measured(None, None), "0", False),
         (measured(-2.0, -2.0, domain="observation"), "0", False),
     ],
-    ids=["a few of the values", "too many", "no values", "another domain"],
+    ids=[
+        "a few of the values",
+        "too many",
+        "too many in a small cell",
+        "no values",
+        "another domain",
+    ],
 )
 def test_negative_measurements_stay_and_their_share_of_the_values_is_shown(frame, observed, fails):
     name = "negative_or_not_finite_measurement_share"

@@ -1,0 +1,123 @@
+"""Counts of persons, rows and events that are too small to be told."""
+
+from collections.abc import Sequence
+from itertools import compress
+
+SMALLEST_CELL = 11
+SMALL = f"<{SMALLEST_CELL}"
+SUPPRESSED = "suppressed"
+
+
+def is_small(count: int) -> bool:
+    """Whether a count is 1 to 10, so that persons behind it might be recognised.
+
+    Examples
+    --------
+    >>> [is_small(count) for count in (0, 1, 10, 11)]
+    [False, True, True, False]
+    """
+    return 0 < count < SMALLEST_CELL
+
+
+def shown_count(count: int, *, whole: int | None = None) -> int | str:
+    """A count as it may be shown.
+
+    Parameters
+    ----------
+    count : int
+    whole : int, optional
+        A count that is shown too and of which this one is a part: what is left of it must not
+        be small either.
+
+    Returns
+    -------
+    int or str
+        The count itself where it is 0 or at least 11, else ``<11``; ``suppressed`` where the
+        difference from `whole` is small.
+
+    Examples
+    --------
+    >>> shown_count(12), shown_count(3), shown_count(95, whole=100)
+    (12, '<11', 'suppressed')
+    """
+    if is_small(count):
+        return SMALL
+    return SUPPRESSED if whole is not None and is_small(whole - count) else count
+
+
+def shown_share(part: int, whole: int) -> float | str:
+    """``part / whole`` as it may be shown: neither of the two, nor what is left, is small.
+
+    Examples
+    --------
+    >>> shown_share(25, 100), shown_share(3, 100), shown_share(97, 100), shown_share(0, 5)
+    (0.25, 'suppressed', 'suppressed', 'suppressed')
+    """
+    if whole < SMALLEST_CELL or is_small(part) or is_small(whole - part):
+        return SUPPRESSED
+    return part / whole
+
+
+def in_words(count: int) -> str:
+    """A count in a message.
+
+    Examples
+    --------
+    >>> in_words(7), in_words(1200)
+    ('fewer than 11', '1200')
+    """
+    return f"fewer than {SMALLEST_CELL}" if is_small(count) else str(count)
+
+
+def hidden_parts(counts: Sequence[int]) -> list[bool]:
+    """Which parts must be hidden when their total is shown.
+
+    The small ones, and the next larger until what is hidden holds at least two parts and 11 in
+    all: else the total would tell it.
+
+    Examples
+    --------
+    >>> hidden_parts([3, 40, 20, 0])
+    [True, False, True, False]
+    >>> hidden_parts([6, 7, 40])
+    [True, True, False]
+    """
+    hidden = [is_small(count) for count in counts]
+    if not any(hidden):
+        return hidden
+    others = [number for number, count in enumerate(counts) if count and not hidden[number]]
+    for number in sorted(others, key=lambda number: counts[number]):
+        if sum(hidden) > 1 and sum(compress(counts, hidden)) >= SMALLEST_CELL:
+            break
+        hidden[number] = True
+    return hidden
+
+
+def shown_parts(counts: Sequence[int]) -> list[int | str]:
+    """Parts of a total that is shown, as they may be shown.
+
+    Examples
+    --------
+    >>> shown_parts([3, 40, 20, 0])
+    ['<11', 40, 'suppressed', 0]
+    """
+    flags = zip(counts, hidden_parts(counts), strict=True)
+    return [shown_count(count) if is_small(count) or not hide else SUPPRESSED
+            for count, hide in flags]  # fmt: skip
+
+
+def shown_steps(counts: Sequence[int]) -> list[int | str]:
+    """Counts that only fall, as they may be shown: no difference of two of them is small.
+
+    Examples
+    --------
+    >>> shown_steps([100, 95, 60, 4, 0])
+    [100, 'suppressed', 60, '<11', 0]
+    """
+    shown: list[int | str] = []
+    last: int | None = None
+    for count in counts:
+        shown.append(shown_count(count, whole=last))
+        if isinstance(shown[-1], int):
+            last = count
+    return shown
