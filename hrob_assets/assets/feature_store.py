@@ -7,17 +7,31 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from hrob_assets.assets.keys import ENCOUNTER_FEATURES, FEATURE_STORE, RAW, STAGED, staged_key
+from hrob_assets.assets.keys import (
+    ENCOUNTER_FEATURES,
+    FEATURE_STORE,
+    RAW,
+    STAGED,
+    STAGED_POOL,
+    staged_key,
+)
 from hrob_assets.assets.metadata import (
     add_figures_of_weeks,
     frame_schema,
     readable,
     weekly_plot,
 )
-from hrob_assets.assets.partitions import SINGLE_RUN, mondays, request_last_week, weekly_schedule
+from hrob_assets.assets.partitions import (
+    LATE_DAYS,
+    SINGLE_RUN,
+    mondays,
+    request_weeks_since,
+    weekly_schedule,
+)
 from hrob_assets.risk.code_sets import CodeSet
 from hrob_assets.risk.features.build import build_features
 from hrob_assets.risk.features.catalogue import Catalogue, FeatureColumn, FeatureFamily
+from hrob_assets.risk.small_cells import shown_count
 from hrob_assets.risk.tables import ROW_KEY, TIMESTAMP
 
 
@@ -50,7 +64,7 @@ def feature_store_definitions(
         cron=_REFRESH,
         description="Every Monday before the lists are made: the source, and the week that ended.",
         started=start_schedules,
-        request=partial(request_last_week, weekly),
+        request=partial(request_weeks_since, weekly, days=LATE_DAYS),
     )
     return dg.Definitions(assets=[features], jobs=[refresh, build], schedules=[schedule])
 
@@ -70,6 +84,7 @@ def _encounter_features(
         backfill_policy=SINGLE_RUN,
         owners=[owner],
         kinds={"polars", "parquet"},
+        pool=STAGED_POOL,
         metadata={"dagster/column_schema": _columns(catalogue)},
         ins={name: dg.AssetIn(staged_key(name)) for name in _TABLES},
         description=(
@@ -127,13 +142,12 @@ def _meaning(column: FeatureColumn, family: FeatureFamily) -> str:
 
 
 def _figures(features: pl.DataFrame) -> dict[str, Any]:
-    persons = features["person_id"].n_unique()
-    return {"dagster/row_count": features.height, "persons": persons}
+    return {"persons": shown_count(features["person_id"].n_unique())}
 
 
 def _metadata(features: pl.DataFrame) -> dict[str, Any]:
     by_week = features.group_by("week").len("encounters").sort("week")
-    figures = {**_figures(features), "encounters of the run": features.height}
+    figures: dict[str, Any] = {"encounters of the run": shown_count(features.height)}
     if by_week.height > 1:
         plot = weekly_plot(by_week, "encounters", title="Encounters that became known, by week")
         figures["encounters of the run by week"] = plot

@@ -7,14 +7,18 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from hrob_assets.assets.keys import model_group, staged_key, use_case_key
+from hrob_assets.assets.keys import STAGED_POOL, model_group, staged_key, use_case_key
 from hrob_assets.assets.metadata import described
-from hrob_assets.assets.partitions import SINGLE_RUN, request_weeks_since, weekly_schedule
+from hrob_assets.assets.partitions import (
+    LATE_DAYS,
+    SINGLE_RUN,
+    request_weeks_since,
+    weekly_schedule,
+)
 from hrob_assets.risk.code_sets import CodeSet
-from hrob_assets.risk.labels import label_rows
+from hrob_assets.risk.labels import STATUS, label_rows
+from hrob_assets.risk.small_cells import SUPPRESSED, is_small, shown_parts, shown_share
 from hrob_assets.risk.use_case import UseCase
-
-_LATE_DAYS = 5 * 7  # a source that is a month late, or a missed Monday, leaves no label pending
 
 
 def label_definitions(
@@ -32,7 +36,7 @@ def label_definitions(
         selection=dg.AssetSelection.assets(use_case_key(name, "cohort"), labels.key),
         description="Cohort and labels; again for the weeks whose outcomes may have become ripe.",
     )
-    days = outcome.horizon_days + outcome.runout_days + _LATE_DAYS
+    days = outcome.horizon_days + outcome.runout_days + LATE_DAYS
     schedule = weekly_schedule(
         f"ripen_{name}_weekly",
         job=job,
@@ -60,6 +64,7 @@ def _labels(
         backfill_policy=SINGLE_RUN,
         owners=[use_case.owner],
         kinds={"polars", "parquet"},
+        pool=STAGED_POOL,
         ins={
             "cohort": dg.AssetIn(use_case_key(use_case.name, "cohort")),
             **{name: dg.AssetIn(staged_key(name)) for name in _TABLES},
@@ -97,12 +102,17 @@ _TABLES = ("persons", "coverage", "events", "load")
 def _metadata(labelled: pl.DataFrame) -> dict[str, Any]:
     counts = dict(labelled.group_by("label_status").len().iter_rows())
     mature = labelled.filter(pl.col("label").is_not_null())
+    shown = shown_parts([counts.get(status, 0) for status in STATUS])
     figures: dict[str, Any] = {
-        f"{status} rows": counts.get(status, 0) for status in ("mature", "pending", "censored")
+        f"{status} rows": count for status, count in zip(STATUS, shown, strict=True)
     }
-    if mature.height:
-        figures["share with outcome"] = float(mature["label"].cast(pl.Float64).to_numpy().mean())
-        for name in (n for n in mature.columns if n.startswith("outcome__")):
-            share = float(mature[name].cast(pl.Float64).to_numpy().mean())
-            figures[f"share with {name.removeprefix('outcome__')}"] = share
+    events = int(mature["label"].sum())
+    share = shown_share(events, mature.height)
+    figures["share with outcome"] = share
+    for name in (n for n in mature.columns if n.startswith("outcome__")):
+        part = int(mature[name].sum())
+        told = SUPPRESSED if share == SUPPRESSED or is_small(events - part) else None
+        figures[f"share with {name.removeprefix('outcome__')}"] = told or shown_share(
+            part, mature.height
+        )
     return described(labelled, **figures)

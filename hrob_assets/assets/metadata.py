@@ -9,10 +9,16 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from hrob_assets.risk.small_cells import (
+    SUPPRESSED,
+    hidden_parts,
+    is_small,
+    shown_count,
+)
 from hrob_assets.risk.tables import Table
 
-_SMALLEST_CELL = 11
 _SIGNIFICANT_DIGITS = 4
+_COUNTED = frozenset({"persons", "encounters", "rows", "events"})
 _MEANINGS = {
     "person_id": "Member or patient.",
     "encounter_id": "Encounter that gave rise to the row.",
@@ -70,10 +76,21 @@ def described(frame: pl.DataFrame, table: Table | None = None, **figures: Any) -
     """Row count, columns and figures of one materialisation."""
     schema = frame_schema(frame) if table is None else table_schema(table)
     return {
-        "dagster/row_count": frame.height,
+        **row_count(frame.height),
         "dagster/column_schema": schema,
         **readable(figures),
     }
+
+
+def row_count(rows: int) -> dict[str, int]:
+    """The row count that the UI plots; left out where it is a small cell.
+
+    Examples
+    --------
+    >>> row_count(12), row_count(3)
+    ({'dagster/row_count': 12}, {})
+    """
+    return {} if is_small(rows) else {"dagster/row_count": rows}
 
 
 def readable(figures: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,9 +118,14 @@ def add_figures_of_weeks(
     figures: Callable[[pl.DataFrame], dict[str, Any]],
 ) -> None:
     """Give each partition of the run the figures of the rows of its week."""
-    for week in context.partition_keys:
-        of_week = frame.filter(pl.col("week") == date.fromisoformat(week))
-        context.add_asset_metadata(figures(of_week), partition_key=week)
+    weeks = {
+        week: frame.filter(pl.col("week") == date.fromisoformat(week))
+        for week in context.partition_keys
+    }
+    hidden = hidden_parts([of_week.height for of_week in weeks.values()])
+    for (week, of_week), hide in zip(weeks.items(), hidden, strict=True):
+        rows = {} if hide else row_count(of_week.height)
+        context.add_asset_metadata({**rows, **figures(of_week)}, partition_key=week)
 
 
 def markdown_table(frame: pl.DataFrame) -> dg.MarkdownMetadataValue:
@@ -125,35 +147,92 @@ def markdown_table(frame: pl.DataFrame) -> dg.MarkdownMetadataValue:
 
 
 def _cell(name: str, value: object) -> str:
+    if value is None:
+        return SUPPRESSED
     if isinstance(value, float):
         return f"{value:,.4f}"
     if isinstance(value, int):
-        counted = name in {"persons", "encounters", "rows", "events"}
-        return f"<{_SMALLEST_CELL}" if counted and 0 < value < _SMALLEST_CELL else f"{value:,}"
+        shown = shown_count(value) if name in _COUNTED else value
+        return shown if isinstance(shown, str) else f"{shown:,}"
     return str(value)
 
 
+def as_cells(values: Sequence[float | str], *, name: str) -> pl.Series:
+    """A column of `markdown_table` in which some values are words.
+
+    Examples
+    --------
+    >>> as_cells([1200, "<11"], name="rows").to_list()
+    ['1,200', '<11']
+    """
+    return pl.Series(name, [_cell(name, value) for value in values], dtype=pl.String)
+
+
 def weekly_plot(frame: pl.DataFrame, value: str, *, title: str) -> dg.MarkdownMetadataValue:
-    """A line over weeks, as a picture in the metadata.
+    """A line over weeks, as a picture in the metadata; small cells are gaps in it.
 
     Parameters
     ----------
     frame : DataFrame
-        ``week`` and `value`, one row per week.
+        ``week`` and the count `value`, one row per week.
     """
     figure, axes = _figure(title)
-    axes.plot(frame["week"].to_list(), frame[value].to_list(), color="#1f5a92", linewidth=1.5)
+    counts = plotted_counts(frame[value].to_list())
+    axes.plot(frame["week"].to_list(), counts, color="#1f5a92", linewidth=1.5, marker=".")
     axes.set_ylim(bottom=0)
     axes.set_ylabel(value.replace("_", " "))
     return _as_markdown(figure, title)
 
 
+def plotted_counts(counts: Sequence[int]) -> list[float]:
+    """Counts as points of a line: not a number where they, or their sum, would tell a small cell.
+
+    Examples
+    --------
+    >>> plotted_counts([3, 40, 20])
+    [nan, 40.0, nan]
+    """
+    flags = zip(counts, hidden_parts(counts), strict=True)
+    return [float("nan") if hide else float(count) for count, hide in flags]
+
+
+def safe_calibration(table: pl.DataFrame) -> pl.DataFrame:
+    """A calibration table without small cells.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``bin``, ``rows``, ``mean_predicted`` and ``observed``.
+
+    Returns
+    -------
+    DataFrame
+        The same; ``observed`` is null where the events of the bin, or the rows without one, are
+        few, and ``mean_predicted`` where the rows are.
+    """
+    rows = table["rows"].to_list()
+    shares = zip(rows, table["observed"].to_list(), strict=True)
+    events = [round(count * share) for count, share in shares]
+    others = [count - having for count, having in zip(rows, events, strict=True)]
+    hidden = [
+        one or other for one, other in zip(hidden_parts(events), hidden_parts(others), strict=True)
+    ]
+    few = pl.col("rows").map_elements(is_small, return_dtype=pl.Boolean)
+    return table.with_columns(
+        pl.when(~few).then("mean_predicted"),
+        pl.when(~few & ~pl.Series(hidden, dtype=pl.Boolean)).then("observed"),
+    )
+
+
 def calibration_plot(table: pl.DataFrame, *, title: str) -> dg.MarkdownMetadataValue:
     """Observed against predicted risk by tenth of prediction, as a picture in the metadata."""
     figure, axes = _figure(title)
-    limit = 1.05 * max(float(_most(table, "mean_predicted")), float(_most(table, "observed")))
+    points = table.drop_nulls(["mean_predicted", "observed"])
+    limit = 1.05 * max([*points["mean_predicted"], *points["observed"]], default=1.0)
     axes.plot([0, limit], [0, limit], color="#888888", linewidth=1, linestyle="--")
-    axes.plot(table["mean_predicted"].to_list(), table["observed"].to_list(), "o-", color="#1f5a92")
+    axes.plot(
+        points["mean_predicted"].to_list(), points["observed"].to_list(), "o-", color="#1f5a92"
+    )
     axes.set_xlabel("mean predicted risk")
     axes.set_ylabel("observed share")
     return _as_markdown(figure, title)
@@ -166,10 +245,6 @@ def bar_plot(
     figure, axes = _figure(title, height=0.8 + 0.2 * len(names))
     axes.barh(list(names)[::-1], list(values)[::-1], color="#1f5a92")
     return _as_markdown(figure, title)
-
-
-def _most(table: pl.DataFrame, column: str) -> float:
-    return float(table[column].to_numpy().max())
 
 
 def _figure(title: str, *, height: float = 3.2) -> tuple[Any, Any]:

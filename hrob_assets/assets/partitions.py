@@ -68,16 +68,6 @@ def weekly_schedule(
     return schedule
 
 
-def request_last_week(
-    weekly: dg.WeeklyPartitionsDefinition, context: dg.ScheduleEvaluationContext
-) -> dg.RunRequest | dg.SkipReason:
-    """Ask for one run of the week that had ended at the time of the tick."""
-    weeks = ended_weeks(weekly, now=context.scheduled_execution_time)
-    if not weeks:
-        return dg.SkipReason("no week has ended yet")
-    return dg.RunRequest(run_key=weeks[-1], partition_key=weeks[-1])
-
-
 def request_weeks_since(
     weekly: dg.WeeklyPartitionsDefinition, context: dg.ScheduleEvaluationContext, *, days: int
 ) -> dg.RunRequest | dg.SkipReason:
@@ -96,3 +86,6 @@ def request_weeks_since(
 
 
 SINGLE_RUN = dg.BackfillPolicy.single_run()
+
+LATE_DAYS = 5 * 7
+"""How far back each Monday looks again: rows that came late, a late source, a missed Monday."""

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from hrob_assets.assets.evaluation import evaluated, required_model
-from hrob_assets.assets.keys import model_group, use_case_key
+from hrob_assets.assets.keys import ENCOUNTER_FEATURES, model_group, use_case_key
 from hrob_assets.assets.metadata import markdown_table, readable
 from hrob_assets.resources.model_registry import (
     CHALLENGER,
@@ -46,7 +46,7 @@ def _champion_model(use_case: UseCase) -> dg.AssetsDefinition:
         kinds={"mlflow"},
         ins={
             "evaluation": dg.AssetIn(use_case_key(name, "evaluation")),
-            "training_set": dg.AssetIn(use_case_key(name, "training_set")),
+            "features": dg.AssetIn(ENCOUNTER_FEATURES),
         },
         description=(
             "The model that scores people. A challenger takes its place only when it meets the "
@@ -58,14 +58,14 @@ def _champion_model(use_case: UseCase) -> dg.AssetsDefinition:
     def champion_model(
         context: dg.AssetExecutionContext,
         evaluation: pl.LazyFrame,
-        training_set: pl.LazyFrame,
+        features: pl.LazyFrame,
         model_registry: ModelRegistry,
     ) -> dg.MaterializeResult:
         challenger = required_model(model_registry, name, CHALLENGER)
         champion = model_registry.load(name, CHAMPION)
         predictions = evaluation.collect()
         _require_evidence_of(predictions, challenger)
-        improvement = _improvement(predictions, training_set, champion, challenger)
+        improvement = _improvement(predictions, features, champion, challenger)
         found = evaluated(predictions, threshold=challenger.model.threshold, name=name)
         verdicts = judge(found, use_case.acceptance, improvement=improvement)
         accepted = all(verdict.passed for verdict in verdicts)
@@ -107,27 +107,32 @@ def _require_evidence_of(predictions: pl.DataFrame, challenger: RegisteredModel)
 
 def _improvement(
     predictions: pl.DataFrame,
-    training_set: pl.LazyFrame,
+    features: pl.LazyFrame,
     champion: RegisteredModel | None,
     challenger: RegisteredModel,
 ) -> Estimate | None:
-    """Log loss of champion minus challenger on the test rows; None without another champion."""
+    """Log loss of champion minus challenger on the test rows; None without another champion.
+
+    The champion sees the features that it was trained on, whatever is selected now.
+    """
     if champion is None or champion.version == challenger.version:
         return None
-    test = training_set.filter(pl.col("split") == "test").collect()
-    if not test.select(ROW_KEY).equals(predictions.select(ROW_KEY)):
+    columns = champion.model.columns
+    rows = predictions.select(*ROW_KEY, "outcome", "probability").lazy()
+    test = rows.join(features.select(*ROW_KEY, *columns), on=list(ROW_KEY)).collect()
+    if test.height != predictions.height:
         msg = (
-            "champion and challenger must be compared on the same rows (the training set has "
-            "changed since the evaluation); materialise trained_model and evaluation again"
+            "champion and challenger must be compared on the same rows (the feature store no "
+            "longer has all rows of the evaluation); materialise training_set, trained_model "
+            "and evaluation again"
         )
         raise ContractError(msg)
-    outcome = predictions["outcome"].to_numpy().astype(np.int8)
-    old = predict(champion.model.estimator, test, champion.model.columns)
+    outcome = test["outcome"].to_numpy().astype(np.int8)
     return paired_difference(
-        predictions["person_id"].to_numpy(),
+        test["person_id"].to_numpy(),
         {
-            "champion": row_log_loss(old, outcome),
-            "challenger": row_log_loss(predictions["probability"].to_numpy(), outcome),
+            "champion": row_log_loss(predict(champion.model.estimator, test, columns), outcome),
+            "challenger": row_log_loss(test["probability"].to_numpy(), outcome),
         },
         seed=seed_of(challenger.name, champion.version, challenger.version),
     )

@@ -7,10 +7,11 @@ import dagster as dg
 import polars as pl
 
 from hrob_assets.assets.keys import ENCOUNTER_FEATURES, model_group, staged_key, use_case_key
-from hrob_assets.assets.metadata import bar_plot, described, markdown_table, readable
+from hrob_assets.assets.metadata import as_cells, bar_plot, described, markdown_table, readable
 from hrob_assets.resources.model_registry import ModelRegistry
 from hrob_assets.risk.features.selection import ImputationRule
 from hrob_assets.risk.models.logistic_regression import term_names
+from hrob_assets.risk.small_cells import shown_count, shown_parts, shown_share
 from hrob_assets.risk.split import periods
 from hrob_assets.risk.training import (
     TRAINING_COLUMNS,
@@ -118,19 +119,28 @@ def _trained_model(
 
 
 def _summary(frame: pl.DataFrame) -> pl.DataFrame:
-    return (
+    """Counts by split; the splits' periods are among the figures, no date is a person's."""
+    counts = (
         frame.select(TRAINING_COLUMNS)
         .group_by("split")
         .agg(
             pl.len().alias("rows"),
             pl.col("person_id").n_unique().alias("persons"),
             pl.col("label").sum().alias("events"),
-            pl.col("label").mean().alias("share with outcome"),
-            pl.col("prediction_time").min().dt.date().alias("from"),
-            pl.col("prediction_time").max().dt.date().alias("to"),
         )
-        .sort("from", "split")
+        .sort(pl.col("split").replace_strict(_SPLITS, range(len(_SPLITS))))
     )
+    rows, events = counts["rows"].to_list(), counts["events"].to_list()
+    cells = list(zip(events, rows, strict=True))
+    shares = [shown_share(part, whole) for part, whole in cells]
+    return counts.with_columns(
+        as_cells(shown_parts(rows), name="rows"),
+        as_cells([shown_count(part, whole=whole) for part, whole in cells], name="events"),
+        as_cells(shares, name="share with outcome"),
+    )
+
+
+_SPLITS = ("train", "validation", "test")
 
 
 def _log_trials(run: Any, fitted: FittedModel) -> None:
@@ -164,9 +174,9 @@ def _model_metadata(fitted: FittedModel, version: str, run_id: str) -> dict[str,
         "threshold": fitted.threshold,
         "cross-validated log loss": best.log_loss,
         "inverse_penalty": best.inverse_penalty,
-        "training rows": fitted.training_rows,
-        "training persons": fitted.training_persons,
-        "training events": fitted.training_events,
+        "training rows": shown_count(fitted.training_rows),
+        "training persons": shown_count(fitted.training_persons),
+        "training events": shown_count(fitted.training_events, whole=fitted.training_rows),
         "strongest terms": bar_plot(
             [name for name, _ in shown],
             [float(value) for _, value in shown],
