@@ -1,8 +1,9 @@
 """Parquet files by asset key: written whole or not at all, read lazily."""
 
+import json
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from upath import UPath
 from hrob_assets.risk.errors import ContractError
 
 _ROW_GROUP = 131_072
+_REFUSED = "refused.json"
 
 
 class Storage(dg.ConfigurableResource):
@@ -39,6 +41,43 @@ def write_parquet(frame: pl.DataFrame, path: Path) -> None:
         os.replace(temporary, path)  # noqa: PTH105 - works for two names on one file system
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def refuse(folder: Path, table: str, *, rows: int, failed: Sequence[str]) -> None:
+    """Mark the tables of a folder as not to be read, because one of them failed.
+
+    Parameters
+    ----------
+    folder : Path
+    table : str
+        The table that failed.
+    rows : int
+        Its rows.
+    failed : sequence of str
+        Names of what must hold and does not.
+    """
+    _write_refusals(folder, _refusals(folder) | {table: {"rows": rows, "failed": list(failed)}})
+
+
+def withdraw_refusal(folder: Path, table: str) -> None:
+    """Take back what was said against one table; with the last of them the mark goes."""
+    refusals = _refusals(folder)
+    if table in refusals:
+        _write_refusals(folder, {name: why for name, why in refusals.items() if name != table})
+
+
+def _refusals(folder: Path) -> dict[str, Any]:
+    path = folder / _REFUSED
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _write_refusals(folder: Path, refusals: Mapping[str, Any]) -> None:
+    if not refusals:
+        (folder / _REFUSED).unlink(missing_ok=True)
+        return
+    temporary = folder / f".{_REFUSED}.{uuid.uuid4().hex}"
+    temporary.write_text(json.dumps(refusals, indent=2, sort_keys=True), encoding="utf-8")
+    os.replace(temporary, folder / _REFUSED)  # noqa: PTH105 - works for two names on one file system
 
 
 class ParquetIOManager(dg.UPathIOManager):
@@ -95,6 +134,16 @@ class ParquetIOManager(dg.UPathIOManager):
 
 
 def _existing(path: Path) -> Path:
+    if refusals := _refusals(path.parent):
+        failed = "; ".join(
+            f"{table}: {', '.join(why['failed'])}" for table, why in sorted(refusals.items())
+        )
+        msg = (
+            f"The tables of {path.parent.name} must have passed their critical checks before they "
+            f"are read; the last load failed ({failed}). Look at these checks, correct the source "
+            "and stage it again."
+        )
+        raise ContractError(msg)
     if not path.exists():
         msg = f"{path.name} must have been materialised (found no file); materialise it first"
         raise ContractError(msg)

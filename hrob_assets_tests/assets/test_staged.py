@@ -1,5 +1,7 @@
 """What Dagster shows of the staged tables, and what a failed expectation stops."""
 
+import json
+import os
 from datetime import date
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from hrob_assets.assets.partitions import weekly_partitions
 from hrob_assets.assets.staged import staged_definitions
 from hrob_assets.resources.source_database import open_source
 from hrob_assets.resources.storage import ParquetIOManager, Storage
+from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.features.catalogue import Catalogue, FeatureColumn, FeatureFamily
 from hrob_assets.risk.validation import NEEDS_EARLIER_LOAD, SUITES
 
@@ -32,7 +35,7 @@ AGE = FeatureFamily(
 def write_snapshot(root: Path, *, undated_conditions: int = 0) -> None:
     """Ten visits and twenty conditions of one person, of which some have no date."""
     source = root / "source"
-    source.mkdir()
+    source.mkdir(exist_ok=True)
     people = {
         "person_id": [1],
         "year_of_birth": [1990],
@@ -58,9 +61,8 @@ def write_snapshot(root: Path, *, undated_conditions: int = 0) -> None:
     open_source(str(source)).snapshot(root / "assets" / RAW)
 
 
-def refresh(root: Path) -> dg.ExecuteInProcessResult:
-    """One run: staging, its checks, and the feature store."""
-    definitions = dg.Definitions.merge(
+def definitions_of_both() -> dg.Definitions:
+    return dg.Definitions.merge(
         staged_definitions(known_lag_days={}, as_of=None, owner="team:test"),
         feature_store_definitions(
             catalogue=Catalogue((AGE,)),
@@ -70,8 +72,13 @@ def refresh(root: Path) -> dg.ExecuteInProcessResult:
             threads=1,
         ),
     )
+
+
+def refresh(root: Path, *, checked: bool = True) -> dg.ExecuteInProcessResult:
+    """One run: staging, its checks, and the feature store."""
+    definitions = definitions_of_both()
     return dg.materialize(
-        [*definitions.assets, *definitions.asset_checks],
+        [*definitions.assets, *(definitions.asset_checks if checked else ())],
         partition_key=WEEK,
         resources={"storage": Storage(data_root=str(root)), "io_manager": ParquetIOManager(root)},
         raise_on_error=False,
@@ -202,3 +209,79 @@ def test_reasons_and_counts_of_the_quarantine_are_in_the_metadata(tmp_path):
     assert metadata["events"]["quarantined rows"].value == 12
     assert metadata["events"]["quarantine share"].value == 0.4
     assert metadata["encounters"]["quarantined rows"].value == 0
+
+
+def only_features(root: Path) -> dg.ExecuteInProcessResult:
+    """A run of another day that reads the staged tables as they are."""
+    return dg.materialize(
+        definitions_of_both().assets,
+        selection=[ENCOUNTER_FEATURES],
+        partition_key=WEEK,
+        resources={"storage": Storage(data_root=str(root)), "io_manager": ParquetIOManager(root)},
+    )
+
+
+def compared_with(root: Path) -> int | None:
+    load = pl.read_parquet(root / "assets" / STAGED / "load.parquet")
+    return load.filter(pl.col("table_name") == "events")["previous_rows"].item()
+
+
+def test_a_refused_load_is_read_by_no_other_run_until_the_next_staging(tmp_path):
+    write_snapshot(tmp_path, undated_conditions=10)
+    refresh(tmp_path)
+
+    marker = tmp_path / "assets" / STAGED / "refused.json"
+    assert json.loads(marker.read_text()) == {
+        "events": {"rows": 20, "failed": ["quarantine_share_critical"]}
+    }
+    with pytest.raises(ContractError, match="events: quarantine_share_critical"):
+        only_features(tmp_path)
+
+    write_snapshot(tmp_path)
+    assert refresh(tmp_path).success
+    assert not marker.exists()
+    assert only_features(tmp_path).success
+
+
+def test_a_load_is_compared_with_the_last_that_was_accepted(tmp_path):
+    seen = []
+    for undated, checked in ((0, True), (10, True), (12, False), (1, True), (0, True)):
+        write_snapshot(tmp_path, undated_conditions=undated)
+        refresh(tmp_path, checked=checked)
+        seen.append(compared_with(tmp_path))
+
+    # the second is refused, the third never checked
+    assert seen == [None, 30, 30, 30, 29]
+
+
+def test_a_run_that_stops_when_the_tables_are_in_place_leaves_the_load_beside_them(
+    tmp_path, monkeypatch
+):
+    write_snapshot(tmp_path)
+    refresh(tmp_path)
+    honest = staged.stage
+
+    def stopped(*args: object, **options: object) -> None:
+        honest(*args, **options)
+        raise OSError(28, "No space left on device")
+
+    write_snapshot(tmp_path, undated_conditions=2)
+    with monkeypatch.context() as patched:
+        patched.setattr(staged, "stage", stopped)
+        assert not refresh(tmp_path).success
+    folder = tmp_path / "assets" / STAGED
+    rows = pl.read_parquet(folder / "load.parquet").filter(pl.col("table_name") == "events")
+
+    assert rows["rows"].item() == pl.read_parquet(folder / "events.parquet").height == 28
+    assert compared_with(tmp_path) == 30
+
+
+def test_a_kill_between_the_two_renames_loses_no_counts(tmp_path):
+    write_snapshot(tmp_path)
+    refresh(tmp_path)
+    folder = tmp_path / "assets" / STAGED
+    folder.rename(folder.with_name(f".{STAGED}.earlier-{os.getpid()}"))
+
+    refresh(tmp_path)
+
+    assert compared_with(tmp_path) == 30

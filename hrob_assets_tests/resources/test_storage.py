@@ -6,7 +6,13 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from hrob_assets.resources.storage import ParquetIOManager, Storage, write_parquet
+from hrob_assets.resources.storage import (
+    ParquetIOManager,
+    Storage,
+    refuse,
+    withdraw_refusal,
+    write_parquet,
+)
 from hrob_assets.risk.errors import ContractError
 
 WEEKLY = dg.WeeklyPartitionsDefinition("2024-03-04", day_offset=1, fmt="%Y-%m-%d")
@@ -199,3 +205,32 @@ def test_the_path_of_an_asset_is_its_key(tmp_path):
     assert storage.asset_path(dg.AssetKey(["staged", "events"])) == (
         tmp_path / "assets" / "staged" / "events"
     )
+
+
+@dg.asset(key=["staged", "events"])
+def events():
+    return pl.DataFrame({"a": [1]})
+
+
+@dg.asset(ins={"events": dg.AssetIn(["staged", "events"])})
+def reader(events: pl.LazyFrame):
+    return events
+
+
+def test_a_refused_folder_is_not_read_until_every_refusal_is_withdrawn(tmp_path):
+    materialise(tmp_path, [events])
+    folder = tmp_path / "assets" / "staged"
+    refuse(folder, "events", rows=1, failed=["repeated_keys", "row_count"])
+    refuse(folder, "persons", rows=0, failed=["row_count"])
+
+    text = r"staged must have passed .* \(events: repeated_keys, row_count; persons: row_count\)"
+    with pytest.raises(ContractError, match=text):
+        materialise(tmp_path, [events, reader], selection=[reader])
+    withdraw_refusal(folder, "events")
+    with pytest.raises(ContractError, match=r"failed \(persons: row_count\)"):
+        materialise(tmp_path, [events, reader], selection=[reader])
+    withdraw_refusal(folder, "persons")
+    materialise(tmp_path, [events, reader], selection=[reader])
+
+    assert pl.read_parquet(tmp_path / "assets" / "reader.parquet")["a"].to_list() == [1]
+    assert files(tmp_path, "staged") == ["events.parquet"]

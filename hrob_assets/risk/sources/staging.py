@@ -5,7 +5,7 @@ the whole row. A row that is staged without a part of itself (a link to a visit 
 exist, an end in the future) is there too, with ``kept`` true.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib import resources
@@ -100,6 +100,7 @@ def stage(
     *,
     known_lag_days: Mapping[str, int],
     as_of: datetime | None = None,
+    complete: Callable[[StagingResult], None] | None = None,
     memory_limit: str = "3GB",
     threads: int | None = None,
 ) -> StagingResult:
@@ -118,6 +119,9 @@ def stage(
         First moment of which the source knows nothing, UTC. None takes it from the visits: the
         midnight after the last day on which they became known at the usual pace (the rule and
         its limits are in ``sql/omop/as_of.sql``).
+    complete : callable, optional
+        Called with the result when all tables are written and ``output_folder`` is still the
+        earlier one; what it writes into ``result.folder`` appears together with the tables.
     memory_limit : str
         Memory of the engine; beyond it sorts spill to a folder beside ``output_folder``.
     threads : int, optional
@@ -160,6 +164,8 @@ def stage(
             )
             raise SourceError(msg) from None
         _remove_empty(spill)
+        if complete is not None:
+            complete(found)
     return replace(found, folder=output_folder)
 
 
