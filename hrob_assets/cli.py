@@ -12,6 +12,7 @@ import click
 from hrob_assets.risk.errors import HrobError
 
 _TOO_SMALL = 3
+_REFUSED = 4
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -172,6 +173,10 @@ def _run(
     _print_paths(data_root)
     for name, why in outcome.not_trained.items():
         click.echo(f"\n{name} was not trained: {why}", err=True)
+    for name, why in outcome.refused.items():
+        click.echo(f"\n{name} has no champion: {why}", err=True)
+    if outcome.refused:
+        sys.exit(_REFUSED)
     if outcome.not_trained:
         sys.exit(_TOO_SMALL)
 

@@ -4,7 +4,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -80,11 +80,14 @@ class PipelineOutcome:
         Use cases that have weekly lists now.
     not_trained : mapping of str to str
         Use cases whose source is too small to train on, and the counts found and needed.
+    refused : mapping of str to str
+        Use cases whose first challenger the gate refused, and the criteria it does not meet.
     """
 
     environment: Environment
     scored: tuple[str, ...]
     not_trained: Mapping[str, str]
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 def run_pipeline(*, score_weeks: int, say: Callable[[str], None]) -> PipelineOutcome:
@@ -100,7 +103,8 @@ def run_pipeline(*, score_weeks: int, say: Callable[[str], None]) -> PipelineOut
     Returns
     -------
     PipelineOutcome
-        A source that is too small to train on is scored where there is a champion already.
+        A source that is too small to train on is scored where there is a champion already; a
+        use case whose challenger is refused does not stop the others.
 
     Raises
     ------
@@ -113,17 +117,19 @@ def run_pipeline(*, score_weeks: int, say: Callable[[str], None]) -> PipelineOut
         environment = _with_first_week(load_environment())
         weeks = weeks_of_the_data(environment)
         run("build_features", weeks, f"features of {weeks.count} weeks")
-        scored, not_trained = [], {}
+        scored, not_trained, refused = [], {}, {}
         for name in environment.use_cases:
             run(f"ripen_{name}", weeks, f"{name}: cohort and labels")
             try:
                 run(f"train_{name}", None, f"{name}: training, evaluation and the gate")
             except TooSmallError as error:
                 not_trained[name] = str(error)
+            except dg.Failure as error:
+                refused[name] = error.description or "the gate refused the challenger"
             if _has_champion(environment, name):
                 run(f"score_{name}", weeks.latest(score_weeks), f"{name}: weekly lists")
                 scored.append(name)
-    return PipelineOutcome(environment, tuple(scored), not_trained)
+    return PipelineOutcome(environment, tuple(scored), not_trained, refused)
 
 
 class _Runner:

@@ -6,7 +6,7 @@ from datetime import datetime, time, timedelta
 import numpy as np
 import polars as pl
 
-from hrob_assets.risk.errors import TooSmallError
+from hrob_assets.risk.errors import ConfigurationError
 from hrob_assets.risk.use_case import Split
 
 _FRACTION_BITS = 53
@@ -37,7 +37,7 @@ def periods(split: Split, *, as_of: datetime, horizon_days: int, runout_days: in
 
     Raises
     ------
-    TooSmallError
+    ConfigurationError
         If configured dates leave less than one horizon between training and test.
 
     Examples
@@ -63,7 +63,7 @@ def periods(split: Split, *, as_of: datetime, horizon_days: int, runout_days: in
             f"test must start at least one horizon ({horizon_days} days) after training ends "
             f"(found {(dated.test_start - dated.train_end).days} days); move test_start"
         )
-        raise TooSmallError(msg)
+        raise ConfigurationError(msg)
     return dated
 
 

@@ -16,7 +16,7 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from hrob_assets.risk.errors import TooSmallError
+from hrob_assets.risk.errors import ConfigurationError, TooSmallError
 from hrob_assets.risk.features.selection import ImputationRule
 from hrob_assets.risk.models.logistic_regression import (
     build_classifier,
@@ -226,7 +226,7 @@ def capacity_threshold(probability: np.ndarray, threshold: Threshold) -> float:
 
     Raises
     ------
-    TooSmallError
+    ConfigurationError
         If rounding leaves a threshold of 0 or 1, which would call everybody or nobody high risk.
 
     Examples
@@ -241,7 +241,7 @@ def capacity_threshold(probability: np.ndarray, threshold: Threshold) -> float:
             f"the threshold must lie between 0 and 1 (found {exact:.6g}, rounded to {rounded}); "
             "raise threshold.decimals"
         )
-        raise TooSmallError(msg)
+        raise ConfigurationError(msg)
     return rounded
 
 
@@ -303,6 +303,17 @@ def fingerprint(frame: pl.DataFrame) -> str:
         for buffer in _buffers(values):
             digest.update(buffer)
     return digest.hexdigest()
+
+
+def training_set_tag(training_set: pl.DataFrame) -> str:
+    """Short fingerprint by which a model version names what it was trained on.
+
+    Examples
+    --------
+    >>> len(training_set_tag(pl.DataFrame({"a": [1]})))
+    16
+    """
+    return fingerprint(training_set)[:16]
 
 
 def _buffers(series: pl.Series) -> list[bytes]:

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from hrob_assets.risk.errors import TooSmallError
+from hrob_assets.risk.errors import ConfigurationError
 from hrob_assets.risk.split import Periods, assign_split, periods, person_fraction
 from hrob_assets.risk.use_case import Split
 
@@ -50,7 +50,7 @@ def test_dated_periods_must_leave_one_horizon_between_training_and_test(gap_days
         return periods(split, as_of=datetime(2025, 1, 1), horizon_days=60, runout_days=0)
 
     if refused:
-        with pytest.raises(TooSmallError, match=r"at least one horizon \(60 days\).*59 days"):
+        with pytest.raises(ConfigurationError, match=r"at least one horizon \(60 days\).*59 days"):
             found()
     else:
         assert found().test_start == datetime(2024, 3, 1)

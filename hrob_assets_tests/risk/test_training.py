@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hrob_assets.risk.errors import TooSmallError
+from hrob_assets.risk.errors import ConfigurationError, TooSmallError
 from hrob_assets.risk.features.selection import ImputationRule
 from hrob_assets.risk.split import Periods
 from hrob_assets.risk.training import (
@@ -294,7 +294,7 @@ def test_at_an_unrounded_threshold_no_more_than_the_capacity_is_high_risk(values
 
 @pytest.mark.parametrize("value", [0.0001, 0.9999])
 def test_a_threshold_that_rounds_to_nobody_or_everybody_is_refused(value):
-    with pytest.raises(TooSmallError, match=r"between 0 and 1 .*raise threshold\.decimals"):
+    with pytest.raises(ConfigurationError, match=r"between 0 and 1 .*raise threshold\.decimals"):
         capacity_threshold(np.full(50, value), CAPACITY)
 
 

@@ -1,0 +1,86 @@
+"""What stops the main path for one use case, and what the command line says of it."""
+
+from datetime import date
+from types import SimpleNamespace
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner
+
+from hrob_assets import pipeline
+from hrob_assets.cli import main
+from hrob_assets.pipeline import PipelineOutcome, Weeks, run_pipeline
+from hrob_assets.risk.errors import ConfigurationError, TooSmallError
+
+WEEKS = Weeks(date(2024, 1, 1), date(2024, 3, 4))
+
+
+@pytest.fixture
+def path_with(monkeypatch):
+    """The main path of two use cases in which training the first raises an error."""
+    jobs = []
+
+    def run(error):
+        def runner(*_):
+            def job_of_the_path(job, *_):
+                jobs.append(job)
+                if job == "train_one":
+                    raise error
+
+            return job_of_the_path
+
+        environment = SimpleNamespace(use_cases=("one", "two"))
+        monkeypatch.setattr(pipeline, "_Runner", runner)
+        monkeypatch.setattr(pipeline, "load_environment", lambda: environment)
+        monkeypatch.setattr(pipeline, "_with_first_week", lambda found: found)
+        monkeypatch.setattr(pipeline, "weeks_of_the_data", lambda _: WEEKS)
+        monkeypatch.setattr(pipeline, "_has_champion", lambda _, name: name == "two")
+        with dg.DagsterInstance.ephemeral() as instance:
+            monkeypatch.setattr(dg.DagsterInstance, "get", lambda: instance)
+            return run_pipeline(score_weeks=1, say=lambda _: None), jobs
+
+    return run
+
+
+def test_a_refused_first_champion_does_not_stop_the_other_use_cases(path_with):
+    outcome, jobs = path_with(dg.Failure("It must have: AUROC at least 0.6"))
+
+    assert outcome.refused == {"one": "It must have: AUROC at least 0.6"}
+    assert outcome.not_trained == {}
+    assert outcome.scored == ("two",)
+    assert "score_one" not in jobs
+
+
+def test_a_source_that_is_too_small_is_told_apart_from_a_refusal(path_with):
+    outcome, _ = path_with(TooSmallError("at least 1000 rows"))
+
+    assert outcome.not_trained == {"one": "at least 1000 rows"}
+    assert outcome.refused == {}
+
+
+def test_a_wrong_configuration_stops_the_path(path_with):
+    with pytest.raises(ConfigurationError, match="move test_start"):
+        path_with(ConfigurationError("move test_start"))
+
+
+@pytest.mark.parametrize(
+    ("not_trained", "refused", "status", "said"),
+    [
+        ({}, {}, 0, ""),
+        ({"one": "few rows"}, {}, 3, "one was not trained: few rows"),
+        ({"one": "few rows"}, {"two": "AUROC 0.5"}, 4, "two has no champion: AUROC 0.5"),
+    ],
+    ids=["all well", "too small", "refused"],
+)
+def test_the_exit_status_says_what_a_run_came_to(
+    tmp_path, monkeypatch, not_trained, refused, status, said
+):
+    outcome = PipelineOutcome(SimpleNamespace(), (), not_trained, refused)
+    monkeypatch.setattr(pipeline, "run_pipeline", lambda **_: outcome)
+    monkeypatch.setattr(pipeline, "use_data_root", lambda _: None)
+
+    found = CliRunner().invoke(main, ["demo", "--data-root", str(tmp_path / "root")])
+
+    assert found.exit_code == status
+    assert said in found.output
+    assert "Traceback" not in found.output
