@@ -23,7 +23,7 @@ from hrob_assets.risk.evaluation import (
     seed_of,
 )
 from hrob_assets.risk.small_cells import in_words
-from hrob_assets.risk.training import predict
+from hrob_assets.risk.training import predict, training_set_tag
 from hrob_assets.risk.use_case import UseCase
 
 _PREDICTION_COLUMNS = ("person_id", "encounter_id", "prediction_time", "week", "person_seen")
@@ -49,7 +49,9 @@ def evaluation_definitions(use_case: UseCase) -> dg.Definitions:
         context: dg.AssetExecutionContext, training_set: pl.LazyFrame, model_registry: ModelRegistry
     ) -> dg.Output[pl.DataFrame]:
         challenger = required_model(model_registry, use_case.name, CHALLENGER)
-        test = training_set.filter(pl.col("split") == "test").collect()
+        rows = training_set.collect()
+        _require_its_training_set(challenger, rows)
+        test = rows.filter(pl.col("split") == "test")
         probability = predict(challenger.model.estimator, test, challenger.model.columns)
         predictions = test.select(
             *_PREDICTION_COLUMNS,
@@ -75,6 +77,16 @@ def required_model(registry: ModelRegistry, name: str, alias: str) -> Registered
         )
         raise ContractError(msg)
     return found
+
+
+def _require_its_training_set(challenger: RegisteredModel, rows: pl.DataFrame) -> None:
+    trained_on, found = challenger.tags.get("training_set"), training_set_tag(rows)
+    if trained_on != found:
+        msg = (
+            f"the challenger, version {challenger.version}, must have been trained on the present "
+            f"training set {found} (found {trained_on}); materialise trained_model again"
+        )
+        raise ContractError(msg)
 
 
 def evaluated(predictions: pl.DataFrame, *, threshold: float, name: str) -> Evaluation:

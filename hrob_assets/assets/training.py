@@ -17,8 +17,8 @@ from hrob_assets.risk.training import (
     TRAINING_COLUMNS,
     FittedModel,
     assemble_training_set,
-    fingerprint,
     train_model,
+    training_set_tag,
 )
 from hrob_assets.risk.use_case import UseCase
 
@@ -108,7 +108,7 @@ def _trained_model(
             model=use_case.model,
             threshold=use_case.threshold,
         )
-        tags = {**lineage, "training_set": fingerprint(frame)[:16]}
+        tags = {**lineage, "training_set": training_set_tag(frame)}
         with model_registry.tracked_run(context, use_case.name) as run:
             _log_trials(run, fitted)
             version = model_registry.register(use_case.name, fitted, tags=tags)

@@ -6,6 +6,7 @@ from hrob_assets.assets.evaluation import evaluation_definitions
 from hrob_assets.assets.promotion import promotion_definitions
 from hrob_assets.resources.model_registry import CHALLENGER, CHAMPION, PREVIOUS_CHAMPION
 from hrob_assets.risk.errors import ContractError
+from hrob_assets.risk.training import training_set_tag
 from hrob_assets_tests.assets.worlds import (
     COLUMNS,
     materialise,
@@ -36,8 +37,13 @@ def gate(tmp_path, registry, run_context, request):
 
         def challenge(self, model):
             with registry.tracked_run(run_context, name):
-                version = registry.register(name, fitted(COLUMNS, **model), tags={})
-            store(tmp_path, {f"{name}/training_set": training_set()})
+                tags = {"training_set": training_set_tag(training_set())}
+                version = registry.register(name, fitted(COLUMNS, **model), tags=tags)
+            rows = training_set()
+            store(
+                tmp_path,
+                {f"{name}/training_set": rows, "feature_store/encounter_features": rows},
+            )
             return version
 
         def evaluate(self):
@@ -134,6 +140,14 @@ def test_evidence_of_another_version_is_refused(gate):
         gate.decide()
 
     assert gate.aliases()[1:] == before[1:]
+
+
+def test_a_challenger_of_another_training_set_is_not_evaluated(gate):
+    gate.challenge(TRUE)
+    store(gate.root, {f"{gate.name}/training_set": training_set(seed=6)})
+
+    with pytest.raises(ContractError, match=r"present training set .*materialise trained_model"):
+        gate.evaluate()
 
 
 def test_without_a_challenger_there_is_nothing_to_judge(gate):
