@@ -143,7 +143,7 @@ def test_data_flow_from_raw_to_the_weekly_list(house):
         "training_set": {"encounter_features", "cohort", "labels", "load"},
         "trained_model": {"training_set"},
         "evaluation": {"training_set", "trained_model"},
-        "champion_model": {"evaluation", "training_set"},
+        "champion_model": {"evaluation", "encounter_features"},
         "weekly_scores": {"cohort", "encounter_features", "events", "champion_model"},
     }
 
