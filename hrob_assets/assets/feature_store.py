@@ -87,11 +87,7 @@ def _encounter_features(
         pool=STAGED_POOL,
         metadata={"dagster/column_schema": _columns(catalogue)},
         ins={name: dg.AssetIn(staged_key(name)) for name in _TABLES},
-        description=(
-            "One row per encounter that became known in the week, with what was known strictly "
-            f"before its prediction time: {len(catalogue.columns)} columns of "
-            f"{len(catalogue.families)} families in {len(catalogue.groups)} groups."
-        ),
+        description=_description(catalogue),
     )
     def encounter_features(
         context: dg.AssetExecutionContext,
@@ -120,6 +116,14 @@ def _encounter_features(
 _REFRESH = "0 5 * * 1"
 _KEY = dict(zip(ROW_KEY, (pl.Int64, pl.Int64, TIMESTAMP), strict=True))
 _TABLES = ("persons", "coverage", "encounters", "events")
+
+
+def _description(catalogue: Catalogue) -> str:
+    return (
+        "One row per encounter that became known in the week, with what was known strictly "
+        f"before its prediction time: {len(catalogue.columns)} columns of "
+        f"{len(catalogue.families)} families in {len(catalogue.groups)} groups."
+    )
 
 
 def _columns(catalogue: Catalogue) -> dg.TableSchema:

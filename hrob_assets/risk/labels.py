@@ -99,7 +99,8 @@ def _first_outcomes(
     coded = select_coded(events, [code_sets[name] for name in named])
     after = follow_up(coded, rows, **days).join(numbers, on=list(ROW_KEY)).collect()
     happened = after.lazy().select(*ROW_KEY).unique()
-    qualifiers = sorted({c.same_encounter_code_set for c in outcome.components} - {None})
+    beside_names = (component.same_encounter_code_set for component in outcome.components)
+    qualifiers = sorted({name for name in beside_names if name is not None})
     beside = known_when_ripe(
         select_coded(events, [code_sets[name] for name in qualifiers]), happened, **days
     )
