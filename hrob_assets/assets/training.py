@@ -8,7 +8,9 @@ import polars as pl
 
 from hrob_assets.assets.keys import ENCOUNTER_FEATURES, model_group, staged_key, use_case_key
 from hrob_assets.assets.metadata import as_cells, bar_plot, described, markdown_table, readable
+from hrob_assets.assets.partitions import mondays
 from hrob_assets.resources.model_registry import ModelRegistry
+from hrob_assets.resources.storage import Storage
 from hrob_assets.risk.features.selection import ImputationRule
 from hrob_assets.risk.models.logistic_regression import term_names
 from hrob_assets.risk.small_cells import shown_count, shown_parts, shown_share
@@ -17,6 +19,8 @@ from hrob_assets.risk.training import (
     TRAINING_COLUMNS,
     FittedModel,
     assemble_training_set,
+    censored_rows,
+    require_ripe,
     train_model,
     training_set_tag,
 )
@@ -60,7 +64,12 @@ def _training_set(use_case: UseCase, columns: tuple[str, ...]) -> dg.AssetsDefin
         ),
     )
     def training_set(
-        features: pl.LazyFrame, cohort: pl.LazyFrame, labels: pl.LazyFrame, load: pl.LazyFrame
+        context: dg.AssetExecutionContext,
+        features: pl.LazyFrame,
+        cohort: pl.LazyFrame,
+        labels: pl.LazyFrame,
+        load: pl.LazyFrame,
+        storage: Storage,
     ) -> dg.Output[pl.DataFrame]:
         bounds = periods(
             use_case.split,
@@ -68,10 +77,17 @@ def _training_set(use_case: UseCase, columns: tuple[str, ...]) -> dg.AssetsDefin
             horizon_days=use_case.outcome.horizon_days,
             runout_days=use_case.outcome.runout_days,
         )
+        folder = storage.asset_path(use_case_key(use_case.name, "labels"))
+        weeks = context.asset_partition_keys_for_input("labels")
+        missing = [week for week in mondays(weeks) if not (folder / f"{week}.parquet").exists()]
+        require_ripe(labels, bounds, missing_weeks=missing, use_case_name=use_case.name)
         frame = assemble_training_set(
             features, cohort, labels, use_case=use_case, bounds=bounds, columns=columns
         )
-        figures = {f"{name}": value.isoformat() for name, value in vars(bounds).items()}
+        figures: dict[str, Any] = {
+            f"{name}": value.isoformat() for name, value in vars(bounds).items()
+        }
+        figures["censored rows"] = shown_count(censored_rows(labels, bounds))
         summary = _summary(frame)
         return dg.Output(frame, metadata=described(frame, split=markdown_table(summary), **figures))
 

@@ -7,6 +7,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
@@ -16,7 +17,7 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from hrob_assets.risk.errors import ConfigurationError, TooSmallError
+from hrob_assets.risk.errors import ConfigurationError, ContractError, TooSmallError
 from hrob_assets.risk.features.selection import ImputationRule
 from hrob_assets.risk.models.logistic_regression import (
     build_classifier,
@@ -130,6 +131,65 @@ def assemble_training_set(
     matrix = features.select(*key, *columns)
     joined = kept.lazy().join(matrix, on=key, how="inner").collect()
     return joined.select(*TRAINING_COLUMNS, *columns).sort("prediction_time", "encounter_id")
+
+
+def require_ripe(
+    labels: pl.LazyFrame, bounds: Periods, *, missing_weeks: Sequence[date], use_case_name: str
+) -> None:
+    """Raise `ContractError` where weeks of the periods have no labels or rows are pending.
+
+    Parameters
+    ----------
+    labels : LazyFrame
+        ``prediction_time`` and ``label_status`` of all weeks that were made.
+    bounds : Periods
+    missing_weeks : sequence of date
+        Mondays of the weeks whose labels were never made.
+    use_case_name : str
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> bounds = Periods(*(datetime(2022 + year, 6, 1) for year in range(4)))
+    >>> schema = {"prediction_time": pl.Datetime("us"), "label_status": pl.String}
+    >>> none = pl.LazyFrame(schema=schema)
+    >>> require_ripe(none, bounds, missing_weeks=[date(2023, 1, 2)], use_case_name="falls")
+    Traceback (most recent call last):
+    ...
+    hrob_assets.risk.errors.ContractError: all weeks of the training and test periods must have...
+    """
+    first = bounds.train_start.date() - timedelta(days=7)
+    missing = [week for week in missing_weeks if first <= week < bounds.test_end.date()]
+    pending = (
+        _within(labels, bounds)
+        .filter(pl.col("label_status") == "pending")
+        .select(pl.col("prediction_time").dt.truncate("1w").n_unique())
+        .collect()
+        .item()
+    )
+    if missing or pending:
+        msg = (
+            "all weeks of the training and test periods must have ripe labels (found "
+            f"{len(missing)} weeks without labels and {pending} weeks with pending rows); "
+            f"run ripen_{use_case_name} for them, or let the periods end earlier"
+        )
+        raise ContractError(msg)
+
+
+def censored_rows(labels: pl.LazyFrame, bounds: Periods) -> int:
+    """Count the rows of the periods that no label can be given, because they were lost."""
+    return (
+        _within(labels, bounds)
+        .filter(pl.col("label_status") == "censored")
+        .select(pl.len())
+        .collect()
+        .item()
+    )
+
+
+def _within(labels: pl.LazyFrame, bounds: Periods) -> pl.LazyFrame:
+    when = pl.col("prediction_time")
+    return labels.filter(when >= bounds.train_start, when < bounds.test_end)
 
 
 def require_enough(training_set: pl.DataFrame, model: ModelSpec) -> None:

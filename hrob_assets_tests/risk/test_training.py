@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hrob_assets.risk.errors import ConfigurationError, TooSmallError
+from hrob_assets.risk.errors import ConfigurationError, ContractError, TooSmallError
 from hrob_assets.risk.features.selection import ImputationRule
 from hrob_assets.risk.split import Periods
 from hrob_assets.risk.training import (
@@ -15,9 +15,11 @@ from hrob_assets.risk.training import (
     _prepared_folds,
     assemble_training_set,
     capacity_threshold,
+    censored_rows,
     fingerprint,
     predict,
     require_enough,
+    require_ripe,
     train_model,
     tune,
 )
@@ -360,3 +362,50 @@ def test_a_fingerprint_does_not_depend_on_how_a_frame_lies_in_memory():
     pieces = pl.concat([frame[:1], frame[1:3], frame[3:]], rechunk=False)
 
     assert fingerprint(pieces) == fingerprint(frame)
+
+
+# Labels that are not ripe.
+
+LABEL_BOUNDS = Periods(
+    datetime(2023, 1, 4), datetime(2024, 1, 1), datetime(2024, 3, 4), datetime(2024, 6, 3)
+)
+
+
+def labels_of(*rows):
+    schema = {"prediction_time": pl.Datetime("us"), "label_status": pl.String}
+    return pl.LazyFrame(rows, schema=schema, orient="row")
+
+
+@pytest.mark.parametrize(
+    ("week", "refused"),
+    [
+        (date(2022, 12, 26), False),
+        (date(2023, 1, 2), True),
+        (date(2024, 5, 27), True),
+        (date(2024, 6, 3), False),
+    ],
+)
+def test_a_week_of_the_periods_without_labels_is_an_error(week, refused):
+    def check():
+        require_ripe(labels_of(), LABEL_BOUNDS, missing_weeks=[week], use_case_name="falls")
+
+    if refused:
+        with pytest.raises(ContractError, match=r"found 1 weeks without labels .*run ripen_falls"):
+            check()
+    else:
+        assert check() is None
+
+
+def test_pending_rows_are_an_error_inside_the_periods_only():
+    late = labels_of((datetime(2024, 6, 3), "pending"), (datetime(2024, 5, 1), "mature"))
+    inside = labels_of((datetime(2024, 6, 2), "pending"), (datetime(2024, 5, 1), "mature"))
+
+    assert require_ripe(late, LABEL_BOUNDS, missing_weeks=[], use_case_name="falls") is None
+    with pytest.raises(ContractError, match="1 weeks with pending rows"):
+        require_ripe(inside, LABEL_BOUNDS, missing_weeks=[], use_case_name="falls")
+
+
+def test_censored_rows_are_counted_inside_the_periods():
+    rows = [(datetime(2024, month, 1), "censored") for month in (5, 6, 7)]
+
+    assert censored_rows(labels_of(*rows), LABEL_BOUNDS) == 2
