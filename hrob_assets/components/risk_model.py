@@ -74,7 +74,10 @@ class RiskModel(dg.Component, dg.Model, dg.Resolvable):
                 use_case, code_sets=code_sets, weekly=weekly, start_schedules=started
             ),
             training_definitions(
-                use_case, columns=columns, rules=rules, lineage=lineage_of(files.folder)
+                use_case,
+                columns=columns,
+                rules=rules,
+                lineage=lineage_of(files.folder, SHARED_CODE_SETS),
             ),
             evaluation_definitions(use_case),
             promotion_definitions(use_case),

@@ -5,13 +5,15 @@ import subprocess
 from pathlib import Path
 
 
-def lineage_of(folder: Path) -> dict[str, str]:
+def lineage_of(folder: Path, *shared: Path) -> dict[str, str]:
     """Git commit and a hash of all configuration files of a use case.
 
     Parameters
     ----------
     folder : Path
         The use case's folder.
+    *shared : Path
+        Folders of what it shares with other use cases, such as code sets.
 
     Returns
     -------
@@ -19,15 +21,16 @@ def lineage_of(folder: Path) -> dict[str, str]:
         ``git_commit`` (``unknown`` outside a checkout, ``+changes`` appended when the working
         tree differs from the commit) and ``configuration`` (16 hexadecimal digits).
     """
-    return {"git_commit": _commit(folder), "configuration": _configuration(folder)}
+    return {"git_commit": _commit(folder), "configuration": _configuration(folder, *shared)}
 
 
-def _configuration(folder: Path) -> str:
+def _configuration(*folders: Path) -> str:
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.suffix in {".yaml", ".yml", ".csv"}:
-            digest.update(path.relative_to(folder).as_posix().encode())
-            digest.update(path.read_bytes())
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            if path.suffix in {".yaml", ".yml", ".csv"}:
+                digest.update(path.relative_to(folder).as_posix().encode())
+                digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 

@@ -72,3 +72,15 @@ def test_the_configuration_is_that_of_all_yaml_and_csv_files(tmp_path):
     (tmp_path / "code_sets" / "x.csv").rename(tmp_path / "code_sets" / "y.csv")
 
     assert len({first, second, configuration()}) == 3
+
+
+def test_shared_code_sets_belong_to_the_configuration(tmp_path):
+    folder, shared = tmp_path / "use_case", tmp_path / "code_sets"
+    for each in (folder, shared):
+        each.mkdir()
+        (each / "x.csv").write_text("code\n")
+    before = lineage_of(folder, shared)["configuration"]
+
+    (shared / "x.csv").write_text("code\nI10\n")
+
+    assert lineage_of(folder, shared)["configuration"] != before
