@@ -100,6 +100,8 @@ def show_list(use_case: str, data_root: Path, people: int) -> None:
     from hrob_assets.pipeline import last_list, use_data_root  # noqa: PLC0415 - slow to import
     from hrob_assets.resources.environment import load_environment  # noqa: PLC0415
 
+    with _clear_errors():
+        _check_use_cases((use_case,))
     use_data_root(data_root)
     _print_list(use_case, last_list(load_environment(), use_case), people)
 
@@ -188,7 +190,7 @@ def _check_use_cases(names: tuple[str, ...]) -> None:
     known = sorted(path.parent.name for path in DEFS.glob("*/defs.yaml"))
     for name in names:
         if name not in known:
-            msg = f"--use-case must name a use case (found {name!r}). {nearest(name, known)}"
+            msg = f"a use case must be named (found {name!r}). {nearest(name, known)}"
             raise ConfigurationError(msg)
 
 

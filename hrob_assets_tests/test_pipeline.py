@@ -84,3 +84,11 @@ def test_the_exit_status_says_what_a_run_came_to(
     assert found.exit_code == status
     assert said in found.output
     assert "Traceback" not in found.output
+
+
+def test_the_list_of_an_unknown_use_case_names_the_nearest(tmp_path):
+    found = CliRunner().invoke(main, ["list", "oncology_visit", "--data-root", str(tmp_path)])
+
+    assert found.exit_code == 1
+    assert "'oncology_ed_visit'" in found.output
+    assert list(tmp_path.iterdir()) == []
