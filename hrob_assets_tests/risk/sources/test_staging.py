@@ -1,6 +1,6 @@
 """What becomes of each kind of source row; the cases are in ``cases/staging``."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -378,3 +378,39 @@ def test_rows_after_a_death_are_counted_whether_they_stay_or_not(tmp_path):
     assert result.rejected == {"coverage": 1, "encounters": 1, "events": 1}
     whole = pl.read_parquet(result.path("quarantine")).filter(pl.col("reason") == kept)
     assert whole["kept"].to_list() == [True, True, True]
+
+
+def weeks_of_visits(last: date, *, extra: dict[date, int]) -> dict[str, list[dict]]:
+    """100 visits on weekdays and 2 on weekend days, over ten weeks up to and with `last`."""
+    per_day = {last - timedelta(days=days): 0 for days in range(70)}
+    per_day = {day: 100 if day.weekday() < 5 else 2 for day in per_day} | extra
+    days = [day for day, visits in per_day.items() for _ in range(visits)]
+    return minimal() | {
+        "visit_occurrence": [
+            {
+                "visit_occurrence_id": n,
+                "person_id": 1,
+                "visit_concept_id": 9202,
+                "visit_start_date": day.isoformat(),
+            }
+            for n, day in enumerate(days, start=1)
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    ("last", "extra", "expected"),
+    [
+        (date(2023, 3, 12), {}, datetime(2023, 3, 13)),
+        (date(2023, 3, 11), {}, datetime(2023, 3, 12)),
+        (date(2023, 3, 8), {}, datetime(2023, 3, 9)),
+        (date(2023, 3, 8), {date(2023, 3, 12): 2}, datetime(2023, 3, 9)),
+        (date(2023, 3, 8), {date(2023, 3, 9): 1}, datetime(2023, 3, 9)),
+    ],
+    ids=["Sunday", "Saturday", "Wednesday", "a Sunday to come", "one on a Thursday to come"],
+)
+def test_a_quiet_weekend_at_the_end_of_the_data_is_known(last, extra, expected, tmp_path):
+    result = staged(tmp_path, weeks_of_visits(last, extra=extra))
+
+    assert result.as_of == expected
+    assert result.rows["quarantine"] == sum(extra.values())
