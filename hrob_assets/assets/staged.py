@@ -42,6 +42,7 @@ LOAD = Table(
         Column("as_of", TIMESTAMP, "First moment of which the source knows nothing."),
     ),
 )
+_DOMAINS = "load_domains"  # beside `load`: events per domain, of this load and of the accepted one
 _SEVERITY = {
     "critical": dg.AssetCheckSeverity.ERROR,
     "warning": dg.AssetCheckSeverity.WARN,
@@ -65,7 +66,10 @@ def staged_definitions(
         snapshot = storage.root / "assets" / RAW
 
         def write_load(made: StagingResult) -> None:
-            write_parquet(_load(made, _rows_accepted(folder)), made.path("load"))
+            before = _rows_accepted(folder, "load", "table_name")
+            write_parquet(_load(made, before), made.path("load"))
+            domains = _domains(made, _rows_accepted(folder, _DOMAINS, "domain"))
+            write_parquet(domains, made.path(_DOMAINS))
 
         result = stage(
             snapshot, folder, known_lag_days=known_lag_days, as_of=as_of, complete=write_load
@@ -145,6 +149,7 @@ def _validate(storage: Storage, table: Table) -> ValidationReport:
         persons=folder / "persons.parquet",
         encounters=folder / "encounters.parquet",
         previous_row_counts=before,
+        previous_domain_counts=_previous_domains(folder) if table.name == "events" else None,
         quarantine_share=load["quarantine_share"].item(),
         as_of=load["as_of"].item(),
     )
@@ -194,18 +199,30 @@ def _accepted(folder: Path, table_name: str) -> Path:
     return folder / f"accepted_{table_name}"
 
 
-def _rows_accepted(folder: Path) -> dict[str, int]:
-    """Rows per table of the last load of which each table passed its critical expectations.
+def _rows_accepted(folder: Path, name: str, key: str) -> dict[str, int]:
+    """Rows by key of the last load of which each table passed its critical expectations.
 
     A load that was refused, or never checked, hands on what it was compared with itself.
     """
-    path = folder / "load.parquet"
+    path = folder / f"{name}.parquet"
     if not path.exists():
         return {}
     accepted = all(_accepted(folder, table.name).exists() for table in STAGED_TABLES)
     column = "rows" if accepted else "previous_rows"
-    counts = pl.read_parquet(path).select("table_name", column).drop_nulls()
+    counts = pl.read_parquet(path).select(key, column).drop_nulls()
     return dict(counts.iter_rows())
+
+
+def _domains(result: StagingResult, before: Mapping[str, int]) -> pl.DataFrame:
+    names = sorted({*result.domain_rows, *before})
+    rows = [(name, result.domain_rows.get(name, 0), before.get(name)) for name in names]
+    schema = {"domain": pl.String, "rows": pl.Int64, "previous_rows": pl.Int64}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _previous_domains(folder: Path) -> dict[str, int]:
+    counts = pl.read_parquet(folder / f"{_DOMAINS}.parquet").select("domain", "previous_rows")
+    return dict(counts.drop_nulls().iter_rows())
 
 
 def _load(result: StagingResult, before: Mapping[str, int]) -> pl.DataFrame:

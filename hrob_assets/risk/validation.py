@@ -30,6 +30,7 @@ Severity = Literal["critical", "warning"]
 Staged = pl.DataFrame | pl.LazyFrame | Path
 
 FEWEST_ROWS_RATIO, MOST_ROWS_RATIO = 0.80, 1.50
+FEWEST_ROWS_RATIO_OF_A_DOMAIN = 0.50
 QUARANTINE_WARNING, QUARANTINE_CRITICAL = 0.05, 0.20
 NEGATIVE_OR_NOT_FINITE_WARNING = 0.01
 EARLIEST = date(1850, 1, 1)
@@ -217,7 +218,13 @@ _EVERY_TABLE = (
     ),
 )
 NEEDS_EARLIER_LOAD = frozenset(
-    {"became_empty", "rows_per_previous_row_low", "rows_per_previous_row_high"}
+    {
+        "became_empty",
+        "rows_per_previous_row_low",
+        "rows_per_previous_row_high",
+        "domains_that_became_empty",
+        "rows_per_previous_row_of_poorest_domain",
+    }
 )
 """Expectations that cannot be evaluated before there has been an earlier load with rows."""
 
@@ -314,6 +321,17 @@ SUITES: Mapping[str, tuple[Expectation, ...]] = {
         *_EVERY_TABLE,
         _NOT_EMPTY,
         _no("nulls_in_required_columns", "Columns that may not be null are filled."),
+        _no(
+            "domains_that_became_empty",
+            "A domain that had events in an earlier load has events now.",
+        ),
+        _measured(
+            "rows_per_previous_row_of_poorest_domain",
+            "In no domain the events fall below "
+            f"{FEWEST_ROWS_RATIO_OF_A_DOMAIN:.0%} of the previous load.",
+            severity="warning",
+            least=FEWEST_ROWS_RATIO_OF_A_DOMAIN,
+        ),
         _no("rows_of_unknown_domains", f"domain is one of {', '.join(DOMAINS)}."),
         _no("repeated_keys", "(domain, source_row_id, code) is unique."),
         _no("rows_out_of_order", "Rows are ordered by person and time."),
@@ -355,6 +373,7 @@ def validate(
     persons: Staged | None = None,
     encounters: Staged | None = None,
     previous_row_counts: Sequence[int] = (),
+    previous_domain_counts: Mapping[str, int] | None = None,
     quarantine_share: float | None = None,
     as_of: datetime | None = None,
     memory_limit: str = "2GB",
@@ -371,6 +390,8 @@ def validate(
         list says so by not holding them.
     previous_row_counts : sequence of int
         Row counts of earlier loads, oldest first; empty when there was none.
+    previous_domain_counts : mapping of str to int, optional
+        Events per domain of the earlier load; of use for events only.
     quarantine_share : float, 0 to 1, optional
         `StagingResult.quarantine_share` of the table.
     as_of : datetime, optional
@@ -406,6 +427,7 @@ def validate(
         if keeps_schema:
             references = {"persons": persons, "encounters": encounters}
             metrics |= _table_metrics(engine, table, references=references, as_of=as_of)
+            metrics |= _domain_metrics(engine, previous_domain_counts or {})
         metrics |= _load_metrics(
             metrics["row_count"],
             previous_row_counts=previous_row_counts,
@@ -593,6 +615,24 @@ def _load_metrics(
             metrics["rows_per_previous_row_low"] = ratio
             metrics["rows_per_previous_row_high"] = ratio
     return metrics
+
+
+def _domain_metrics(
+    engine: duckdb.DuckDBPyConnection, previous_domain_counts: Mapping[str, int]
+) -> dict[str, float]:
+    """Compare each domain that had events with what it has now; nothing when none had any."""
+    before = {domain: rows for domain, rows in previous_domain_counts.items() if rows > 0}
+    if not before:
+        return {}
+    now: dict[str, int] = dict(
+        engine.execute("SELECT domain, count(*) FROM staged_rows GROUP BY 1").fetchall()
+    )
+    return {
+        "domains_that_became_empty": sum(now.get(domain, 0) == 0 for domain in before),
+        "rows_per_previous_row_of_poorest_domain": min(
+            now.get(domain, 0) / rows for domain, rows in before.items()
+        ),
+    }
 
 
 def _pandas_rows(

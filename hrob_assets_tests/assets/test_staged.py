@@ -285,3 +285,16 @@ def test_a_kill_between_the_two_renames_loses_no_counts(tmp_path):
     refresh(tmp_path)
 
     assert compared_with(tmp_path) == 30
+
+
+def test_a_domain_that_became_empty_stops_the_load_until_it_is_back(tmp_path):
+    write_snapshot(tmp_path)
+    refresh(tmp_path)
+    conditions = tmp_path / "assets" / RAW / "condition_occurrence.parquet"
+    whole = pl.read_parquet(conditions)
+    whole.clear().write_parquet(conditions)
+
+    for _ in range(2):  # the refused load is not what the next is compared with
+        assert "domains_that_became_empty" in failed(refresh(tmp_path), "events")
+    whole.write_parquet(conditions)
+    assert refresh(tmp_path).success

@@ -85,6 +85,7 @@ def test_a_clean_table_passes_every_expectation_of_its_suite(table):
     report = report_on(
         table, MAKERS[table](), previous_row_counts=[2], quarantine_share=0.0,
         as_of=datetime(2024, 1, 1),
+        previous_domain_counts={"condition": 1} if table == "events" else None,
     )  # fmt: skip
 
     assert failed(report) == []
@@ -268,3 +269,22 @@ def test_a_parquet_file_and_a_frame_give_the_same_report(tmp_path):
 def test_an_unknown_table_is_refused():
     with pytest.raises(ConfigurationError, match="Did you mean 'events'"):
         validate("event", events())
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        ({"condition": 2, "measurement": 1}, []),
+        ({"condition": 3}, ["rows_per_previous_row_of_poorest_domain"]),
+        (
+            {"condition": 1, "drug": 1},
+            ["domains_that_became_empty", "rows_per_previous_row_of_poorest_domain"],
+        ),
+        ({"drug": 0}, []),
+    ],
+)
+def test_each_domain_of_events_is_compared_with_the_load_before(before, expected):
+    report = report_on("events", events(), previous_domain_counts=before)
+
+    assert failed(report) == expected
+    assert [r.name for r in report.critical_failures] == expected[:-1]

@@ -74,6 +74,8 @@ class StagingResult:
         Rows per staged table and reason, kept rows included.
     rejected : mapping of str to int
         Source rows per staged table that are not staged at all.
+    domain_rows : mapping of str to int
+        Staged events per domain that has any.
     """
 
     folder: Path
@@ -82,6 +84,7 @@ class StagingResult:
     source_rows: Mapping[str, int]
     quarantined: Mapping[str, Mapping[str, int]]
     rejected: Mapping[str, int]
+    domain_rows: Mapping[str, int]
 
     def path(self, table_name: str) -> Path:
         """Return the Parquet file of a staged table or of ``quarantine``."""
@@ -203,6 +206,7 @@ def _stage_with(
         source_rows=source_rows,
         quarantined=_counts(engine),
         rejected=dict(rejected),
+        domain_rows=_domain_rows(engine, work),
     )
 
 
@@ -252,6 +256,15 @@ def _write(engine: duckdb.DuckDBPyConnection, name: str, work: Path) -> int:
     )
     engine.execute("DROP TABLE sorted_rows")
     return rows
+
+
+def _domain_rows(engine: duckdb.DuckDBPyConnection, work: Path) -> dict[str, int]:
+    path = quoted(work / "events.parquet")
+    return dict(
+        engine.execute(
+            f"SELECT domain, count(*) FROM read_parquet({path}) GROUP BY 1 ORDER BY 1"  # noqa: S608  # our own file
+        ).fetchall()
+    )
 
 
 def _single_value(engine: duckdb.DuckDBPyConnection, statement: str) -> Any:
