@@ -6,10 +6,16 @@ import signal
 import sys
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hrob_assets.risk.errors import HrobError
+
+if TYPE_CHECKING:  # slow to import
+    import polars as pl
+
+    from hrob_assets.pipeline import PipelineOutcome
 
 _TOO_SMALL = 3
 _REFUSED = 4
@@ -88,7 +94,7 @@ def run(
         values["use_cases"] = list(use_cases)
     if registry is not None:
         values["mlflow_tracking_uri"] = f"sqlite:///{registry.resolve()}/mlflow.db"
-    _run(data_root, values, weeks=weeks, use_cases=use_cases)
+    _run(data_root, values, weeks=weeks, use_cases=use_cases, train=registry is None)
 
 
 @main.command(name="list")
@@ -99,11 +105,16 @@ def show_list(use_case: str, data_root: Path, people: int) -> None:
     """Show the latest weekly list of USE_CASE."""
     from hrob_assets.pipeline import last_list, use_data_root  # noqa: PLC0415 - slow to import
     from hrob_assets.resources.environment import load_environment  # noqa: PLC0415
+    from hrob_assets.resources.score_table import ScoreTable  # noqa: PLC0415
 
     with _clear_errors():
         _check_use_cases((use_case,))
-    use_data_root(data_root)
-    _print_list(use_case, last_list(load_environment(), use_case), people)
+        table = ScoreTable(data_root=str(data_root))
+        if table.scorings(use_case).is_empty():
+            click.echo(f"{use_case} was never scored in {data_root}; run hrob demo or hrob run.")
+            return
+        use_data_root(data_root)
+        _print_list(use_case, last_list(load_environment(), use_case), people)
 
 
 @main.command()
@@ -156,31 +167,64 @@ class _clear_errors:  # noqa: N801 - reads as a statement
 
 
 def _run(
-    data_root: Path, values: dict[str, object], *, weeks: int, use_cases: tuple[str, ...]
+    data_root: Path,
+    values: dict[str, object],
+    *,
+    weeks: int,
+    use_cases: tuple[str, ...],
+    train: bool = True,
 ) -> None:
     with _clear_errors():
         _check_use_cases(use_cases)
-        from hrob_assets.pipeline import (  # noqa: PLC0415 - slow to import
-            last_list,
-            run_pipeline,
-            use_data_root,
-        )
+        from hrob_assets.pipeline import run_pipeline, use_data_root  # noqa: PLC0415 - slow
         from hrob_assets.resources.environment import write_data_environment  # noqa: PLC0415
 
+        _check_same_source(data_root, values)
         use_data_root(data_root)
         write_data_environment(data_root, values)
-        outcome = run_pipeline(score_weeks=weeks, say=click.echo)
+        outcome = run_pipeline(score_weeks=weeks, say=click.echo, train=train)
+    _print_outcome(outcome, data_root)
+    if outcome.refused:
+        sys.exit(_REFUSED)
+    if outcome.not_trained:
+        sys.exit(_TOO_SMALL)
+
+
+def _print_outcome(outcome: "PipelineOutcome", data_root: Path) -> None:
+    from hrob_assets.pipeline import evaluation_figures, last_list  # noqa: PLC0415 - slow
+
     for name in outcome.scored:
         _print_list(name, last_list(outcome.environment, name), 10)
+        _print_figures(evaluation_figures(name))
     _print_paths(data_root)
     for name, why in outcome.not_trained.items():
         click.echo(f"\n{name} was not trained: {why}", err=True)
     for name, why in outcome.refused.items():
         click.echo(f"\n{name} has no champion: {why}", err=True)
-    if outcome.refused:
-        sys.exit(_REFUSED)
-    if outcome.not_trained:
-        sys.exit(_TOO_SMALL)
+
+
+def _check_same_source(data_root: Path, values: dict[str, object]) -> None:
+    """Refuse a data root that another source filled: its lists and models are not of this one."""
+    from hrob_assets.resources.environment import read_data_environment  # noqa: PLC0415
+    from hrob_assets.risk.errors import ConfigurationError  # noqa: PLC0415
+
+    before = read_data_environment(data_root).get("source", values["source"])
+    if before != values["source"]:
+        msg = (
+            f"a data root must keep its source ({data_root} was made from another one); "
+            "choose another --data-root, or remove that folder"
+        )
+        raise ConfigurationError(msg)
+
+
+def _print_figures(figures: dict[str, float]) -> None:
+    if "auroc" in figures and "calibration factor" in figures:
+        click.echo(
+            "      Test period: {rows:,.0f} encounters of {persons:,.0f} people, "
+            "{prevalence:.1%} with the outcome; AUROC {auroc:.3f} ({auroc low:.3f} to "
+            "{auroc high:.3f}); calibration factor {calibration factor:+.4f} "
+            "({calibration factor low:+.4f} to {calibration factor high:+.4f})".format(**figures)
+        )
 
 
 def _check_use_cases(names: tuple[str, ...]) -> None:
@@ -194,10 +238,7 @@ def _check_use_cases(names: tuple[str, ...]) -> None:
             raise ConfigurationError(msg)
 
 
-def _print_list(name: str, rows: object, people: int) -> None:
-    import polars as pl  # noqa: PLC0415 - slow to import
-
-    frame = rows if isinstance(rows, pl.DataFrame) else pl.DataFrame()
+def _print_list(name: str, frame: "pl.DataFrame", people: int) -> None:
     if frame.is_empty():
         click.echo(f"\n{name}: nobody is on the latest list.")
         return

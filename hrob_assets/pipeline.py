@@ -10,12 +10,12 @@ from pathlib import Path
 
 import dagster as dg
 import polars as pl
-import yaml
 
+from hrob_assets.assets.keys import use_case_key
 from hrob_assets.resources.environment import (
-    OF_THE_DATA,
     Environment,
     load_environment,
+    read_data_environment,
     write_data_environment,
 )
 from hrob_assets.resources.model_registry import CHAMPION, ModelRegistry
@@ -90,7 +90,9 @@ class PipelineOutcome:
     refused: Mapping[str, str] = field(default_factory=dict)
 
 
-def run_pipeline(*, score_weeks: int, say: Callable[[str], None]) -> PipelineOutcome:
+def run_pipeline(
+    *, score_weeks: int, say: Callable[[str], None], train: bool = True
+) -> PipelineOutcome:
     """Stage, build features, label, train and score, each as one Dagster run that the UI shows.
 
     Parameters
@@ -99,6 +101,8 @@ def run_pipeline(*, score_weeks: int, say: Callable[[str], None]) -> PipelineOut
         How many of the latest weeks get a list.
     say : callable
         Told of each step when it starts and ends.
+    train : bool
+        False scores with the champion of the registry and writes nothing into it.
 
     Returns
     -------
@@ -121,7 +125,8 @@ def run_pipeline(*, score_weeks: int, say: Callable[[str], None]) -> PipelineOut
         for name in environment.use_cases:
             run(f"ripen_{name}", weeks, f"{name}: cohort and labels")
             try:
-                run(f"train_{name}", None, f"{name}: training, evaluation and the gate")
+                if train:
+                    run(f"train_{name}", None, f"{name}: training, evaluation and the gate")
             except TooSmallError as error:
                 not_trained[name] = str(error)
             except dg.Failure as error:
@@ -129,6 +134,8 @@ def run_pipeline(*, score_weeks: int, say: Callable[[str], None]) -> PipelineOut
             if _has_champion(environment, name):
                 run(f"score_{name}", weeks.latest(score_weeks), f"{name}: weekly lists")
                 scored.append(name)
+            elif name not in refused:
+                not_trained.setdefault(name, "the registry has no champion that could score it")
     return PipelineOutcome(environment, tuple(scored), not_trained, refused)
 
 
@@ -155,8 +162,7 @@ class _Runner:
 
 def _with_first_week(environment: Environment) -> Environment:
     """Let the weeks begin with the data, once, where the source is somebody's own."""
-    path = environment.data_root / OF_THE_DATA
-    values = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+    values = read_data_environment(environment.data_root)
     if environment.source.kind != "omop" or "first_week" in values:
         return environment
     staged = pl.scan_parquet(environment.data_root / "assets" / "staged" / "encounters.parquet")
@@ -187,6 +193,21 @@ def weeks_of_the_data(environment: Environment) -> Weeks:
     as_of = load.select("as_of").head(1).collect().item()
     this_monday = as_of.date() - timedelta(days=as_of.weekday())
     return Weeks(environment.first_week, this_monday - timedelta(weeks=1))
+
+
+def evaluation_figures(use_case_name: str) -> dict[str, float]:
+    """Figures of the latest evaluation, as its Dagster run recorded them; empty without one."""
+    key = use_case_key(use_case_name, "evaluation")
+    with dg.DagsterInstance.get() as instance:
+        event = instance.get_latest_materialization_event(key)
+    recorded = event.asset_materialization if event else None
+    values = recorded.metadata if recorded else {}
+    return {
+        name: float(value.value)
+        for name, value in values.items()
+        if isinstance(value, dg.FloatMetadataValue | dg.IntMetadataValue)
+        and value.value is not None
+    }
 
 
 def last_list(environment: Environment, use_case_name: str) -> pl.DataFrame:

@@ -130,6 +130,12 @@ def load_environment() -> Environment:
     return _checked(values | {"data_root": root, "name": name}, files)
 
 
+def read_data_environment(root: Path) -> dict[str, Any]:
+    """Read the innermost overlay of a data root; empty where there is none."""
+    path = root / OF_THE_DATA
+    return _read(path) if path.exists() else {}
+
+
 def write_data_environment(root: Path, values: dict[str, Any]) -> None:
     """Write the innermost overlay into a data root, whole or not at all."""
     root.mkdir(parents=True, exist_ok=True)
