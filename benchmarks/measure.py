@@ -26,12 +26,15 @@ class Measured(NamedTuple):
         What it returned or, of a program, what it printed.
     seconds : float
         Without the start of the process where a function was called.
+    cpu_seconds : float
+        Processor time of all threads; other work on the machine hardly changes it.
     peak_gb : float, 10^9 bytes
         Most memory that the process and, of a program, its descendants had at one time.
     """
 
     value: Any
     seconds: float
+    cpu_seconds: float
     peak_gb: float
 
 
@@ -80,18 +83,23 @@ class OtherWork:
 def _busy_of_others() -> float:
     """Seconds since the start of the machine, over all cores."""
     user, nice, system, _, _, *rest = map(int, Path("/proc/stat").read_text().split()[1:9])
-    own = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     busy = (user + nice + system + sum(rest)) / os.sysconf("SC_CLK_TCK")
-    return busy - sum(usage.ru_utime + usage.ru_stime for usage in own)
+    return busy - _cpu_seconds(resource.RUSAGE_SELF) - _cpu_seconds(resource.RUSAGE_CHILDREN)
+
+
+def _cpu_seconds(who: int) -> float:
+    usage = resource.getrusage(who)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _call(function: Callable[..., Any], arguments: Sequence[object]) -> Measured:
-    started = time.perf_counter()
+    started, cpu_before = time.perf_counter(), _cpu_seconds(resource.RUSAGE_SELF)
     value = function(*arguments)
     seconds = time.perf_counter() - started
+    cpu_seconds = _cpu_seconds(resource.RUSAGE_SELF) - cpu_before
     # ru_maxrss would begin with the parent's; this starts anew with the program
     (line,) = (x for x in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in x)
-    return Measured(value, seconds, int(line.split()[1]) * 1024 / 1e9)
+    return Measured(value, seconds, cpu_seconds, int(line.split()[1]) * 1024 / 1e9)
 
 
 def _run(command: Sequence[str]) -> Measured:
@@ -109,7 +117,8 @@ def _run(command: Sequence[str]) -> Measured:
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command, output)
     largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    return Measured(output, seconds, max(*sampled, largest) / 1e9)
+    cpu_seconds = _cpu_seconds(resource.RUSAGE_CHILDREN)
+    return Measured(output, seconds, cpu_seconds, max(*sampled, largest) / 1e9)
 
 
 def _sample(process: subprocess.Popen, sampled: list[int]) -> None:
