@@ -32,4 +32,6 @@ def run(scale: float) -> list[Table]:
         f"`hrob demo {' '.join(options)}` in an empty data root, from the start of the program to "
         "its end; set-up of the Python environment excluded. Memory is of all its processes."
     )
+    if sys.dont_write_bytecode:
+        note += " PYTHONDONTWRITEBYTECODE was set: every module is compiled, as on a first run."
     return [Table(("step", "measured", "target", "met"), rows, note)]
