@@ -1,5 +1,6 @@
 """The feature store: every encounter of every person, as known at its prediction time."""
 
+import hashlib
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -28,6 +29,7 @@ from hrob_assets.assets.partitions import (
     request_weeks_since,
     weekly_schedule,
 )
+from hrob_assets.resources.storage import DEFINITION
 from hrob_assets.risk.code_sets import CodeSet
 from hrob_assets.risk.features.build import build_features
 from hrob_assets.risk.features.catalogue import Catalogue, FeatureColumn, FeatureFamily
@@ -77,15 +79,18 @@ def _encounter_features(
     owner: str,
     threads: int,
 ) -> dg.AssetsDefinition:
+    definition = definition_version(catalogue, code_sets)
+
     @dg.asset(
         key=ENCOUNTER_FEATURES,
+        code_version=definition,
         group_name=FEATURE_STORE,
         partitions_def=weekly,
         backfill_policy=SINGLE_RUN,
         owners=[owner],
         kinds={"polars", "parquet"},
         pool=STAGED_POOL,
-        metadata={"dagster/column_schema": _columns(catalogue)},
+        metadata={"dagster/column_schema": _columns(catalogue), DEFINITION: definition},
         ins={name: dg.AssetIn(staged_key(name)) for name in _TABLES},
         description=_description(catalogue),
     )
@@ -111,6 +116,14 @@ def _encounter_features(
         return dg.Output(features, metadata=_metadata(features))
 
     return encounter_features
+
+
+def definition_version(catalogue: Catalogue, code_sets: Mapping[str, CodeSet]) -> str:
+    """Hash of everything that gives the columns their meaning (16 hexadecimal digits)."""
+    digest = hashlib.sha256(repr(catalogue.families).encode())
+    for name in sorted(code_sets):
+        digest.update(repr(code_sets[name]).encode())
+    return digest.hexdigest()[:16]
 
 
 _REFRESH = "0 5 * * 1"

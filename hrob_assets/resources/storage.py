@@ -15,6 +15,8 @@ from hrob_assets.risk.errors import ContractError
 
 _ROW_GROUP = 131_072
 _REFUSED = "refused.json"
+DEFINITION = "hrob/definition"
+"""Metadata of an asset and of its files: version of what defines the columns."""
 
 
 class Storage(dg.ConfigurableResource):
@@ -32,12 +34,25 @@ class Storage(dg.ConfigurableResource):
         return self.root / "assets" / Path(*key.path)
 
 
-def write_parquet(frame: pl.DataFrame, path: Path) -> None:
-    """Write a frame beside its place and move it there, so that no reader sees a part of it."""
+def write_parquet(frame: pl.DataFrame, path: Path, *, definition: str | None = None) -> None:
+    """Write a frame beside its place and move it there, so that no reader sees a part of it.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    path : Path
+    definition : str, optional
+        Version of what defines the columns; kept in the file's metadata.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}"
     try:
-        frame.write_parquet(temporary, compression="zstd", row_group_size=_ROW_GROUP)
+        frame.write_parquet(
+            temporary,
+            compression="zstd",
+            row_group_size=_ROW_GROUP,
+            metadata={DEFINITION: definition} if definition else None,
+        )
         os.replace(temporary, path)  # noqa: PTH105 - works for two names on one file system
     finally:
         temporary.unlink(missing_ok=True)
@@ -104,8 +119,10 @@ class ParquetIOManager(dg.UPathIOManager):
         _require_weeks(frame, list(paths))
         parts = frame.partition_by("week", as_dict=True, maintain_order=True)
         by_week = {str(key[0]): part for key, part in parts.items()}
+        definition = context.definition_metadata.get(DEFINITION)
         for week, path in paths.items():
-            write_parquet(by_week.get(week, frame.clear()), Path(str(path)))
+            part = by_week.get(week, frame.clear())
+            write_parquet(part, Path(str(path)), definition=definition)
 
     def load_input(self, context: dg.InputContext) -> pl.LazyFrame:
         """Scan the file, or the files of the weeks.
@@ -118,6 +135,8 @@ class ParquetIOManager(dg.UPathIOManager):
         paths = [Path(str(path)) for path in self._get_paths_for_partitions(context).values()]
         if _is_partitioned(context.step_context):
             _require_all(paths)
+        upstream = context.upstream_output
+        _require_definition(paths, upstream.definition_metadata if upstream else {})
         return _scan_weeks(paths)
 
     def dump_to_path(self, context: dg.OutputContext, obj: Any, path: UPath) -> None:  # noqa: ARG002
@@ -131,6 +150,20 @@ class ParquetIOManager(dg.UPathIOManager):
     ) -> pl.LazyFrame:
         """Scan one path."""
         return pl.scan_parquet(_existing(Path(str(path))))
+
+
+def _require_definition(paths: Sequence[Path], asset: Mapping[str, Any]) -> None:
+    """Refuse weeks that mean something else under the same column names."""
+    wanted = asset.get(DEFINITION)
+    if wanted is None:
+        return
+    found = [pl.read_parquet_metadata(path).get(DEFINITION) for path in paths if path.exists()]
+    if other := sum(definition != wanted for definition in found):
+        msg = (
+            f"all weeks must be built with the present definitions ({other} of {len(found)} weeks "
+            "were built with others); run build_features for them"
+        )
+        raise ContractError(msg)
 
 
 def _existing(path: Path) -> Path:

@@ -7,6 +7,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from hrob_assets.resources.storage import (
+    DEFINITION,
     ParquetIOManager,
     Storage,
     refuse,
@@ -234,3 +235,33 @@ def test_a_refused_folder_is_not_read_until_every_refusal_is_withdrawn(tmp_path)
 
     assert pl.read_parquet(tmp_path / "assets" / "reader.parquet")["a"].to_list() == [1]
     assert files(tmp_path, "staged") == ["events.parquet"]
+
+
+def defined(frame, definition):
+    @dg.asset(
+        name="weekly",
+        partitions_def=WEEKLY,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        metadata={DEFINITION: definition},
+    )
+    def weekly():
+        return frame
+
+    return weekly
+
+
+def test_weeks_of_two_definitions_are_not_read_as_one_table(tmp_path):
+    late = ROWS.filter(pl.col("week") == date(2024, 3, 18))
+    new = defined(late, "new")
+    materialise(tmp_path, [defined(ROWS, "old")], weeks=(FIRST, THIRD))
+    materialise(tmp_path, [new], weeks=(THIRD, THIRD))
+
+    with pytest.raises(ContractError, match="2 of 3 weeks were built with others"):
+        materialise(tmp_path, [new, everything], selection=[everything])
+
+
+def test_weeks_of_one_definition_are_read(tmp_path):
+    asset = defined(ROWS, "same")
+    materialise(tmp_path, [asset], weeks=(FIRST, THIRD))
+
+    assert materialise(tmp_path, [asset, everything], selection=[everything]).success
