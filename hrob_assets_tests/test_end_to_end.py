@@ -79,11 +79,20 @@ def test_the_main_path_ends_with_a_weekly_list(demo):
     assert found["high_risk"].all()
 
 
+def test_the_last_list_is_that_of_the_week_scored_last(demo):
+    table = ScoreTable(data_root=str(demo.environment.data_root))
+
+    found = last_list(demo.environment, USE_CASE)
+
+    ranked = table.current(USE_CASE).filter(
+        pl.col("week") == table.scorings(USE_CASE)["week"].max(), pl.col("rank").is_not_null()
+    )
+    assert_frame_equal(found, ranked)
+
+
 def test_a_list_has_reasons_that_were_known_before(demo):
     reasons = (
-        list_of_last_week(demo)
-        .explode("reasons")
-        .with_columns(pl.col("reasons").struct.unnest())
+        list_of_last_week(demo).explode("reasons").with_columns(pl.col("reasons").struct.unnest())
     )
     dated = reasons.filter(pl.col("known_on").is_not_null())
 
