@@ -21,7 +21,7 @@ $(READY): constraints.txt pyproject.toml
 	@echo "... setting up Python packages (minutes on the first time)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e ".[dev]"
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e ".[dev]"
 	@touch $(READY)
 
 demo: $(READY) ## Main path on the synthetic world, ends with the week's list

@@ -225,6 +225,10 @@ def _print_figures(figures: dict[str, float]) -> None:
             "{auroc high:.3f}); calibration factor {calibration factor:+.4f} "
             "({calibration factor low:+.4f} to {calibration factor high:+.4f})".format(**figures)
         )
+    unseen = "unseen patients: "
+    if f"{unseen}auroc" in figures:
+        people, auroc = figures[f"{unseen}persons"], figures[f"{unseen}auroc"]
+        click.echo(f"      {people:,.0f} people not seen in training: AUROC {auroc:.3f}")
 
 
 def _check_use_cases(names: tuple[str, ...]) -> None:
