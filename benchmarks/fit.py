@@ -28,6 +28,9 @@ def _compare(n_rows: int) -> list[Table]:
         _OURS: _Fit(build_classifier(inverse_penalty=1.0), matrix, outcome),
         "lbfgs default, float32": _Fit(LogisticRegression(), matrix, outcome),
         "lbfgs default, float64": _Fit(LogisticRegression(), wide, outcome),
+        "lbfgs, float64, tolerance 1e-5": _Fit(
+            LogisticRegression(tol=1e-5, max_iter=1_000), wide, outcome
+        ),
     }
     seconds = seconds_of(fits)
     objectives = {name: _objective(fit.model, wide, outcome) for name, fit in fits.items()}
