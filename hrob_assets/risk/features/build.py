@@ -177,7 +177,7 @@ def _coded_columns(
         plan_columns(list(columns.values()), n_series=len(series)),
         n_threads=n_threads,
     )
-    frame = pl.DataFrame({column.name: cells[place] for place, column in enumerate(columns)})
+    frame = pl.from_numpy(cells, [column.name for column in columns], orient="row")
     nullable = [column.name for column in columns if column.nullable]
     return frame.with_columns(pl.col(nullable).fill_nan(None))
 

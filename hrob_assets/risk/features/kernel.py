@@ -185,8 +185,8 @@ def slide(facts: Facts, rows: Rows, plan: Plan, *, n_threads: int = 2) -> np.nda
 
     Returns
     -------
-    float32 array, shape (n_columns, n_rows)
-        One contiguous vector per column, rows in the order given; NaN means null.
+    float32 array, shape (n_rows, n_columns)
+        Row after row in memory, in the order given; NaN means null.
 
     Examples
     --------
@@ -197,9 +197,9 @@ def slide(facts: Facts, rows: Rows, plan: Plan, *, n_threads: int = 2) -> np.nda
     >>> plan = plan_columns([SeriesColumn(0, "count", None), SeriesColumn(0, "min", 3)],
     ...     n_series=1)
     >>> slide(facts, rows, plan).tolist()
-    [[1.0, 2.0], [nan, 9.0]]
+    [[1.0, nan], [2.0, 9.0]]
     """
-    out = np.empty((plan.default.size, rows.t_us.size), np.float32)
+    out = np.empty((rows.t_us.size, plan.default.size), np.float32)
     blocks = _blocks(facts.person_start, rows.person_start, n_threads * _BLOCKS_PER_THREAD)
     with ThreadPoolExecutor(n_threads) as pool:
         for finished in [pool.submit(_slide_block, facts, rows, plan, out, *b) for b in blocks]:
@@ -245,8 +245,8 @@ def _slide_block(
         known_end,
         window_first,
     )
-    out[:, row_of] = plan.default[:, None]
-    _walk(timeline, plan, out, row_of.start)
+    out[row_of] = plan.default
+    _walk(timeline, plan, out[row_of])
 
 
 class _Timeline(NamedTuple):
@@ -311,7 +311,7 @@ def order_by_availability(available_us: np.ndarray, person_start: np.ndarray) ->
 
 
 @numba.njit(cache=True, nogil=True)
-def _walk(line: _Timeline, plan: Plan, out: np.ndarray, out_row: int) -> None:
+def _walk(line: _Timeline, plan: Plan, out: np.ndarray) -> None:
     """Walk every person's timeline once and write every row's columns."""
     n_series, n_windows = plan.counted_start.size - 1, plan.window_days.size
     n_facts = line.series.size
@@ -338,8 +338,8 @@ def _walk(line: _Timeline, plan: Plan, out: np.ndarray, out_row: int) -> None:
             n_active = _enter(
                 line, state, row, begin if fresh else line.known_end[row - 1], n_active
             )
-            _write_counted(line, plan, state, row, n_active, out, out_row + row)
-            _write_valued(line, plan, state, row, n_active, out, out_row + row)
+            _write_counted(line, plan, state, row, n_active, out[row])
+            _write_valued(line, plan, state, row, n_active, out[row])
         for position in range(n_active):
             series = state.active[position]
             state.counts[series] = 0
@@ -407,7 +407,6 @@ def _write_counted(
     row: int,
     n_active: int,
     out: np.ndarray,
-    out_row: int,
 ) -> None:
     """Write the columns that need no values."""
     for position in range(n_active):
@@ -417,14 +416,14 @@ def _write_counted(
             if state.counts[series, window] == 0:
                 continue
             if aggregation == ANY:
-                out[column, out_row] = 1
+                out[column] = 1
             elif aggregation == COUNT:
-                out[column, out_row] = state.counts[series, window]
+                out[column] = state.counts[series, window]
             elif aggregation == ABNORMAL_ANY:
-                out[column, out_row] = min(state.abnormal[series, window], 1)
+                out[column] = min(state.abnormal[series, window], 1)
             else:
                 last: int = state.last[series]
-                out[column, out_row] = days_before(line.occurred_us[last], line.t_us[row])
+                out[column] = days_before(line.occurred_us[last], line.t_us[row])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -435,7 +434,6 @@ def _write_valued(
     row: int,
     n_active: int,
     out: np.ndarray,
-    out_row: int,
 ) -> None:
     """Write the columns made of values: from the latest value back, shortest window first."""
     for position in range(n_active):
@@ -451,7 +449,7 @@ def _write_valued(
                 continue
             for item in range(first_item, end_item):
                 aggregation, column = plan.valued[item]
-                out[column, out_row] = _aggregate(aggregation, line, state.sums)
+                out[column] = _aggregate(aggregation, line, state.sums)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -33,7 +33,7 @@ ALL_COLUMNS = [
 
 
 def one_person(*facts, t_days, columns):
-    """Columns for facts (occurred, available, value, abnormal) in days, at times in days."""
+    """Each column at times in days, for facts (occurred, available, value, abnormal) in days."""
     facts = sorted(facts, key=lambda fact: fact[0])
     return slide(
         Facts(
@@ -46,7 +46,7 @@ def one_person(*facts, t_days, columns):
         ),
         Rows(np.array([0, len(t_days)]), np.array(t_days, np.int64) * DAY_US),
         plan_columns([SeriesColumn(0, *column) for column in columns], n_series=1),
-    ).tolist()
+    ).T.tolist()
 
 
 def test_a_fact_at_the_prediction_time_is_not_counted_and_one_just_before_is():
@@ -210,12 +210,9 @@ def test_every_cell_is_what_the_definition_says(persons, n_threads):
     actual = slide(facts, rows, plan_columns(ALL_COLUMNS, n_series=2), n_threads=n_threads)
 
     expected = [
-        [
-            naive(timeline, t_us, column)
-            for timeline, t_all in zip(timelines, times, strict=True)
-            for t_us in t_all
-        ]
-        for column in ALL_COLUMNS
+        [naive(timeline, t_us, column) for column in ALL_COLUMNS]
+        for timeline, t_all in zip(timelines, times, strict=True)
+        for t_us in t_all
     ]
     np.testing.assert_allclose(
         actual, np.array(expected).reshape(actual.shape), rtol=1e-5, atol=1e-5
