@@ -242,6 +242,18 @@ def _facts_of_rows(events: pl.LazyFrame, rows: pl.LazyFrame) -> pl.LazyFrame:
 
 
 @numba.njit(cache=True, nogil=True)
+def available_us(occurred_us: int, known_us: int) -> int:
+    """Moment from which a fact can be used: it has happened and is known (microseconds).
+
+    Examples
+    --------
+    >>> available_us(7, 9), available_us(9, 7)
+    (9, 9)
+    """
+    return max(occurred_us, known_us)
+
+
+@numba.njit(cache=True, nogil=True)
 def is_history(available_us: int, t_us: int) -> bool:
     """Tell whether a fact is available strictly before the prediction time (microseconds).
 

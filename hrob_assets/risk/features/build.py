@@ -1,8 +1,8 @@
 """Build the feature store: every column of the catalogue for every row."""
 
 from collections.abc import Iterator, Mapping
-from functools import partial
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -10,8 +10,15 @@ import polars as pl
 from hrob_assets.risk.code_sets import CodeSet, match_codes
 from hrob_assets.risk.errors import ConfigurationError, ContractError, nearest
 from hrob_assets.risk.features.catalogue import Catalogue
-from hrob_assets.risk.features.facts import EVENT_COLUMNS, read_facts
-from hrob_assets.risk.features.kernel import Rows, SeriesColumn, plan_columns, slide
+from hrob_assets.risk.features.facts import (
+    CODE_COLUMNS,
+    FACT_COLUMNS,
+    CodeMap,
+    map_codes,
+    number_codes,
+    read_facts,
+)
+from hrob_assets.risk.features.kernel import Plan, Rows, SeriesColumn, plan_columns, slide
 from hrob_assets.risk.features.measures import (
     coverage_measures,
     encounter_measures,
@@ -26,6 +33,21 @@ _CELLS_LIKE_ONE_EVENT = 25  # four bytes each, against about a hundred of an eve
 _KEY_TYPES = {"person_id": pl.Int64, "encounter_id": pl.Int64, "prediction_time": TIMESTAMP}
 
 
+class FeatureBlock(NamedTuple):
+    """All features of all rows of some persons.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        As given, ordered by person and prediction time.
+    cells : float32 array, shape (n_rows, n_columns)
+        Columns in the order of the catalogue; NaN means null.
+    """
+
+    rows: pl.DataFrame
+    cells: np.ndarray
+
+
 def build_features(
     rows: pl.DataFrame,
     *,
@@ -34,6 +56,7 @@ def build_features(
     events: pl.LazyFrame | pl.DataFrame,
     catalogue: Catalogue,
     code_sets: Mapping[str, CodeSet],
+    codes: pl.LazyFrame | pl.DataFrame | None = None,
     n_threads: int = 2,
     events_per_block: int = EVENTS_PER_BLOCK,
 ) -> pl.DataFrame:
@@ -45,11 +68,14 @@ def build_features(
         `ROW_KEY`, and ``encounter_class`` and ``occurred_at`` if the catalogue has features of
         this_encounter. Other columns are left out.
     persons, coverage, events : LazyFrame or DataFrame [PERSONS, COVERAGE, EVENTS]
-        Staged tables. Events are read block by block; sorted by person they are read once.
+        Staged tables.
     catalogue : Catalogue
     code_sets : mapping of str to CodeSet
         At least those that the catalogue names and, for pregnancy features, those of
         `hrob_assets.risk.pregnancy`.
+    codes : LazyFrame or DataFrame [CODES], optional
+        With it, ``events`` are read block by block in the order of staging, and only their
+        ``code_id``. None takes events in any order and numbers their codes in memory.
     n_threads : int
         The result does not depend on it.
     events_per_block : int
@@ -77,11 +103,38 @@ def build_features(
         events=events,
         catalogue=catalogue,
         code_sets=code_sets,
+        codes=codes,
         n_threads=n_threads,
         events_per_block=events_per_block,
     )
-    built = pl.concat([_empty(catalogue), *blocks])
+    empty = pl.DataFrame(schema=_KEY_TYPES)
+    frames = [
+        pl.concat(
+            [block.rows.select(ROW_KEY), cells_frame(block.cells, catalogue)], how="horizontal"
+        )
+        for block in blocks
+    ]
+    none = cells_frame(np.empty((0, len(catalogue.columns)), np.float32), catalogue)
+    built = pl.concat([pl.concat([empty, none], how="horizontal"), *frames])
     return built[_in_order(rows)["row"].arg_sort()]
+
+
+def cells_frame(cells: np.ndarray, catalogue: Catalogue) -> pl.DataFrame:
+    """Name the cells of a block and turn NaN into null.
+
+    Parameters
+    ----------
+    cells : float32 array, shape (n_rows, n_columns)
+    catalogue : Catalogue
+
+    Returns
+    -------
+    DataFrame
+        One Float32 column per column of the catalogue.
+    """
+    frame = pl.from_numpy(cells, catalogue.column_names, orient="row")
+    nullable = [column.name for column in catalogue.columns if column.nullable]
+    return frame.with_columns(pl.col(nullable).fill_nan(None))
 
 
 def feature_blocks(
@@ -92,37 +145,81 @@ def feature_blocks(
     events: pl.LazyFrame | pl.DataFrame,
     catalogue: Catalogue,
     code_sets: Mapping[str, CodeSet],
+    codes: pl.LazyFrame | pl.DataFrame | None = None,
     n_threads: int = 2,
     events_per_block: int = EVENTS_PER_BLOCK,
-) -> Iterator[pl.DataFrame]:
+) -> Iterator[FeatureBlock]:
     """Compute the features block after block, to write them where they do not fit in memory.
 
     Parameters
     ----------
-    rows, persons, coverage, events, catalogue, code_sets, n_threads, events_per_block
+    rows, persons, coverage, events, catalogue, code_sets, codes, n_threads, events_per_block
         As in `build_features`.
 
     Yields
     ------
-    DataFrame
-        All rows of some persons, ordered by person and prediction time; later blocks have
-        greater person ids. Together they have one row per row of ``rows``.
+    FeatureBlock
+        Of some persons; later blocks have greater person ids. Together they have all rows.
     """
     _check_rows(rows)
     for table, frame in ((PERSONS, persons), (COVERAGE, coverage), (EVENTS, events)):
         table.check(frame)
-    needed = _needed_code_sets(catalogue, code_sets)
+    if codes is None:
+        events, codes = number_codes(events)
+    numbered = codes.lazy().collect()
+    recipe = _recipe(catalogue, _needed_code_sets(catalogue, code_sets), numbered, n_threads)
     for block in _person_blocks(_in_order(rows), events, catalogue, events_per_block):
-        ids = block.select("person_id").unique().sort("person_id")
-        yield _build_block(
+        ids = block["person_id"].unique().sort()
+        cells = _build_block(
             block,
             _of_persons(persons, ids),
             _of_persons(coverage, ids),
-            _of_persons(events, ids),
-            catalogue,
-            needed,
-            n_threads,
+            _of_persons(events.lazy().select(FACT_COLUMNS), ids),
+            recipe,
         )
+        yield FeatureBlock(block.drop("row"), cells)
+
+
+class _Recipe(NamedTuple):
+    """What is the same for all blocks."""
+
+    catalogue: Catalogue
+    code_map: CodeMap
+    plan: Plan
+    pregnancy_codes: pl.DataFrame
+    pregnancy_matches: pl.DataFrame
+    n_threads: int
+
+
+def _recipe(
+    catalogue: Catalogue, code_sets: Mapping[str, CodeSet], codes: pl.DataFrame, n_threads: int
+) -> _Recipe:
+    """Match all codes once: to the series of the kernel and to what tells of a pregnancy."""
+    series = {name: number for number, name in enumerate(catalogue.code_sets)}
+    code_set = {family.name: family.code_set for family in catalogue.families}
+    columns = [
+        SeriesColumn(series[name], column.aggregation, column.window_days)
+        if column.aggregation is not None and (name := code_set[column.family]) is not None
+        else None
+        for column in catalogue.columns
+    ]
+    text = codes.cast(dict.fromkeys(CODE_COLUMNS, pl.String))
+    pairs = [
+        text.select("code_id", vocabulary=vocabulary, code=code)
+        for vocabulary, code in (("vocabulary", "code"), ("standard_vocabulary", "standard_code"))
+    ]
+    stated = pl.concat(pairs).drop_nulls()
+    of_pregnancy = [code_sets[name] for name in KIND_OF_CODE_SET if name in code_sets]
+    matches = match_codes(stated.select("vocabulary", "code").unique(), of_pregnancy)
+    told = stated.join(matches, on=["vocabulary", "code"], how="semi")
+    return _Recipe(
+        catalogue,
+        map_codes(codes, [code_sets[name] for name in series]),
+        plan_columns(columns, n_series=len(series)),
+        text.join(told, on="code_id", how="semi"),
+        matches,
+        n_threads,
+    )
 
 
 def _build_block(
@@ -130,72 +227,46 @@ def _build_block(
     persons: pl.LazyFrame,
     coverage: pl.LazyFrame,
     events: pl.LazyFrame,
-    catalogue: Catalogue,
-    code_sets: Mapping[str, CodeSet],
-    n_threads: int,
-) -> pl.DataFrame:
+    recipe: _Recipe,
+) -> np.ndarray:
     """Build all kinds of features for all rows of some persons."""
-    kinds = {family.kind for family in catalogue.families}
-    wanted = events if kinds & {"codes", "pregnancy"} else events.clear()
-    read = wanted.select(EVENT_COLUMNS).collect()
+    kinds = {family.kind for family in recipe.catalogue.families}
+    read = (events if kinds & {"codes", "pregnancy"} else events.clear()).collect()
+    cells = _coded_cells(rows, read, recipe)
     makers = {
-        "codes": partial(_coded_columns, rows, read, catalogue, code_sets, n_threads),
         "person": lambda: person_measures(rows, persons.collect()),
         "coverage": lambda: coverage_measures(rows, coverage.collect()),
         "encounter": lambda: encounter_measures(rows),
-        "pregnancy": partial(_pregnancy_columns, rows, read, code_sets),
+        "pregnancy": lambda: _pregnancy_columns(rows, read, recipe),
     }
-    columns = pl.concat([makers[kind]() for kind in sorted(kinds)], how="horizontal")
-    features = columns.select(pl.col(catalogue.column_names).cast(pl.Float32))
-    return pl.concat([rows.select(ROW_KEY), features], how="horizontal")
+    place = {name: number for number, name in enumerate(recipe.catalogue.column_names)}
+    for kind in sorted(kinds - {"codes"}):
+        for column in makers[kind]():
+            if column.name in place:
+                known = column.cast(pl.Float32).fill_null(float("nan"))
+                cells[:, place[column.name]] = known.to_numpy()
+    return cells
 
 
-def _coded_columns(
-    rows: pl.DataFrame,
-    events: pl.DataFrame,
-    catalogue: Catalogue,
-    code_sets: Mapping[str, CodeSet],
-    n_threads: int,
-) -> pl.DataFrame:
-    """Columns of the kind ``codes``: one series per code set, shared by its families."""
+def _coded_cells(rows: pl.DataFrame, events: pl.DataFrame, recipe: _Recipe) -> np.ndarray:
+    """Cells of all columns, with those of the kind ``codes`` filled: one series per code set."""
     persons = rows["person_id"].unique().sort().to_numpy()
-    series = {name: number for number, name in enumerate(catalogue.code_sets)}
-    sets = [code_sets[name] for name in series]
-    columns = {
-        column: SeriesColumn(series[family.code_set], column.aggregation, column.window_days)
-        for family in catalogue.families
-        if family.code_set is not None
-        for column in family.columns
-        if column.aggregation is not None
-    }
-    cells = slide(
-        read_facts(events, persons, sets, n_threads=n_threads),
+    return slide(
+        read_facts(events, persons, recipe.code_map, n_threads=recipe.n_threads),
         Rows(
             np.append(np.searchsorted(rows["person_id"].to_numpy(), persons), rows.height),
             rows["prediction_time"].to_physical().to_numpy(),
         ),
-        plan_columns(list(columns.values()), n_series=len(series)),
-        n_threads=n_threads,
+        recipe.plan,
+        n_threads=recipe.n_threads,
     )
-    frame = pl.from_numpy(cells, [column.name for column in columns], orient="row")
-    nullable = [column.name for column in columns if column.nullable]
-    return frame.with_columns(pl.col(nullable).fill_nan(None))
 
 
-def _pregnancy_columns(
-    rows: pl.DataFrame, events: pl.DataFrame, code_sets: Mapping[str, CodeSet]
-) -> pl.DataFrame:
-    """Columns ``pregnancy__<measure>``."""
-    pairs = [
-        events.lazy().select(pl.col(vocabulary).alias("vocabulary"), pl.col(code).alias("code"))
-        for vocabulary, code in (
-            ("vocabulary", "code"),
-            ("standard_vocabulary", "standard_code"),
-        )
-    ]
-    codes = pl.concat(pairs).unique().drop_nulls().collect()
-    matches = match_codes(codes, [code_sets[name] for name in KIND_OF_CODE_SET])
-    complete = events.match_to_schema(EVENTS.schema, missing_columns="insert")
+def _pregnancy_columns(rows: pl.DataFrame, events: pl.DataFrame, recipe: _Recipe) -> pl.DataFrame:
+    """Columns ``pregnancy__<measure>``, from the few events that tell of a pregnancy."""
+    told = events.join(recipe.pregnancy_codes, on="code_id", maintain_order="left")
+    complete = told.match_to_schema(EVENTS.schema, missing_columns="insert", extra_columns="ignore")
+    matches = recipe.pregnancy_matches
     states = pregnancy_at(rows, pregnancy_signatures(complete, matches))
     return states.drop("person_id", "prediction_time").rename(lambda name: f"pregnancy__{name}")
 
@@ -253,13 +324,7 @@ def _person_blocks(
             yield rows[begin:end]
 
 
-def _of_persons(table: pl.LazyFrame | pl.DataFrame, persons: pl.DataFrame) -> pl.LazyFrame:
+def _of_persons(table: pl.LazyFrame | pl.DataFrame, persons: pl.Series) -> pl.LazyFrame:
     """Rows of these persons; the range lets a sorted Parquet file skip most row groups."""
-    ids = persons["person_id"]
-    within = table.lazy().filter(pl.col("person_id").is_between(ids[0], ids[-1]))
-    return within.join(persons.lazy(), on="person_id", how="semi")
-
-
-def _empty(catalogue: Catalogue) -> pl.DataFrame:
-    features = dict.fromkeys(catalogue.column_names, pl.Float32)
-    return pl.DataFrame(schema=_KEY_TYPES | features)
+    within = pl.col("person_id").is_between(persons[0], persons[-1])
+    return table.lazy().filter(within & pl.col("person_id").is_in(persons.implode()))

@@ -1,188 +1,261 @@
-"""From staged events to the facts that the kernel slides over: read, map, sort."""
+"""From staged events to the facts that the kernel slides over: read, map, lay out.
+
+Staging has sorted the events by person and time and numbered their codes, so that what is left is
+one pass over integers: each event looks up the series of its code and is written as that many
+facts. No string is touched here, and nothing is sorted.
+"""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
-import duckdb
+import numba
 import numpy as np
 import polars as pl
 
 from hrob_assets.risk.code_sets import CodeSet, match_codes
 from hrob_assets.risk.errors import ContractError
-from hrob_assets.risk.features.kernel import Facts
-from hrob_assets.risk.windows import available_at
+from hrob_assets.risk.features.kernel import Facts, person_blocks
+from hrob_assets.risk.windows import available_us
 
-EVENT_COLUMNS = (
-    "person_id",
-    "domain",
-    "source_row_id",
-    "vocabulary",
-    "code",
-    "standard_vocabulary",
-    "standard_code",
-    "value",
-    "unit",
-    "occurred_at",
-    "known_at",
-)
-CODE_COLUMNS = ("code", "vocabulary", "standard_code", "standard_vocabulary", "unit")
-
-_DISTINCT_CODES = f"""
-    SELECT row_number() OVER (ORDER BY {", ".join(CODE_COLUMNS)}) AS code_id, *
-    FROM (SELECT DISTINCT {", ".join(CODE_COLUMNS)} FROM events)
-"""  # noqa: S608 - the column names are the constant above
-_FACTS = """
-    SELECT
-        events.person_id,
-        mapping.series,
-        events.occurred_at,
-        events.available_at,
-        CASE
-            WHEN isfinite(events.value)
-                AND events.value * mapping.factor
-                    BETWEEN coalesce(mapping.plausible_low, '-infinity'::DOUBLE)
-                    AND coalesce(mapping.plausible_high, 'infinity'::DOUBLE)
-            THEN events.value * mapping.factor
-        END AS scaled,
-        coalesce(scaled < mapping.low, false) OR coalesce(scaled > mapping.high, false) AS abnormal
-    FROM events
-    JOIN mapping
-      ON events.code = mapping.code
-     AND events.vocabulary = mapping.vocabulary
-     AND events.standard_code IS NOT DISTINCT FROM mapping.standard_code
-     AND events.standard_vocabulary IS NOT DISTINCT FROM mapping.standard_vocabulary
-     AND events.unit IS NOT DISTINCT FROM mapping.unit
-    ORDER BY
-        events.person_id,
-        events.occurred_at,
-        events.known_at,
-        events.domain,
-        events.source_row_id,
-        mapping.code_id,
-        mapping.series
-"""
+CODE_COLUMNS = ("vocabulary", "code", "standard_vocabulary", "standard_code", "unit")
+FACT_COLUMNS = ("person_id", "code_id", "value", "occurred_at", "known_at")
+_ORDER = ("person_id", "occurred_at", "known_at", "domain", "source_row_id", "code")
+_LIMITS = ("factor", "low", "high", "plausible_low", "plausible_high")
+_BLOCKS_PER_THREAD = 4
 
 
-def read_facts(
-    events: pl.DataFrame,
-    persons: np.ndarray,
-    code_sets: Sequence[CodeSet],
-    *,
-    n_threads: int,
-) -> Facts:
-    """Map events to code sets and lay them out for the kernel.
+class CodeMap(NamedTuple):
+    """What becomes of an event by its code.
 
     Parameters
     ----------
-    events : DataFrame
-        The columns `EVENT_COLUMNS`, only of these persons, in any order.
-    persons : int64 array
-        Person ids, ascending.
-    code_sets : sequence of CodeSet
-        The series of the facts, in this order.
-    n_threads : int
+    start : int64 array, shape (n_codes + 1,)
+        Code c owns the entries ``start[c]:start[c + 1]`` of the other arrays; none when it
+        belongs to no series.
+    series : int32 array
+    limits : float64 array, shape (n_entries, 5)
+        Factor, low, high, plausible low and plausible high; infinite where there is no limit.
+    """
+
+    start: np.ndarray
+    series: np.ndarray
+    limits: np.ndarray
+
+
+def number_codes(events: pl.LazyFrame | pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Give events that were not staged the order and the numbers of codes that staging gives.
+
+    Parameters
+    ----------
+    events : LazyFrame or DataFrame [EVENTS]
+        Small enough to be held in memory, in any order.
 
     Returns
     -------
-    Facts
-        One fact per event and code set it belongs to. An event whose source code and standard
-        code both belong to a code set is one fact, by its source code. Values are multiplied by
-        the factor of the code; one that is not finite, below ``plausible_low`` or above
-        ``plausible_high`` is no value, and its fact counts without one. A fact is abnormal when
-        its value is below ``low`` or above ``high``. Facts of one moment are ordered by
-        known_at, then domain, source row and code.
-
-    Raises
-    ------
-    ContractError
-        If an event lacks occurred_at or known_at.
+    events : DataFrame
+        `FACT_COLUMNS`, ordered.
+    codes : DataFrame
+        ``code_id`` (0, 1, ...) and `CODE_COLUMNS`; one row per combination.
     """
-    dated = events.with_columns(
-        available_at=available_at(pl.col("occurred_at"), pl.col("known_at"))
-    )
-    if nulls := dated["available_at"].null_count():
-        msg = (
-            f"events must have occurred_at and known_at; {nulls} of {dated.height} rows lack one. "
-            "Stage the events again, or send these rows to quarantine."
-        )
-        raise ContractError(msg)
-    with duckdb.connect(config={"threads": n_threads}) as connection:
-        connection.register("events", dated)
-        codes = connection.sql(_DISTINCT_CODES).pl()
-        connection.register("mapping", map_codes(codes, code_sets))
-        facts = connection.sql(_FACTS).pl()
-    return _arrays(facts, persons)
+    used = list(dict.fromkeys([*_ORDER, *CODE_COLUMNS, "value"]))
+    read = events.lazy().select(used).collect()
+    codes = read.select(CODE_COLUMNS).unique().sort(CODE_COLUMNS)
+    codes = codes.with_row_index("code_id").cast({"code_id": pl.Int32})
+    numbered = read.join(codes, on=CODE_COLUMNS, nulls_equal=True, how="left")
+    return numbered.sort(_ORDER, nulls_last=True).select(FACT_COLUMNS), codes
 
 
-def map_codes(codes: pl.DataFrame, code_sets: Sequence[CodeSet]) -> pl.DataFrame:
-    """Say which series each distinct code of the events belongs to.
+def map_codes(codes: pl.DataFrame, code_sets: Sequence[CodeSet]) -> CodeMap:
+    """Say which series each code belongs to.
 
     Parameters
     ----------
     codes : DataFrame
-        ``code_id`` and `CODE_COLUMNS`, one row per combination.
+        ``code_id``, 0 to n - 1, and `CODE_COLUMNS`; one row per combination.
     code_sets : sequence of CodeSet
+        The series, in this order.
 
     Returns
     -------
-    DataFrame
-        ``codes`` with ``series`` (position in ``code_sets``), ``factor``, ``low``, ``high``,
-        ``plausible_low`` and ``plausible_high``; one row per code and series. Codes that belong
-        to none are absent.
+    CodeMap
+        One entry per code and series; where the source code and the standard code both belong
+        to a code set, the source code decides.
 
     Examples
     --------
     >>> from hrob_assets.risk.code_sets import Code
-    >>> codes = pl.DataFrame({"code_id": [1], "code": ["local 9"], "vocabulary": ["None"],
+    >>> codes = pl.DataFrame({"code_id": [0], "code": ["local 9"], "vocabulary": ["None"],
     ...     "standard_code": ["38341003"], "standard_vocabulary": ["SNOMED"], "unit": [None]})
     >>> hypertension = CodeSet("hypertension", (Code("SNOMED", "38341003", "Hypertension", "-"),))
-    >>> map_codes(codes, [hypertension]).select("code_id", "series", "factor").rows()
-    [(1, 0, 1.0)]
+    >>> map_codes(codes, [hypertension]).start.tolist()
+    [0, 1]
     """
-    pairs = [codes.select("code_id", "vocabulary", "code", "unit")]
-    pairs.append(
-        codes.select(
-            "code_id",
-            pl.col("standard_vocabulary").alias("vocabulary"),
-            pl.col("standard_code").alias("code"),
-            "unit",
-        ).drop_nulls(["vocabulary", "code"])
-    )
-    typed = [
-        pair.cast({"vocabulary": pl.String, "code": pl.String, "unit": pl.String}) for pair in pairs
+    text = codes.cast(dict.fromkeys(CODE_COLUMNS, pl.String))
+    pairs = [
+        text.select("code_id", "unit", vocabulary=vocabulary, code=code)
+        for vocabulary, code in (("vocabulary", "code"), ("standard_vocabulary", "standard_code"))
     ]
-    matches = match_codes(pl.concat(typed).drop("code_id"), code_sets)
+    stated = pl.concat(pairs).drop_nulls(["vocabulary", "code"])
+    key = ["vocabulary", "code", "unit"]
+    matches = match_codes(stated.select(key).unique(), code_sets)
     numbers = {code_set.name: number for number, code_set in enumerate(code_sets)}
-    found = [
-        pair.join(matches, on=["vocabulary", "code", "unit"], nulls_equal=True).with_columns(
-            rank=pl.lit(rank, pl.Int8)
-        )
-        for rank, pair in enumerate(typed)
-    ]
-    series = (
-        pl.concat(found)
-        .sort("code_id", "code_set", "rank")
+    entries = (
+        stated.join(matches, on=key, nulls_equal=True, maintain_order="left")
         .unique(["code_id", "code_set"], keep="first", maintain_order=True)
-        .select(
-            "code_id",
+        .with_columns(
             pl.col("code_set").replace_strict(numbers, return_dtype=pl.Int32).alias("series"),
-            "factor",
-            "low",
-            "high",
-            "plausible_low",
-            "plausible_high",
+            pl.col("low", "plausible_low").fill_null(-np.inf),
+            pl.col("high", "plausible_high").fill_null(np.inf),
         )
+        .sort("code_id", "series")
     )
-    return codes.join(series, on="code_id").sort("code_id", "series")
+    return CodeMap(
+        np.searchsorted(entries["code_id"].to_numpy(), np.arange(codes.height + 1)),
+        entries["series"].cast(pl.Int32).to_numpy(),
+        np.ascontiguousarray(entries.select(_LIMITS).to_numpy()),
+    )
 
 
-def _arrays(facts: pl.DataFrame, persons: np.ndarray) -> Facts:
-    person_of_fact = facts["person_id"].to_numpy()
-    starts = np.append(np.searchsorted(person_of_fact, persons), person_of_fact.size)
+def read_facts(
+    events: pl.DataFrame, persons: np.ndarray, code_map: CodeMap, *, n_threads: int
+) -> Facts:
+    """Lay events out for the kernel.
+
+    Parameters
+    ----------
+    events : DataFrame
+        `FACT_COLUMNS`, in the order of staging; also of other persons.
+    persons : int64 array
+        Person ids, ascending.
+    code_map : CodeMap
+    n_threads : int
+        The result does not depend on it.
+
+    Returns
+    -------
+    Facts
+        One fact per event of these persons and series it belongs to. Values are multiplied by
+        the factor of the code; one that is not finite, below ``plausible_low`` or above
+        ``plausible_high`` is no value, and its fact counts without one. A fact is abnormal when
+        its value is below ``low`` or above ``high``.
+
+    Raises
+    ------
+    ContractError
+        If an event lacks occurred_at or known_at, or the events are not in order.
+    """
+    if nulls := sum(events[name].null_count() for name in ("occurred_at", "known_at")):
+        msg = (
+            f"events must have occurred_at and known_at; {nulls} of {events.height} rows lack one. "
+            "Stage the events again, or send these rows to quarantine."
+        )
+        raise ContractError(msg)
+    dated = _Events(
+        events["person_id"].to_numpy(),
+        events["code_id"].to_numpy(),
+        events["value"].fill_null(float("nan")).to_numpy(),
+        events["occurred_at"].to_physical().to_numpy(),
+        events["known_at"].to_physical().to_numpy(),
+    )
+    if not _is_in_order(dated):
+        msg = (
+            "events must be ordered by person_id, occurred_at and known_at; they are not. "
+            "Stage the source again."
+        )
+        raise ContractError(msg)
+    start = np.searchsorted(dated.person_id, persons)
+    end = np.searchsorted(dated.person_id, persons, side="right")
+    blocks = person_blocks(np.append(0, np.cumsum(end - start)), n_threads * _BLOCKS_PER_THREAD)
+
+    def count(block: slice) -> np.ndarray:
+        return _count(dated.code_id, start[block], end[block], code_map)
+
+    with ThreadPoolExecutor(n_threads) as pool:
+        facts = _room(np.cumsum(np.concatenate([np.zeros(1, np.int64), *pool.map(count, blocks)])))
+
+        def fill(block: slice) -> None:
+            _fill(dated, start[block], end[block], code_map, facts, facts.person_start[block])
+
+        list(pool.map(fill, blocks))
+    return facts
+
+
+class _Events(NamedTuple):
+    """`FACT_COLUMNS` as arrays; times in microseconds, NaN where there is no value."""
+
+    person_id: np.ndarray
+    code_id: np.ndarray
+    value: np.ndarray
+    occurred_us: np.ndarray
+    known_us: np.ndarray
+
+
+def _room(person_start: np.ndarray) -> Facts:
+    n_facts = int(person_start[-1])
     return Facts(
-        person_start=starts.astype(np.int64),
-        series=facts["series"].to_numpy(),
-        occurred_us=facts["occurred_at"].to_physical().to_numpy(),
-        available_us=facts["available_at"].to_physical().to_numpy(),
-        value=facts["scaled"].fill_null(float("nan")).to_numpy(),
-        abnormal=facts["abnormal"].to_numpy(),
+        person_start,
+        np.empty(n_facts, np.int32),
+        np.empty(n_facts, np.int64),
+        np.empty(n_facts, np.int64),
+        np.empty(n_facts, np.float64),
+        np.empty(n_facts, np.bool_),
     )
+
+
+@numba.njit(cache=True, nogil=True)
+def _is_in_order(events: _Events) -> bool:
+    """Whether the events ascend by person, occurrence and knowledge."""
+    for later in range(1, events.person_id.size):
+        former = later - 1
+        if events.person_id[former] != events.person_id[later]:
+            if events.person_id[former] > events.person_id[later]:
+                return False
+        elif events.occurred_us[former] != events.occurred_us[later]:
+            if events.occurred_us[former] > events.occurred_us[later]:
+                return False
+        elif events.known_us[former] > events.known_us[later]:
+            return False
+    return True
+
+
+@numba.njit(cache=True, nogil=True)
+def _count(
+    code_id: np.ndarray, start: np.ndarray, end: np.ndarray, code_map: CodeMap
+) -> np.ndarray:
+    """Number of facts of each person."""
+    facts = np.zeros(start.size, np.int64)
+    for person in range(start.size):
+        for event in range(start[person], end[person]):
+            code = code_id[event]
+            facts[person] += code_map.start[code + 1] - code_map.start[code]
+    return facts
+
+
+@numba.njit(cache=True, nogil=True)
+def _fill(
+    events: _Events,
+    start: np.ndarray,
+    end: np.ndarray,
+    code_map: CodeMap,
+    facts: Facts,
+    first_fact: np.ndarray,
+) -> None:
+    """Write the facts of some persons at their places."""
+    for person in range(start.size):
+        fact = first_fact[person]
+        for event in range(start[person], end[person]):
+            code = events.code_id[event]
+            for entry in range(code_map.start[code], code_map.start[code + 1]):
+                factor, low, high, plausible_low, plausible_high = code_map.limits[entry]
+                value = events.value[event] * factor
+                if not (np.isfinite(value) and plausible_low <= value <= plausible_high):
+                    value = np.nan
+                facts.series[fact] = code_map.series[entry]
+                facts.occurred_us[fact] = events.occurred_us[event]
+                facts.available_us[fact] = available_us(
+                    events.occurred_us[event], events.known_us[event]
+                )
+                facts.value[fact] = value
+                facts.abnormal[fact] = value < low or value > high
+                fact += 1

@@ -8,6 +8,7 @@ positions, so that nothing here compares times.
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -115,8 +116,14 @@ class Rows(NamedTuple):
     t_us: np.ndarray
 
 
-def plan_columns(columns: Sequence[SeriesColumn], *, n_series: int) -> Plan:
+def plan_columns(columns: Sequence[SeriesColumn | None], *, n_series: int) -> Plan:
     """Arrange columns for the kernel.
+
+    Parameters
+    ----------
+    columns : sequence of SeriesColumn or None
+        None keeps the place of a column that is not made here; the kernel leaves NaN in it.
+    n_series : int
 
     Raises
     ------
@@ -130,17 +137,20 @@ def plan_columns(columns: Sequence[SeriesColumn], *, n_series: int) -> Plan:
     >>> plan.window_days.tolist(), plan.default.tolist()
     ([90, -1], [0.0, nan])
     """
-    for column in columns:
+    made = [column for column in columns if column is not None]
+    for column in made:
         if column.aggregation not in COUNTED + VALUED:
             hint = nearest(column.aggregation, COUNTED + VALUED)
             msg = f"An aggregation must be known (got {column.aggregation!r}). {hint}"
             raise ConfigurationError(msg)
-    days = sorted({column.window_days for column in columns if column.window_days is not None})
+    days = sorted({column.window_days for column in made if column.window_days is not None})
     window = {days_: number for number, days_ in enumerate([*days, None])}
     counted: list[tuple[int, ...]] = []
     valued: list[tuple[int, ...]] = []
     groups: list[list[int]] = []
     for number, column in enumerate(columns):
+        if column is None:
+            continue
         place = (column.series, window[column.window_days])
         if column.aggregation in COUNTED:
             counted.append((*place, COUNTED.index(column.aggregation), number))
@@ -154,7 +164,9 @@ def plan_columns(columns: Sequence[SeriesColumn], *, n_series: int) -> Plan:
         groups[-1][3] = number + 1
     return Plan(
         window_days=np.array([*days, -1], np.int64),
-        default=np.array([_DEFAULTS.get(c.aggregation, np.nan) for c in columns], np.float32),
+        default=np.array(
+            [_DEFAULTS.get(c.aggregation, np.nan) if c else np.nan for c in columns], np.float32
+        ),
         counted_start=_starts([row[0] for row in counted], n_series),
         counted=_table([(row[2], row[1], row[3]) for row in counted], 3),
         group_start=_starts([row[0] for row in groups], n_series),
@@ -200,27 +212,36 @@ def slide(facts: Facts, rows: Rows, plan: Plan, *, n_threads: int = 2) -> np.nda
     [[1.0, nan], [2.0, 9.0]]
     """
     out = np.empty((rows.t_us.size, plan.default.size), np.float32)
-    blocks = _blocks(facts.person_start, rows.person_start, n_threads * _BLOCKS_PER_THREAD)
+    blocks = person_blocks(facts.person_start + rows.person_start, n_threads * _BLOCKS_PER_THREAD)
     with ThreadPoolExecutor(n_threads) as pool:
-        for finished in [pool.submit(_slide_block, facts, rows, plan, out, *b) for b in blocks]:
-            finished.result()
+        list(pool.map(partial(_slide_block, facts, rows, plan, out), blocks))
     return out
 
 
-def _blocks(fact_start: np.ndarray, row_start: np.ndarray, n_blocks: int) -> list[tuple[int, int]]:
-    """Cut the persons into blocks of about equal work."""
-    work = fact_start + row_start
+def person_blocks(work: np.ndarray, n_blocks: int) -> list[slice]:
+    """Cut persons into blocks of about equal work.
+
+    Parameters
+    ----------
+    work : int64 array, shape (n_persons + 1,)
+        Work up to each person, cumulated.
+    n_blocks : int
+        At most so many blocks.
+
+    Examples
+    --------
+    >>> person_blocks(np.array([0, 4, 5, 9]), 2)
+    [slice(0, 2, None), slice(2, 3, None)]
+    """
     aims = np.linspace(float(work[0]), float(work[-1]), n_blocks + 1)[1:-1]
     edges = np.unique([0, *np.searchsorted(work, aims), work.size - 1]).tolist()
-    return list(pairwise(edges))
+    return [slice(first, end) for first, end in pairwise(edges)]
 
 
-def _slide_block(
-    facts: Facts, rows: Rows, plan: Plan, out: np.ndarray, first: int, end: int
-) -> None:
-    """Fill the columns of the persons ``first:end``."""
-    fact_start = facts.person_start[first : end + 1]
-    row_start = rows.person_start[first : end + 1]
+def _slide_block(facts: Facts, rows: Rows, plan: Plan, out: np.ndarray, block: slice) -> None:
+    """Fill the columns of the persons of a block."""
+    fact_start = facts.person_start[block.start : block.stop + 1]
+    row_start = rows.person_start[block.start : block.stop + 1]
     fact_of = slice(fact_start[0], fact_start[-1])
     row_of = slice(row_start[0], row_start[-1])
     occurred_us, available_us = facts.occurred_us[fact_of], facts.available_us[fact_of]

@@ -118,7 +118,7 @@ def test_blocks_follow_the_person_and_hold_all_rows_once():
     rows = rows_of([(3, T, "home", 1), (1, T, "home", 1), (2, T, "home", 1)])
     blocks = list(feature_blocks(rows, **world(), events_per_block=1))
 
-    assert [block["person_id"].to_list() for block in blocks] == [[1], [2], [3]]
+    assert [block.rows["person_id"].to_list() for block in blocks] == [[1], [2], [3]]
 
 
 def test_events_read_from_parquet_give_the_same_features(tmp_path):
