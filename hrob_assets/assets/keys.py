@@ -7,7 +7,7 @@ STAGED = "staged"
 FEATURE_STORE = "feature_store"
 STAGED_POOL = "staged_tables"
 """Pool of all steps that write or read the staged tables: no run reads two loads."""
-STAGED_TABLES = ("persons", "coverage", "encounters", "events", "quarantine", "load")
+STAGED_TABLES = ("persons", "coverage", "encounters", "events", "codes", "quarantine", "load")
 ENCOUNTER_FEATURES = dg.AssetKey([FEATURE_STORE, "encounter_features"])
 
 

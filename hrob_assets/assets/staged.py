@@ -14,8 +14,8 @@ from hrob_assets.resources.storage import Storage, refuse, withdraw_refusal, wri
 from hrob_assets.risk.small_cells import shown_count, shown_parts, shown_share
 from hrob_assets.risk.sources.omop import OMOP_TABLES
 from hrob_assets.risk.sources.staging import QUARANTINE, StagingResult, stage
+from hrob_assets.risk.tables import CODES, TIMESTAMP, Column, Table
 from hrob_assets.risk.tables import STAGED as STAGED_TABLES
-from hrob_assets.risk.tables import TIMESTAMP, Column, Table
 from hrob_assets.risk.validation import (
     NEEDS_EARLIER_LOAD,
     SUITES,
@@ -57,7 +57,7 @@ def staged_definitions(
     @dg.multi_asset(
         name="staging",
         pool=STAGED_POOL,
-        specs=[_spec(table, owner) for table in (*STAGED_TABLES, QUARANTINE, LOAD)],
+        specs=[_spec(table, owner) for table in (*STAGED_TABLES, CODES, QUARANTINE, LOAD)],
     )
     def staging(
         context: dg.AssetExecutionContext, storage: Storage
@@ -79,6 +79,13 @@ def staged_definitions(
             yield dg.MaterializeResult(
                 asset_key=staged_key(table.name), metadata=_table_metadata(result, table)
             )
+        yield dg.MaterializeResult(
+            asset_key=staged_key(CODES.name),
+            metadata={
+                **row_count(result.rows[CODES.name]),
+                "dagster/column_schema": table_schema(CODES),
+            },
+        )
         yield dg.MaterializeResult(
             asset_key=staged_key("quarantine"), metadata=_quarantine_metadata(result)
         )

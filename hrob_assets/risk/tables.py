@@ -11,6 +11,7 @@ from hrob_assets.risk.errors import ContractError, nearest
 
 TIMESTAMP = pl.Datetime("us")
 ROW_KEY = ("person_id", "encounter_id", "prediction_time")
+CODE_COLUMNS = ("vocabulary", "code", "standard_vocabulary", "standard_code", "unit")
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,10 @@ class Table:
     def schema(self) -> dict[str, pl.DataType | type[pl.DataType]]:
         """Column names and polars types, in order."""
         return {column.name: column.dtype for column in self.columns}
+
+    def column(self, name: str) -> Column:
+        """Return the column of this name."""
+        return next(column for column in self.columns if column.name == name)
 
     def empty(self) -> pl.DataFrame:
         """Return a frame with these columns and no rows."""
@@ -149,3 +154,15 @@ EVENTS = Table(
     ),
 )
 STAGED = (PERSONS, COVERAGE, ENCOUNTERS, EVENTS)
+CODES = Table(
+    "codes",
+    "One row per distinct code of the events; the file of the events has its number, `code_id`.",
+    ("code_id",),
+    (
+        Column("code_id", pl.Int32, "0, 1, ... in the order of the columns below; of this load."),
+        *(EVENTS.column(name) for name in CODE_COLUMNS),
+        Column("rows", pl.Int64, "Events that have it."),
+        Column("first_occurred_at", TIMESTAMP, "When the first of them happened."),
+        Column("last_occurred_at", TIMESTAMP, "When the last of them happened."),
+    ),
+)

@@ -10,7 +10,7 @@ from hrob_assets.assets.keys import (
     weekly_group,
 )
 from hrob_assets.risk.sources.staging import QUARANTINE
-from hrob_assets.risk.tables import STAGED
+from hrob_assets.risk.tables import CODES, STAGED
 
 
 def test_the_key_of_an_asset_is_its_stage_and_its_name():
@@ -28,6 +28,6 @@ def test_the_groups_of_a_use_case_are_its_model_and_its_weeks():
 
 
 def test_the_staged_tables_are_those_of_the_contract():
-    contracts = {table.name for table in (*STAGED, QUARANTINE)}
+    contracts = {table.name for table in (*STAGED, CODES, QUARANTINE)}
 
     assert set(STAGED_TABLES) == contracts | {"load"}

@@ -11,7 +11,6 @@ from hrob_assets.risk.code_sets import CodeSet, match_codes
 from hrob_assets.risk.errors import ConfigurationError, ContractError, nearest
 from hrob_assets.risk.features.catalogue import Catalogue
 from hrob_assets.risk.features.facts import (
-    CODE_COLUMNS,
     FACT_COLUMNS,
     CodeMap,
     map_codes,
@@ -26,7 +25,7 @@ from hrob_assets.risk.features.measures import (
 )
 from hrob_assets.risk.pregnancy import pregnancy_at, pregnancy_signatures
 from hrob_assets.risk.pregnancy.signatures import KIND_OF_CODE_SET
-from hrob_assets.risk.tables import COVERAGE, EVENTS, PERSONS, ROW_KEY, TIMESTAMP
+from hrob_assets.risk.tables import CODE_COLUMNS, COVERAGE, EVENTS, PERSONS, ROW_KEY, TIMESTAMP
 
 EVENTS_PER_BLOCK = 4_000_000
 _CELLS_LIKE_ONE_EVENT = 25  # four bytes each, against about a hundred of an event

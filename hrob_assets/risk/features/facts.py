@@ -16,9 +16,9 @@ import polars as pl
 from hrob_assets.risk.code_sets import CodeSet, match_codes
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.features.kernel import Facts, person_blocks
+from hrob_assets.risk.tables import CODE_COLUMNS
 from hrob_assets.risk.windows import available_us
 
-CODE_COLUMNS = ("vocabulary", "code", "standard_vocabulary", "standard_code", "unit")
 FACT_COLUMNS = ("person_id", "code_id", "value", "occurred_at", "known_at")
 _ORDER = ("person_id", "occurred_at", "known_at", "domain", "source_row_id", "code")
 _LIMITS = ("factor", "low", "high", "plausible_low", "plausible_high")

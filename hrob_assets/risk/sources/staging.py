@@ -1,4 +1,4 @@
-"""From an OMOP snapshot to the four staged tables and the quarantine.
+"""From an OMOP snapshot to the four staged tables, the codes of the events, and the quarantine.
 
 No row is dropped in silence: what cannot be staged is in ``quarantine`` with its reason and
 the whole row. A row that is staged without a part of itself (a link to a visit that does not
@@ -19,7 +19,7 @@ from hrob_assets.risk.errors import ConfigurationError, SourceError, nearest
 from hrob_assets.risk.sources.engine import open_engine, quoted
 from hrob_assets.risk.sources.omop import OMOP_TABLES
 from hrob_assets.risk.sources.whole_folder import whole_folder
-from hrob_assets.risk.tables import STAGED, Column, Table
+from hrob_assets.risk.tables import CODE_COLUMNS, STAGED, Column, Table
 
 LAG_DOMAINS = (
     "visit",
@@ -45,11 +45,11 @@ QUARANTINE = Table(
         Column("row", pl.String, "The whole row as JSON."),
     ),
 )
+EVENT_ORDER = "person_id, occurred_at, known_at, domain, source_row_id, code"
 SORT_ORDERS = {
     "persons": "person_id",
     "coverage": "person_id, started_at, payer",
     "encounters": "person_id, occurred_at, encounter_id",
-    "events": "person_id, occurred_at, known_at, domain, source_row_id, code",
     "quarantine": 'staged_table, source_table, source_row_id, reason, "row"',
 }
 _STATEMENTS = ("persons", "coverage", "encounters", "events", "quarantine")
@@ -62,12 +62,12 @@ class StagingResult:
     Parameters
     ----------
     folder : Path
-        Holds ``<table>.parquet`` for the staged tables and ``quarantine.parquet``.
+        Holds ``<table>.parquet`` for the staged tables, ``codes`` and ``quarantine``.
     as_of : datetime
         First moment of which the source knows nothing (exclusive bound, UTC). Rows that state a
         time at or after it are in quarantine as ``future date``.
     rows : mapping of str to int
-        Rows per staged table and of ``quarantine``.
+        Rows per staged table, of ``codes`` and of ``quarantine``.
     source_rows : mapping of str to int
         Rows per OMOP table of the snapshot.
     quarantined : mapping of str to mapping of str to int
@@ -87,7 +87,7 @@ class StagingResult:
     domain_rows: Mapping[str, int]
 
     def path(self, table_name: str) -> Path:
-        """Return the Parquet file of a staged table or of ``quarantine``."""
+        """Return the Parquet file of a staged table, of ``codes`` or of ``quarantine``."""
         return self.folder / f"{table_name}.parquet"
 
     def quarantine_share(self, table_name: str) -> float:
@@ -196,6 +196,7 @@ def _stage_with(
         engine.execute(_statement(name))
     _add_rows_to_quarantine(engine, snapshot_folder)
     rows = {name: _write(engine, name, work) for name in SORT_ORDERS}
+    rows |= _write_events(engine, work)
     rejected = engine.execute(
         "SELECT staged_table, count(*) FROM rejected WHERE NOT kept GROUP BY 1 ORDER BY 1"
     ).fetchall()
@@ -246,16 +247,55 @@ def _add_rows_to_quarantine(engine: duckdb.DuckDBPyConnection, snapshot_folder: 
 
 def _write(engine: duckdb.DuckDBPyConnection, name: str, work: Path) -> int:
     """Sort into a table first: the engine sorts and writes in parallel, but not both at once."""
-    engine.execute(
-        f"CREATE TEMP TABLE sorted_rows AS SELECT * FROM {name} ORDER BY {SORT_ORDERS[name]}"  # noqa: S608  # names of our own tables
-    )
-    rows = _single_value(
-        engine,
-        f"COPY sorted_rows TO {quoted(work / f'{name}.parquet')} "
-        f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS})",
-    )
+    _sort(engine, name, SORT_ORDERS[name])
+    rows = _copy(engine, "sorted_rows", work / f"{name}.parquet")
     engine.execute("DROP TABLE sorted_rows")
     return rows
+
+
+_CODES = f"""
+CREATE TEMP TABLE codes AS
+SELECT CAST(row_number() OVER (ORDER BY {", ".join(CODE_COLUMNS)}) - 1 AS INTEGER) AS code_id, *
+FROM (
+  SELECT {", ".join(CODE_COLUMNS)}, count(*) AS rows,
+    min(occurred_at) AS first_occurred_at, max(occurred_at) AS last_occurred_at
+  FROM sorted_rows
+  GROUP BY ALL
+)
+ORDER BY code_id
+"""  # noqa: S608 - names of our own columns
+_SAME_CODE = " AND ".join(f"event.{name} IS NOT DISTINCT FROM code.{name}" for name in CODE_COLUMNS)
+_NUMBERED_EVENTS = (
+    f"SELECT event.*, code_id FROM sorted_rows AS event JOIN codes AS code ON {_SAME_CODE}"  # noqa: S608 - names of our own columns
+)
+
+
+def _write_events(engine: duckdb.DuckDBPyConnection, work: Path) -> dict[str, int]:
+    """Write the events with the numbers of their codes, and what the numbers stand for.
+
+    The join looks up a small table and keeps the order of the sorted events, as the engine
+    promises of insertion order; reading checks it.
+    """
+    _sort(engine, "events", EVENT_ORDER)
+    engine.execute(_CODES)
+    rows = {
+        "events": _copy(engine, f"({_NUMBERED_EVENTS})", work / "events.parquet"),
+        "codes": _copy(engine, "codes", work / "codes.parquet"),
+    }
+    engine.execute("DROP TABLE sorted_rows")
+    return rows
+
+
+def _sort(engine: duckdb.DuckDBPyConnection, name: str, order: str) -> None:
+    engine.execute(f"CREATE TEMP TABLE sorted_rows AS SELECT * FROM {name} ORDER BY {order}")  # noqa: S608 - names of our own tables
+
+
+def _copy(engine: duckdb.DuckDBPyConnection, relation: str, path: Path) -> int:
+    return _single_value(
+        engine,
+        f"COPY {relation} TO {quoted(path)} "
+        f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS})",
+    )
 
 
 def _domain_rows(engine: duckdb.DuckDBPyConnection, work: Path) -> dict[str, int]:
