@@ -259,35 +259,33 @@ SELECT CAST(row_number() OVER (ORDER BY {", ".join(CODE_COLUMNS)}) - 1 AS INTEGE
 FROM (
   SELECT {", ".join(CODE_COLUMNS)}, count(*) AS rows,
     min(occurred_at) AS first_occurred_at, max(occurred_at) AS last_occurred_at
-  FROM sorted_rows
+  FROM plain_events
   GROUP BY ALL
 )
 ORDER BY code_id
 """  # noqa: S608 - names of our own columns
 _SAME_CODE = " AND ".join(f"event.{name} IS NOT DISTINCT FROM code.{name}" for name in CODE_COLUMNS)
 _NUMBERED_EVENTS = (
-    f"SELECT event.*, code_id FROM sorted_rows AS event JOIN codes AS code ON {_SAME_CODE}"  # noqa: S608 - names of our own columns
+    f"(SELECT event.*, code_id FROM plain_events AS event JOIN codes AS code ON {_SAME_CODE})"  # noqa: S608 - names of our own columns
 )
 
 
 def _write_events(engine: duckdb.DuckDBPyConnection, work: Path) -> dict[str, int]:
-    """Write the events with the numbers of their codes, and what the numbers stand for.
-
-    The join looks up a small table and keeps the order of the sorted events, as the engine
-    promises of insertion order; reading checks it.
-    """
-    _sort(engine, "events", EVENT_ORDER)
+    """Write the events with the numbers of their codes, and what the numbers stand for."""
+    engine.execute("CREATE TEMP TABLE plain_events AS FROM events")
     engine.execute(_CODES)
+    _sort(engine, _NUMBERED_EVENTS, EVENT_ORDER)
+    engine.execute("DROP TABLE plain_events")
     rows = {
-        "events": _copy(engine, f"({_NUMBERED_EVENTS})", work / "events.parquet"),
+        "events": _copy(engine, "sorted_rows", work / "events.parquet"),
         "codes": _copy(engine, "codes", work / "codes.parquet"),
     }
     engine.execute("DROP TABLE sorted_rows")
     return rows
 
 
-def _sort(engine: duckdb.DuckDBPyConnection, name: str, order: str) -> None:
-    engine.execute(f"CREATE TEMP TABLE sorted_rows AS SELECT * FROM {name} ORDER BY {order}")  # noqa: S608 - names of our own tables
+def _sort(engine: duckdb.DuckDBPyConnection, relation: str, order: str) -> None:
+    engine.execute(f"CREATE TEMP TABLE sorted_rows AS SELECT * FROM {relation} ORDER BY {order}")  # noqa: S608 - names of our own tables
 
 
 def _copy(engine: duckdb.DuckDBPyConnection, relation: str, path: Path) -> int:
