@@ -135,6 +135,43 @@ def world(folder: Path, pregnancies: int, patients: int, seed: int, scenario: st
     click.echo(f"Wrote {folder}/omop and {folder}/truth")
 
 
+@main.command(name="export-meds")
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--data-root", type=click.Path(path_type=Path), default=Path("data/demo"))
+@click.option(
+    "--time",
+    "clock",
+    type=click.Choice(["known", "occurred"]),
+    default="known",
+    show_default=True,
+    help="What the time of an event is: when it could first be used, or when it happened.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace OUT where it exists.")
+def export_meds(out: Path, data_root: Path, clock: str, overwrite: bool) -> None:  # noqa: FBT001 - click hands it over
+    """Write the staged events to OUT as a MEDS data set (Medical Event Data Standard 0.4)."""
+    from hrob_assets.components.catalogue import shared_catalogue  # noqa: PLC0415 - slow to import
+    from hrob_assets.resources.environment import load_environment  # noqa: PLC0415
+    from hrob_assets.resources.storage import scan_staged  # noqa: PLC0415
+    from hrob_assets.risk import meds  # noqa: PLC0415
+
+    with _clear_errors():
+        os.environ["HROB_DATA_ROOT"] = str(data_root)
+        _, code_sets = shared_catalogue(load_environment().use_cases)
+        counts = meds.export_meds(
+            out,
+            persons=scan_staged(data_root, "persons"),
+            events=scan_staged(data_root, "events"),
+            code_sets=code_sets,
+            clock=clock,
+            dataset_name=data_root.name,
+            replace=overwrite,
+        )
+    click.echo(
+        f"Wrote {counts.rows:,} rows of {counts.subjects:,} persons and {counts.codes:,} codes "
+        f"in {counts.shards} shards to {out}"
+    )
+
+
 @main.command()
 @click.option("--data-root", type=click.Path(path_type=Path), default=Path("data/demo"))
 @click.option("--port", type=click.IntRange(1024, 65535), default=3000, show_default=True)

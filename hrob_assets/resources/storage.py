@@ -12,11 +12,9 @@ import polars as pl
 from upath import UPath
 
 from hrob_assets.risk.errors import ContractError
+from hrob_assets.risk.parquet_files import DEFINITION, write_parquet
 
-_ROW_GROUP = 131_072
 _REFUSED = "refused.json"
-DEFINITION = "hrob/definition"
-"""Metadata of an asset and of its files: version of what defines the columns."""
 
 
 class Storage(dg.ConfigurableResource):
@@ -32,30 +30,6 @@ class Storage(dg.ConfigurableResource):
     def asset_path(self, key: dg.AssetKey) -> Path:
         """File of an unpartitioned asset, folder of a partitioned one."""
         return self.root / "assets" / Path(*key.path)
-
-
-def write_parquet(frame: pl.DataFrame, path: Path, *, definition: str | None = None) -> None:
-    """Write a frame beside its place and move it there, so that no reader sees a part of it.
-
-    Parameters
-    ----------
-    frame : DataFrame
-    path : Path
-    definition : str, optional
-        Version of what defines the columns; kept in the file's metadata.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}"
-    try:
-        frame.write_parquet(
-            temporary,
-            compression="zstd",
-            row_group_size=_ROW_GROUP,
-            metadata={DEFINITION: definition} if definition else None,
-        )
-        os.replace(temporary, path)  # noqa: PTH105 - works for two names on one file system
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def refuse(folder: Path, table: str, *, rows: int, failed: Sequence[str]) -> None:
