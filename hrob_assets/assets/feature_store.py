@@ -29,10 +29,10 @@ from hrob_assets.assets.partitions import (
     request_weeks_since,
     weekly_schedule,
 )
-from hrob_assets.resources.storage import DEFINITION
 from hrob_assets.risk.code_sets import CodeSet
 from hrob_assets.risk.features.build import build_features
 from hrob_assets.risk.features.catalogue import Catalogue, FeatureColumn, FeatureFamily
+from hrob_assets.risk.parquet_files import DEFINITION
 from hrob_assets.risk.small_cells import shown_count
 from hrob_assets.risk.tables import ROW_KEY, TIMESTAMP
 

@@ -10,7 +10,8 @@ import polars as pl
 
 from hrob_assets.assets.keys import RAW, STAGED, STAGED_POOL, raw_key, staged_key
 from hrob_assets.assets.metadata import as_cells, markdown_table, row_count, table_schema
-from hrob_assets.resources.storage import Storage, refuse, withdraw_refusal, write_parquet
+from hrob_assets.resources.storage import Storage, refuse, withdraw_refusal
+from hrob_assets.risk.parquet_files import write_parquet
 from hrob_assets.risk.small_cells import shown_count, shown_parts, shown_share
 from hrob_assets.risk.sources.omop import OMOP_TABLES
 from hrob_assets.risk.sources.staging import QUARANTINE, StagingResult, stage

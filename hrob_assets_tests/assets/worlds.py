@@ -6,7 +6,8 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
-from hrob_assets.resources.storage import ParquetIOManager, write_parquet
+from hrob_assets.resources.storage import ParquetIOManager
+from hrob_assets.risk.parquet_files import write_parquet
 from hrob_assets.risk.split import Periods
 from hrob_assets.risk.use_case import use_case_from
 from hrob_assets_tests.example import example_values

@@ -7,14 +7,13 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from hrob_assets.resources.storage import (
-    DEFINITION,
     ParquetIOManager,
     Storage,
     refuse,
     withdraw_refusal,
-    write_parquet,
 )
 from hrob_assets.risk.errors import ContractError
+from hrob_assets.risk.parquet_files import DEFINITION, write_parquet
 
 WEEKLY = dg.WeeklyPartitionsDefinition("2024-03-04", day_offset=1, fmt="%Y-%m-%d")
 FIRST, SECOND, THIRD = "2024-03-04", "2024-03-11", "2024-03-18"

@@ -1,0 +1,175 @@
+"""Features of many weeks, written week by week without ever being in memory at once.
+
+Persons come block after block, weeks are written one after the other: between the two lies a
+spool, a file of compressed pieces, one per block and week.
+"""
+
+import os
+import tempfile
+from collections import defaultdict
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import polars as pl
+import pyarrow  # pyright: ignore[reportMissingTypeStubs]
+
+from hrob_assets.risk.code_sets import CodeSet
+from hrob_assets.risk.features.build import (
+    EVENTS_PER_BLOCK,
+    FeatureBlock,
+    cells_frame,
+    feature_blocks,
+)
+from hrob_assets.risk.features.catalogue import Catalogue
+from hrob_assets.risk.parquet_files import write_parquet
+from hrob_assets.risk.tables import ROW_KEY
+
+ROW_COLUMNS = (*ROW_KEY, "week", "known_at")
+"""Columns of a weekly file that are not features."""
+_ROWS_READ = (*ROW_COLUMNS, "encounter_class", "occurred_at")
+_ARROW = cast("Any", pyarrow)  # it has no stubs
+_CODEC = "lz4"
+
+
+def write_weekly_features(
+    weeks: Sequence[date],
+    *,
+    staged: Mapping[str, Path],
+    folder: Path,
+    catalogue: Catalogue,
+    code_sets: Mapping[str, CodeSet],
+    definition: str,
+    n_threads: int = 2,
+    events_per_block: int = EVENTS_PER_BLOCK,
+) -> pl.DataFrame:
+    """Compute the features of weeks and write one file for each.
+
+    Parameters
+    ----------
+    weeks : sequence of date
+        Mondays.
+    staged : mapping of str to Path
+        Files of ``persons``, ``coverage``, ``encounters``, ``events`` and ``codes``.
+    folder : Path
+        Gets ``<week>.parquet``. No file is replaced before the features of all weeks are there.
+    catalogue : Catalogue
+    code_sets : mapping of str to CodeSet
+    definition : str
+        Version of what defines the columns; kept in the files' metadata.
+    n_threads, events_per_block : int
+        As in `build_features`; the files do not depend on them.
+
+    Returns
+    -------
+    DataFrame
+        ``week`` (date), ``encounters`` and ``persons``: one row per week asked for, in order.
+
+    Raises
+    ------
+    ContractError, ConfigurationError
+        As `build_features` does; the files are then as they were.
+    """
+    tables = {name: pl.scan_parquet(path) for name, path in staged.items()}
+    encounters = tables.pop("encounters").filter(pl.col("week").is_in(list(weeks)))
+    rows = encounters.select(_ROWS_READ).collect()
+    blocks = feature_blocks(
+        rows.sort("person_id", "prediction_time", "encounter_id"),
+        **tables,
+        catalogue=catalogue,
+        code_sets=code_sets,
+        n_threads=n_threads,
+        events_per_block=events_per_block,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    with _spool(folder) as spool, ThreadPoolExecutor(n_threads) as pool:
+        for block in blocks:
+            spool.add(block, pool)
+        empty = rows.clear().select(ROW_COLUMNS)
+
+        def write(week: date) -> tuple[date, int, int]:
+            frame = spool.week(week, empty, catalogue)
+            write_week(frame, folder / f"{week}.parquet", definition=definition)
+            return week, frame.height, frame["person_id"].n_unique()
+
+        counts = list(pool.map(write, weeks))
+    schema = {"week": pl.Date, "encounters": pl.Int64, "persons": pl.Int64}
+    return pl.DataFrame(counts, schema=schema, orient="row")
+
+
+def write_week(frame: pl.DataFrame, path: Path, *, definition: str) -> None:
+    """Write the features of one week; the same rows give the same bytes, whoever made them.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        `ROW_COLUMNS` and the columns of the catalogue in its order; rows in any order.
+    path : Path
+    definition : str
+    """
+    features = pl.exclude(ROW_COLUMNS)
+    ordered = frame.select(*ROW_KEY, features, *ROW_COLUMNS[len(ROW_KEY) :]).sort(
+        "person_id", "prediction_time", "encounter_id"
+    )
+    write_parquet(ordered, path, definition=definition)
+
+
+class _Piece(NamedTuple):
+    """The rows of one week of one block, and where their cells lie in the spool."""
+
+    rows: pl.DataFrame
+    offset: int
+    size: int
+
+
+class _Spool:
+    """Cells by week, compressed, in one file."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._pieces: dict[date, list[_Piece]] = defaultdict(list)
+        self._end = 0
+
+    def add(self, block: FeatureBlock, pool: ThreadPoolExecutor) -> None:
+        """Append all rows of a block."""
+        order = block.rows["week"].arg_sort()
+        rows = block.rows.select(ROW_COLUMNS)[order]
+        runs = rows["week"].rle().struct.unnest().with_columns(end=pl.col("len").cum_sum())
+        spans = [(week, end - size, end) for size, week, end in runs.iter_rows()]
+        places = order.to_numpy()
+        compress = partial(_compressed, block.cells, places)
+        for (week, begin, end), piece in zip(spans, pool.map(compress, spans), strict=True):
+            os.pwrite(self._descriptor, piece, self._end)
+            self._pieces[week].append(_Piece(rows[begin:end], self._end, len(piece)))
+            self._end += len(piece)
+
+    def week(self, week: date, empty: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame:
+        """All rows of a week with their features."""
+        pieces = self._pieces.get(week, [])
+        rows = pl.concat([empty, *(piece.rows for piece in pieces)])
+        cells = np.empty((rows.height, len(catalogue.columns)), np.float32)
+        begin = 0
+        for piece in pieces:
+            part = cells[begin : begin + piece.rows.height]
+            found = os.pread(self._descriptor, piece.size, piece.offset)
+            raw = _ARROW.decompress(found, part.nbytes, codec=_CODEC, asbytes=True)
+            part[:] = np.frombuffer(raw, np.float32).reshape(part.shape)
+            begin += piece.rows.height
+        return pl.concat([rows, cells_frame(cells, catalogue)], how="horizontal")
+
+
+def _compressed(cells: np.ndarray, places: np.ndarray, span: tuple[date, int, int]) -> bytes:
+    _, begin, end = span
+    return _ARROW.compress(cells[places[begin:end]], codec=_CODEC, asbytes=True)
+
+
+@contextmanager
+def _spool(folder: Path) -> Generator[_Spool]:
+    """Open a spool on the disk of the folder; it has no name and ends with the process."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        yield _Spool(file.fileno())
