@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 import polars as pl
-import pyarrow  # pyright: ignore[reportMissingTypeStubs]
+import pyarrow as pa  # pyright: ignore[reportMissingTypeStubs]
 
 from hrob_assets.risk.code_sets import CodeSet
 from hrob_assets.risk.features.build import (
@@ -33,7 +33,7 @@ from hrob_assets.risk.tables import ROW_KEY
 ROW_COLUMNS = (*ROW_KEY, "week", "known_at")
 """Columns of a weekly file that are not features."""
 _ROWS_READ = (*ROW_COLUMNS, "encounter_class", "occurred_at")
-_ARROW = cast("Any", pyarrow)  # it has no stubs
+_ARROW = cast("Any", pa)  # it has no stubs
 _CODEC = "lz4"
 
 
