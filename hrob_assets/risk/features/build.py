@@ -167,13 +167,16 @@ def feature_blocks(
         events, codes = number_codes(events)
     numbered = codes.lazy().collect()
     recipe = _recipe(catalogue, _needed_code_sets(catalogue, code_sets), numbered, n_threads)
-    for block in _person_blocks(_in_order(rows), events, catalogue, events_per_block):
+    like_an_event = _CELLS_LIKE_ONE_EVENT / len(catalogue.columns)
+    for block in row_blocks(
+        _in_order(rows), events, events_per_block=events_per_block, rows_like_an_event=like_an_event
+    ):
         ids = block["person_id"].unique().sort()
         cells = _build_block(
             block,
-            _of_persons(persons, ids),
-            _of_persons(coverage, ids),
-            _of_persons(events.lazy().select(FACT_COLUMNS), ids),
+            of_persons(persons, ids),
+            of_persons(coverage, ids),
+            of_persons(events.lazy().select(FACT_COLUMNS), ids),
             recipe,
         )
         yield FeatureBlock(block.drop("row"), cells)
@@ -298,21 +301,37 @@ def _in_order(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_row_index("row").sort("person_id", "prediction_time", "row")
 
 
-def _person_blocks(
+def row_blocks(
     rows: pl.DataFrame,
     events: pl.LazyFrame | pl.DataFrame,
-    catalogue: Catalogue,
+    *,
     events_per_block: int,
+    rows_like_an_event: float = 1.0,
 ) -> Iterator[pl.DataFrame]:
-    """Cut ordered rows where the events and cells of the persons so far fill a block."""
-    cells = pl.col("rows") * len(catalogue.columns) // _CELLS_LIKE_ONE_EVENT
+    """Cut rows so that the events of a block's persons fit in memory.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Ordered by ``person_id``.
+    events : LazyFrame or DataFrame
+        With ``person_id``.
+    events_per_block : int
+    rows_like_an_event : float
+        So many rows take the room of one event.
+
+    Yields
+    ------
+    DataFrame
+        All rows of some persons; later blocks have greater person ids.
+    """
     sizes = (
         rows.lazy()
         .group_by("person_id")
-        .agg(rows=pl.len())
+        .agg(rows=(pl.len() / rows_like_an_event).cast(pl.Int64))
         .join(events.lazy().group_by("person_id").agg(events=pl.len()), on="person_id", how="left")
         .sort("person_id")
-        .select("person_id", block=(cells + pl.col("events").fill_null(0)).cum_sum())
+        .select("person_id", block=(pl.col("rows") + pl.col("events").fill_null(0)).cum_sum())
         .with_columns(pl.col("block") // events_per_block)
         .collect()
     )
@@ -323,7 +342,15 @@ def _person_blocks(
             yield rows[begin:end]
 
 
-def _of_persons(table: pl.LazyFrame | pl.DataFrame, persons: pl.Series) -> pl.LazyFrame:
-    """Rows of these persons; the range lets a sorted Parquet file skip most row groups."""
+def of_persons(table: pl.LazyFrame | pl.DataFrame, persons: pl.Series) -> pl.LazyFrame:
+    """Rows of these persons, in order; the range lets a sorted Parquet file skip most row groups.
+
+    Parameters
+    ----------
+    table : LazyFrame or DataFrame
+        With ``person_id``.
+    persons : Series of int
+        Ascending, not empty.
+    """
     within = pl.col("person_id").is_between(persons[0], persons[-1])
     return table.lazy().filter(within & pl.col("person_id").is_in(persons.implode()))

@@ -27,6 +27,7 @@ from hrob_assets.risk.features.build import (
     feature_blocks,
 )
 from hrob_assets.risk.features.catalogue import Catalogue
+from hrob_assets.risk.features.fingerprint import NO_ROWS
 from hrob_assets.risk.parquet_files import write_parquet
 from hrob_assets.risk.tables import ROW_KEY
 
@@ -45,6 +46,7 @@ def write_weekly_features(
     catalogue: Catalogue,
     code_sets: Mapping[str, CodeSet],
     definition: str,
+    fingerprints: Mapping[date, str] | None = None,
     n_threads: int = 2,
     events_per_block: int = EVENTS_PER_BLOCK,
 ) -> pl.DataFrame:
@@ -62,6 +64,8 @@ def write_weekly_features(
     code_sets : mapping of str to CodeSet
     definition : str
         Version of what defines the columns; kept in the files' metadata.
+    fingerprints : mapping of date to str, optional
+        What each week is made from (`week_fingerprints`); kept there too.
     n_threads, events_per_block : int
         As in `build_features`; the files do not depend on them.
 
@@ -94,7 +98,8 @@ def write_weekly_features(
 
         def write(week: date) -> tuple[date, int, int]:
             frame = spool.week(week, empty, catalogue)
-            write_week(frame, folder / f"{week}.parquet", definition=definition)
+            inputs = (fingerprints or {}).get(week, NO_ROWS)
+            write_week(frame, folder / f"{week}.parquet", definition=definition, inputs=inputs)
             return week, frame.height, frame["person_id"].n_unique()
 
         counts = list(pool.map(write, weeks))
@@ -102,7 +107,7 @@ def write_weekly_features(
     return pl.DataFrame(counts, schema=schema, orient="row")
 
 
-def write_week(frame: pl.DataFrame, path: Path, *, definition: str) -> None:
+def write_week(frame: pl.DataFrame, path: Path, *, definition: str, inputs: str = NO_ROWS) -> None:
     """Write the features of one week; the same rows give the same bytes, whoever made them.
 
     Parameters
@@ -110,13 +115,14 @@ def write_week(frame: pl.DataFrame, path: Path, *, definition: str) -> None:
     frame : DataFrame
         `ROW_COLUMNS` and the columns of the catalogue in its order; rows in any order.
     path : Path
-    definition : str
+    definition, inputs : str
+        Versions of what defines the columns and of what the rows are made from.
     """
     features = pl.exclude(ROW_COLUMNS)
     ordered = frame.select(*ROW_KEY, features, *ROW_COLUMNS[len(ROW_KEY) :]).sort(
         "person_id", "prediction_time", "encounter_id"
     )
-    write_parquet(ordered, path, definition=definition)
+    write_parquet(ordered, path, definition=definition, inputs=inputs)
 
 
 class _Piece(NamedTuple):
