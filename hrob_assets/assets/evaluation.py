@@ -23,7 +23,7 @@ from hrob_assets.risk.evaluation import (
     seed_of,
 )
 from hrob_assets.risk.small_cells import in_words
-from hrob_assets.risk.training import predict, training_set_tag
+from hrob_assets.risk.training import TRAINING_COLUMNS, predict, training_set_tag
 from hrob_assets.risk.use_case import UseCase
 
 _PREDICTION_COLUMNS = ("person_id", "encounter_id", "prediction_time", "week", "person_seen")
@@ -49,8 +49,7 @@ def evaluation_definitions(use_case: UseCase) -> dg.Definitions:
         context: dg.AssetExecutionContext, training_set: pl.LazyFrame, model_registry: ModelRegistry
     ) -> dg.Output[pl.DataFrame]:
         challenger = required_model(model_registry, use_case.name, CHALLENGER)
-        rows = training_set.collect()
-        _require_its_training_set(challenger, rows)
+        rows = _its_training_set(challenger, training_set)
         test = rows.filter(pl.col("split") == "test")
         probability = predict(challenger.model.estimator, test, challenger.model.columns)
         predictions = test.select(
@@ -79,14 +78,21 @@ def required_model(registry: ModelRegistry, name: str, alias: str) -> Registered
     return found
 
 
-def _require_its_training_set(challenger: RegisteredModel, rows: pl.DataFrame) -> None:
-    trained_on, found = challenger.tags.get("training_set"), training_set_tag(rows)
-    if trained_on != found:
+def _its_training_set(challenger: RegisteredModel, training_set: pl.LazyFrame) -> pl.DataFrame:
+    """The columns of a challenger, if they are those that it was trained on."""
+    columns = (*TRAINING_COLUMNS, *challenger.model.columns)
+    rows = None
+    if set(columns) <= set(training_set.collect_schema()):
+        rows = training_set.select(columns).collect()
+    found = "that lacks some of its columns" if rows is None else training_set_tag(rows)
+    trained_on = challenger.tags.get("training_set")
+    if rows is None or trained_on != found:
         msg = (
             f"the challenger, version {challenger.version}, must have been trained on the present "
             f"training set {found} (found {trained_on}); materialise trained_model again"
         )
         raise ContractError(msg)
+    return rows
 
 
 def evaluated(predictions: pl.DataFrame, *, threshold: float, name: str) -> Evaluation:

@@ -31,7 +31,7 @@ def promotion_definitions(use_case: UseCase) -> dg.Definitions:
         selection=dg.AssetSelection.assets(
             *(use_case_key(name, stage) for stage in _TRAINING_STAGES)
         ),
-        description="Training set, challenger, evaluation, and the gate to champion.",
+        description="Training set, selection, challenger, evaluation, and the gate to champion.",
     )
     return dg.Definitions(assets=[_champion_model(use_case)], jobs=[job])
 
@@ -92,7 +92,13 @@ def _check_spec(name: str) -> dg.AssetCheckSpec:
 
 
 _CHECK = "challenger_meets_the_criteria"
-_TRAINING_STAGES = ("training_set", "trained_model", "evaluation", "champion_model")
+_TRAINING_STAGES = (
+    "training_set",
+    "feature_selection",
+    "trained_model",
+    "evaluation",
+    "champion_model",
+)
 
 
 def _require_evidence_of(predictions: pl.DataFrame, challenger: RegisteredModel) -> None:

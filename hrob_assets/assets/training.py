@@ -1,17 +1,19 @@
 """The training set and the challenger that is fitted on it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
+from hrob_assets.assets.feature_selection import present_record, rows_of
 from hrob_assets.assets.keys import ENCOUNTER_FEATURES, model_group, staged_key, use_case_key
 from hrob_assets.assets.metadata import as_cells, bar_plot, described, markdown_table, readable
 from hrob_assets.assets.partitions import mondays
 from hrob_assets.resources.model_registry import ModelRegistry
 from hrob_assets.resources.storage import Storage
-from hrob_assets.risk.features.selection import ImputationRule
+from hrob_assets.risk.features.screening import kept_columns, rules_of_record
+from hrob_assets.risk.features.selection import FeatureSelection, ImputationRule
 from hrob_assets.risk.models.logistic_regression import term_names
 from hrob_assets.risk.small_cells import shown_count, shown_parts, shown_share
 from hrob_assets.risk.split import periods
@@ -32,20 +34,21 @@ _SHOWN_TERMS = 20
 def training_definitions(
     use_case: UseCase,
     *,
-    columns: tuple[str, ...],
+    columns: Sequence[str],
+    selection: FeatureSelection,
     rules: Mapping[str, ImputationRule],
     lineage: Mapping[str, str],
 ) -> dg.Definitions:
-    """The training set and the trained model."""
+    """The training set with all columns of the catalogue, and the model of the selected ones."""
     return dg.Definitions(
         assets=[
             _training_set(use_case, columns),
-            _trained_model(use_case, columns, rules=rules, lineage=lineage),
+            _trained_model(use_case, selection, rules=rules, lineage=lineage),
         ]
     )
 
 
-def _training_set(use_case: UseCase, columns: tuple[str, ...]) -> dg.AssetsDefinition:
+def _training_set(use_case: UseCase, columns: Sequence[str]) -> dg.AssetsDefinition:
     @dg.asset(
         key=use_case_key(use_case.name, "training_set"),
         group_name=model_group(use_case.name),
@@ -58,9 +61,9 @@ def _training_set(use_case: UseCase, columns: tuple[str, ...]) -> dg.AssetsDefin
             "load": dg.AssetIn(staged_key("load")),
         },
         description=(
-            f"Rows with a ripe outcome and {len(columns)} selected features, split by time and by "
-            "patient: training, patient-disjoint validation, and a later test period after an "
-            "embargo of one horizon."
+            f"Rows with a ripe outcome and all {len(columns)} features of the use case, split by "
+            "time and by patient: training, patient-disjoint validation, and a later test period "
+            "after an embargo of one horizon. Which features a model takes is decided afterwards."
         ),
     )
     def training_set(
@@ -96,7 +99,7 @@ def _training_set(use_case: UseCase, columns: tuple[str, ...]) -> dg.AssetsDefin
 
 def _trained_model(
     use_case: UseCase,
-    columns: tuple[str, ...],
+    selection: FeatureSelection,
     *,
     rules: Mapping[str, ImputationRule],
     lineage: Mapping[str, str],
@@ -106,27 +109,38 @@ def _trained_model(
         group_name=model_group(use_case.name),
         owners=[use_case.owner],
         kinds={"scikitlearn", "mlflow", "hyperopt"},
-        ins={"training_set": dg.AssetIn(use_case_key(use_case.name, "training_set"))},
+        ins={
+            "training_set": dg.AssetIn(use_case_key(use_case.name, "training_set")),
+            "feature_selection": dg.AssetIn(use_case_key(use_case.name, "feature_selection")),
+        },
         description=(
-            "The challenger: L2 logistic regression, penalty searched by Hyperopt with "
-            "patient-grouped cross-validation, threshold frozen on the validation patients. "
-            "Registered in MLflow under the alias challenger."
+            "The challenger: L2 logistic regression on the columns that feature_selection keeps, "
+            "penalty searched by Hyperopt with patient-grouped cross-validation, threshold frozen "
+            "on the validation patients. Registered in MLflow under the alias challenger."
         ),
     )
     def trained_model(
-        context: dg.AssetExecutionContext, training_set: pl.LazyFrame, model_registry: ModelRegistry
+        context: dg.AssetExecutionContext,
+        training_set: pl.LazyFrame,
+        feature_selection: pl.LazyFrame,
+        model_registry: ModelRegistry,
     ) -> dg.MaterializeResult:
-        frame = training_set.collect()
+        record = present_record(
+            feature_selection, rows=rows_of(training_set), selection=selection, rules=rules
+        )
+        columns = kept_columns(record)
+        frame = training_set.select(*TRAINING_COLUMNS, *columns).collect()
         fitted = train_model(
             frame,
             columns=columns,
-            rules=rules,
+            rules=rules_of_record(record, rules),
             model=use_case.model,
             threshold=use_case.threshold,
         )
         tags = {**lineage, "training_set": training_set_tag(frame)}
         with model_registry.tracked_run(context, use_case.name) as run:
             _log_trials(run, fitted)
+            log_selection(run, record, selection)
             version = model_registry.register(use_case.name, fitted, tags=tags)
             run_id = run.active_run().info.run_id
         return dg.MaterializeResult(metadata=_model_metadata(fitted, version, run_id))
@@ -176,6 +190,12 @@ def _log_trials(run: Any, fitted: FittedModel) -> None:
         }
     )
     run.log_metric("cv_log_loss", best.log_loss)
+
+
+def log_selection(run: Any, record: pl.DataFrame, selection: FeatureSelection) -> None:
+    """The selection file as it was, and the record of every column, as artifacts of a run."""
+    run.log_text(selection.path.read_text(encoding="utf-8"), selection.path.name)
+    run.log_text(record.write_csv(), "feature_selection.csv")
 
 
 def _model_metadata(fitted: FittedModel, version: str, run_id: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import dagster as dg
 
 from hrob_assets.assets.cohort import cohort_definitions
 from hrob_assets.assets.evaluation import evaluation_definitions
+from hrob_assets.assets.feature_selection import feature_selection_definitions
 from hrob_assets.assets.labels import label_definitions
 from hrob_assets.assets.partitions import weekly_partitions
 from hrob_assets.assets.promotion import promotion_definitions
@@ -64,7 +65,7 @@ class RiskModel(dg.Component, dg.Model, dg.Resolvable):
         weekly, started = weekly_partitions(environment.first_week), environment.start_schedules
         code_sets = read_code_sets(files.code_set_folders)
         catalogue = read_feature_mappings(files.feature_mappings, code_set_names=tuple(code_sets))
-        columns = read_feature_selection(files.feature_selection, catalogue)
+        selection = read_feature_selection(files.feature_selection, catalogue)
         rules = read_imputation(files.imputation, catalogue)
         _require_code_sets(use_case, tuple(code_sets))
         require_features(catalogue.column_names, use_case.cohort.criteria)
@@ -73,9 +74,13 @@ class RiskModel(dg.Component, dg.Model, dg.Resolvable):
             label_definitions(
                 use_case, code_sets=code_sets, weekly=weekly, start_schedules=started
             ),
+            feature_selection_definitions(
+                use_case, candidates=catalogue.columns, selection=selection, rules=rules
+            ),
             training_definitions(
                 use_case,
-                columns=columns,
+                columns=catalogue.column_names,
+                selection=selection,
                 rules=rules,
                 lineage=lineage_of(files.folder, SHARED_CODE_SETS),
             ),

@@ -16,6 +16,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from hrob_assets.risk.errors import ConfigurationError, ContractError, TooSmallError
 from hrob_assets.risk.features.selection import ImputationRule
@@ -24,7 +25,9 @@ from hrob_assets.risk.models.logistic_regression import (
     build_model,
     build_preprocessor,
     design_matrix,
+    fit_classifier,
     probabilities,
+    term_names,
 )
 from hrob_assets.risk.small_cells import in_words
 from hrob_assets.risk.split import Periods, assign_split, person_fraction
@@ -87,7 +90,7 @@ def assemble_training_set(
     bounds: Periods,
     columns: Sequence[str],
 ) -> pl.DataFrame:
-    """Rows with a ripe outcome, their split and the selected features.
+    """Rows with a ripe outcome, their split and their features.
 
     Validation and test have eligible rows only; training has what the use case says.
 
@@ -98,7 +101,7 @@ def assemble_training_set(
     use_case : UseCase
     bounds : Periods
     columns : sequence of str
-        Selected feature columns.
+        Feature columns.
 
     Returns
     -------
@@ -129,8 +132,8 @@ def assemble_training_set(
         wanted = wanted | (pl.col("split") == "train")
     kept = split.filter(pl.col("split").is_not_null() & wanted)
     matrix = features.select(*key, *columns)
-    joined = kept.lazy().join(matrix, on=key, how="inner").collect()
-    return joined.select(*TRAINING_COLUMNS, *columns).sort("prediction_time", "encounter_id")
+    joined = kept.lazy().join(matrix, on=key, how="inner", maintain_order="left")
+    return joined.select(*TRAINING_COLUMNS, *columns).collect()
 
 
 def require_ripe(
@@ -255,12 +258,29 @@ def train_model(
         If the rows cannot carry a model, naming counts found and needed.
     """
     require_enough(training_set, model)
+    return fit_model(training_set, columns=columns, rules=rules, model=model, threshold=threshold)
+
+
+def fit_model(
+    training_set: pl.DataFrame,
+    *,
+    columns: Sequence[str],
+    rules: Mapping[str, ImputationRule],
+    model: ModelSpec,
+    threshold: Threshold,
+) -> FittedModel:
+    """Fit on the training rows and set the threshold on the validation rows; as `train_model`.
+
+    One thread computes the sums, so that the model does not depend on the number of cores.
+    """
     train = training_set.filter(pl.col("split") == "train")
-    trials = tune(train, columns=columns, rules=rules, tuning=model.tuning, seed=model.seed)
-    best = min(trials, key=lambda trial: trial.log_loss)
-    estimator = build_model(columns, rules, inverse_penalty=best.inverse_penalty)
     outcome = train["label"].to_numpy().astype(np.int8)
-    estimator.fit(design_matrix(train, columns), outcome)
+    with threadpool_limits(1, user_api="blas"):
+        trials = tune(train, columns=columns, rules=rules, tuning=model.tuning, seed=model.seed)
+        best = min(trials, key=lambda trial: trial.log_loss)
+        estimator = build_model(columns, rules, inverse_penalty=best.inverse_penalty)
+        prepared = estimator[:-1].fit_transform(design_matrix(train, columns)).astype(np.float64)
+        fit_classifier(estimator.named_steps["model"], prepared, outcome)
     validation = training_set.filter(pl.col("split") == "validation")
     probability = predict(estimator, validation, columns)
     return FittedModel(
@@ -323,9 +343,17 @@ def tune(
     tuple of Trial
         In the order tried; the same seed gives the same trials.
     """
+    return search(
+        prepared_folds(train, columns=columns, rules=rules, tuning=tuning, seed=seed),
+        tuning=tuning,
+        seed=seed,
+    )
+
+
+def search(folds: Sequence["Fold"], *, tuning: Tuning, seed: int) -> tuple[Trial, ...]:
+    """Try penalties on prepared folds, as `tune`; each fold starts where the last trial ended."""
     from hyperopt import STATUS_OK, Trials, fmin, hp, tpe  # noqa: PLC0415 - slow to import
 
-    folds = _prepared_folds(_sample_of_persons(train, tuning, seed), columns, rules, tuning)
     tried: list[Trial] = []
 
     def objective(inverse_penalty: float) -> dict[str, object]:
@@ -390,44 +418,68 @@ def _buffers(series: pl.Series) -> list[bytes]:
 
 
 @dataclass(frozen=True)
-class _Fold:
-    """Prepared parts of one fold, and a classifier that starts where the last trial ended."""
+class Fold:
+    """Prepared parts of one fold, and a classifier that starts where the last fit ended.
+
+    Parameters
+    ----------
+    fit_matrix, held_out_matrix : ndarray, shape (n_rows, n_terms)
+        float64 and float32.
+    fit_outcome, held_out_outcome : ndarray of 0/1, shape (n_rows,)
+    terms : tuple of str
+        As `term_names`.
+    classifier : LogisticRegression
+    """
 
     fit_matrix: np.ndarray
     fit_outcome: np.ndarray
     held_out_matrix: np.ndarray
     held_out_outcome: np.ndarray
+    terms: tuple[str, ...]
     classifier: LogisticRegression
 
 
-def _fold_log_loss(fold: _Fold, inverse_penalty: float) -> float:
+def _fold_log_loss(fold: Fold, inverse_penalty: float) -> float:
     fold.classifier.set_params(C=inverse_penalty)
-    fold.classifier.fit(fold.fit_matrix, fold.fit_outcome)
+    fit_classifier(fold.classifier, fold.fit_matrix, fold.fit_outcome)
     probability = fold.classifier.predict_proba(fold.held_out_matrix)[:, 1]
     return float(log_loss(fold.held_out_outcome, probability, labels=[0, 1]))
 
 
-def _prepared_folds(
+def prepared_folds(
     train: pl.DataFrame,
+    *,
     columns: Sequence[str],
     rules: Mapping[str, ImputationRule],
     tuning: Tuning,
-) -> list[_Fold]:
+    seed: int,
+) -> list[Fold]:
+    """Patient-grouped folds of the training rows, or of a fixed sample of their persons.
+
+    The same rows and the same seed give the same folds, whatever the columns.
+
+    Returns
+    -------
+    list of Fold
+        Imputation and scaling are fitted on the fitting part of each.
+    """
+    train = _sample_of_persons(train, tuning, seed)
     matrix = design_matrix(train, columns)
     outcome = train["label"].to_numpy().astype(np.int8)
     groups = train["person_id"].to_numpy()
-    folds = []
+    folds: list[Fold] = []
     for fit, held_out in GroupKFold(tuning.folds).split(matrix, outcome, groups):
         prepare = Pipeline(
             [("impute", build_preprocessor(columns, rules)), ("scale", StandardScaler())]
         )
         fitted = prepare.fit_transform(matrix[fit])
         folds.append(
-            _Fold(
-                fit_matrix=fitted,
+            Fold(
+                fit_matrix=fitted.astype(np.float64),
                 fit_outcome=outcome[fit],
                 held_out_matrix=prepare.transform(matrix[held_out]),
                 held_out_outcome=outcome[held_out],
+                terms=tuple(term_names(prepare, columns)),
                 classifier=build_classifier(inverse_penalty=1.0).set_params(warm_start=True),
             )
         )

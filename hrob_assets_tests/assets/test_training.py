@@ -1,14 +1,18 @@
+import dagster as dg
 import polars as pl
 import pytest
 
+from hrob_assets.assets.feature_selection import feature_selection_definitions
 from hrob_assets.assets.training import training_definitions
 from hrob_assets.resources.model_registry import CHALLENGER, CHAMPION
-from hrob_assets.risk.errors import TooSmallError
-from hrob_assets.risk.features.selection import ImputationRule
+from hrob_assets.risk.errors import ContractError, TooSmallError
 from hrob_assets.risk.training import fingerprint
 from hrob_assets_tests.assets.worlds import (
+    CANDIDATES,
     COLUMNS,
+    RULES,
     materialise,
+    selection_of,
     store,
     training_set,
     use_case_named,
@@ -16,14 +20,26 @@ from hrob_assets_tests.assets.worlds import (
 
 pytestmark = pytest.mark.xdist_group("registry")  # one registry for all
 
-RULES = dict.fromkeys(COLUMNS, ImputationRule("median"))
 
-
-def train(root, registry, name, frame):
-    store(root, {f"{name}/training_set": frame})
-    definitions = training_definitions(
-        use_case_named(name), columns=COLUMNS, rules=RULES, lineage={"git_commit": "abc"}
+def definitions_of(name, selection):
+    return dg.Definitions.merge(
+        feature_selection_definitions(
+            use_case_named(name), candidates=CANDIDATES, selection=selection, rules=RULES
+        ),
+        training_definitions(
+            use_case_named(name),
+            columns=COLUMNS,
+            selection=selection,
+            rules=RULES,
+            lineage={"git_commit": "abc"},
+        ),
     )
+
+
+def train(root, registry, name, frame, selection=None):
+    store(root, {f"{name}/training_set": frame})
+    definitions = definitions_of(name, selection or selection_of(root))
+    materialise(definitions, root, registry, only="feature_selection")
     return materialise(definitions, root, registry, only="trained_model")
 
 
@@ -62,3 +78,75 @@ def test_too_few_rows_stop_the_run_and_register_nothing(tmp_path, registry):
         train(tmp_path, registry, "too_small", frame)
 
     assert registry.version("too_small", CHALLENGER) is None
+
+
+def test_a_model_is_trained_on_the_columns_that_the_record_keeps(tmp_path, registry):
+    frame = training_set()
+
+    train(tmp_path, registry, "selected", frame, selection_of(tmp_path, "ed__last_value_ever"))
+
+    found = registry.load("selected", CHALLENGER)
+    assert found.model.columns == ("ed__last_value_ever",)
+    assert found.tags["training_set"] == fingerprint(frame.drop("age__years"))[:16]
+
+
+def test_a_column_that_the_screen_drops_is_not_trained_on(tmp_path, registry):
+    frame = training_set().with_columns(age__years=pl.lit(30.0, dtype=pl.Float32))
+
+    train(tmp_path, registry, "screened", frame, selection_of(tmp_path, min_persons_with_value=11))
+
+    assert registry.load("screened", CHALLENGER).model.columns == ("ed__last_value_ever",)
+
+
+def test_a_version_carries_the_selection_file_and_the_record(tmp_path, registry):
+    import mlflow  # noqa: PLC0415 - slow to import
+
+    train(tmp_path, registry, "recorded", training_set(), selection_of(tmp_path, COLUMNS[1]))
+
+    run_id = registry.load("recorded", CHALLENGER).run_id
+    load = mlflow.artifacts.load_text
+    record = pl.read_csv(load(f"runs:/{run_id}/feature_selection.csv").encode())
+    assert record.select("column", "decision", "reason").rows() == [
+        ("age__years", "drop", "dropped by feature_selection_config.yml: column age__years"),
+        (
+            "ed__last_value_ever",
+            "keep",
+            "kept: 600 persons have another value than most rows",
+        ),
+    ]
+    assert load(f"runs:/{run_id}/feature_selection_config.yml").startswith("groups:")
+
+
+@pytest.mark.parametrize("change", ["selection", "rows"])
+def test_a_record_of_another_file_or_training_set_is_refused(tmp_path, registry, change):
+    name, frame = f"stale_{change}", training_set()
+    store(tmp_path, {f"{name}/training_set": frame})
+    materialise(
+        definitions_of(name, selection_of(tmp_path)), tmp_path, registry, only="feature_selection"
+    )
+    if change == "rows":
+        store(tmp_path, {f"{name}/training_set": training_set(seed=6)})
+    selection = selection_of(tmp_path, *(COLUMNS[1:] if change == "selection" else ()))
+
+    with pytest.raises(ContractError, match="materialise feature_selection again"):
+        materialise(definitions_of(name, selection), tmp_path, registry, only="trained_model")
+
+    assert registry.version(name, CHALLENGER) is None
+
+
+def test_a_selection_says_in_its_metadata_what_was_dropped_and_why(tmp_path, registry):
+    frame = training_set().with_columns(age__years=pl.lit(30.0, dtype=pl.Float32))
+    store(tmp_path, {"described/training_set": frame})
+    selection = selection_of(tmp_path, min_persons_with_value=11)
+
+    result = materialise(
+        definitions_of("described", selection), tmp_path, registry, only="feature_selection"
+    )
+
+    metadata = result.get_asset_materialization_events()[0].materialization.metadata
+    assert (metadata["columns kept"].value, metadata["columns dropped"].value) == (1, 1)
+    assert "| demographics | 0 | 1 |" in metadata["groups"].md_str
+    assert (
+        "| age__years | dropped: it is the same in all training rows |"
+        in metadata["dropped by the screen"].md_str
+    )

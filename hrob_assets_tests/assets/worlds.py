@@ -1,18 +1,26 @@
 """One use case of two columns, its tables on disk, and models that rank its people."""
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 import numpy as np
 import polars as pl
 
 from hrob_assets.resources.storage import ParquetIOManager
+from hrob_assets.risk.features.catalogue import FeatureColumn
+from hrob_assets.risk.features.selection import FeatureSelection, ImputationRule, Screening
 from hrob_assets.risk.parquet_files import write_parquet
 from hrob_assets.risk.split import Periods
 from hrob_assets.risk.use_case import use_case_from
 from hrob_assets_tests.example import example_values
 
 COLUMNS = ("age__years", "ed__last_value_ever")
+CANDIDATES = (
+    FeatureColumn("age__years", "age", "demographics", "person", measure="years"),
+    FeatureColumn("ed__last_value_ever", "ed", "utilisation", "codes", aggregation="last_value"),
+)
+RULES = dict.fromkeys(COLUMNS, ImputationRule("median"))
 BOUNDS = Periods(
     datetime(2023, 1, 2), datetime(2024, 1, 1), datetime(2024, 3, 4), datetime(2024, 6, 3)
 )
@@ -20,6 +28,15 @@ BOUNDS = Periods(
 
 def use_case_named(name):
     return use_case_from(example_values() | {"name": name})
+
+
+def selection_of(folder: Path, *columns, **limits: object):
+    """A selection file on disk that keeps these columns, or all."""
+    path = folder / "feature_selection_config.yml"
+    path.write_text("groups: {demographics: keep, utilisation: keep}\n")
+    kept = columns or COLUMNS
+    dropped = {name: f"column {name}" for name in COLUMNS if name not in kept}
+    return FeatureSelection(path, kept, dropped, Screening(**limits))
 
 
 def training_set(rows=2400, seed=5):

@@ -62,6 +62,7 @@ def test_a_use_case_becomes_its_assets_jobs_and_schedules(load):
         "champion_model",
         "cohort",
         "evaluation",
+        "feature_selection",
         "labels",
         "trained_model",
         "training_set",
@@ -192,4 +193,4 @@ def test_every_use_case_of_the_house_loads_by_itself(load, root, name):
     keys = keys_of(load(name=name))
 
     assert {key.path[0] for key in keys} == {name}
-    assert len(keys) == 7
+    assert len(keys) == 8

@@ -12,12 +12,12 @@ from hrob_assets.risk.features.selection import ImputationRule
 from hrob_assets.risk.split import Periods
 from hrob_assets.risk.training import (
     TRAINING_COLUMNS,
-    _prepared_folds,
     assemble_training_set,
     capacity_threshold,
     censored_rows,
     fingerprint,
     predict,
+    prepared_folds,
     require_enough,
     require_ripe,
     train_model,
@@ -191,7 +191,9 @@ def test_no_person_is_in_two_folds():
     columns = ("person_number",)
     rules = {"person_number": ImputationRule("constant", 0.0)}
 
-    folds = _prepared_folds(frame, columns, rules, replace(TUNING, folds=3))
+    folds = prepared_folds(
+        frame, columns=columns, rules=rules, tuning=replace(TUNING, folds=3), seed=1
+    )
 
     held_out = [{round(float(v), 6) for v in fold.held_out_matrix[:, 0]} for fold in folds]
     sizes = [len(fold.held_out_outcome) for fold in folds]

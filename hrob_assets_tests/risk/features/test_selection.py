@@ -46,11 +46,14 @@ def test_a_column_beats_its_family_and_a_family_its_group(tmp_path, catalogue):
         "  gender__female: keep\n"
         "  albumin__last_value_365d: keep\n",
     )
-    assert read_feature_selection(path, catalogue) == (
-        "age__years",
-        "gender__female",
-        "albumin__last_value_365d",
-    )
+    found = read_feature_selection(path, catalogue)
+
+    assert found.columns == ("age__years", "gender__female", "albumin__last_value_365d")
+    assert found.dropped == {
+        "gender__male": "family gender",
+        "albumin__abnormal_any_90d": "group labs",
+        "albumin__days_since_last_ever": "group labs",
+    }
 
 
 @pytest.mark.parametrize(
