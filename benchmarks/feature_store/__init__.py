@@ -1,0 +1,1 @@
+"""The feature engine against other engines, and alone on large tables."""
