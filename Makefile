@@ -6,11 +6,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+MEDS_TAB := .venv-meds-tab/.ready
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup demo demo-readmission run dev test check format bench clean
+.PHONY: help setup demo demo-readmission run dev test check format bench bench-features clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 20
@@ -54,5 +55,13 @@ format: $(READY) ## Let ruff mend what it can
 bench: $(READY) ## Benchmarks, as ratios measured side by side
 	@$(BIN)/python -m benchmarks
 
+bench-features: $(READY) $(MEDS_TAB) ## The feature engine against other engines: [OPTIONS="--large"]
+	@$(BIN)/python -m benchmarks.feature_store $(OPTIONS)
+$(MEDS_TAB): benchmarks/meds_tab_requirements.txt
+	@echo "... setting up MEDS-tab in an environment of its own"
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
 clean: ## Remove what demo and run made (not the environment)
-	rm -rf data/demo data/readmission data/run data/staging
+	rm -rf data/demo data/readmission data/run data/staging data/benchmarks

@@ -15,6 +15,7 @@ _INTRODUCTION = """\
 Written by `make bench` (or `python -m benchmarks [name ...]`). Each section says what it was
 measured on. Seconds belong to that machine; ratios are of forms that took turns in one run.
 Forms that must agree were found to give equal results first. No test depends on a time.
+The feature engine has a page of its own: [features](benchmarks/features.md).
 """
 
 
@@ -61,9 +62,15 @@ def section(
     """
     parts = [f"## {name}", str(title).splitlines()[0]]
     for table in tables:
-        lines = [table.header, ["---"] * len(table.header), *table.rows]
-        parts += ["\n".join(f"| {' | '.join(line)} |" for line in lines), table.note]
-    return "\n\n".join([*parts, _measured_on(name, load, other_cores)]) + "\n"
+        parts += [as_markdown(table), table.note]
+    command = f"python -m benchmarks {name}"
+    return "\n\n".join([*parts, measured_on(command, load=load, other_cores=other_cores)]) + "\n"
+
+
+def as_markdown(table: Table) -> str:
+    """The rows of a table, without its note."""
+    lines = [table.header, ["---"] * len(table.header), *table.rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def write_section(document: Path, names: Sequence[str], name: str, text: str) -> None:
@@ -76,11 +83,12 @@ def write_section(document: Path, names: Sequence[str], name: str, text: str) ->
     document.write_text("\n".join([_INTRODUCTION, *kept]), encoding="utf-8")
 
 
-def _measured_on(name: str, load: float, other_cores: float) -> str:
+def measured_on(command: str, *, load: float, other_cores: float) -> str:
+    """One sentence on the command, the day, the machine and the packages."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     versions = ", ".join(f"{package} {version(package)}" for package in _PACKAGES)
     return (
-        f"`python -m benchmarks {name}`, {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, "
+        f"`{command}`, {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, "
         f"{memory:.0f} GB, load {load:.2f} before it began, "
         f"other work on {max(other_cores, 0):.2f} cores meanwhile, "
         f"Python {platform.python_version()}, {versions}."

@@ -3,10 +3,16 @@
 Its windows end at an event, the event included, and reach back to but not including their start:
 ``(e - w, e]``. Ours end before a prediction time: ``[t - w, t)``. The two are the same where an
 event stands one microsecond before t, because times are whole microseconds; so each prediction
-time gets a marker there, with a code of its own, and a label that asks for the row. A window
-counts the moments at which a code occurred, not the events; in these events no code occurs twice
-at one moment. It gives counts as one sparse matrix per shard and window; it has neither last
-values nor days since.
+time gets a marker there, with a code of its own, and a label that asks for the row.
+
+Two more differences were found in release 0.2.0. A window counts the moments at which a code
+occurred, not the events; in these events no code occurs twice at one moment. And the last row of
+each moment is left out (`compute_agg` takes the position of a moment's last row for the end of a
+slice), so that a moment with one event counts nothing. What it gives is therefore checked against
+the same task on the events without the last of each moment.
+
+It gives counts as one sparse matrix per shard and window; it has neither last values nor days
+since.
 """
 
 import os
@@ -26,7 +32,7 @@ ENVIRONMENT = Path(__file__).resolve().parents[2] / ".venv-meds-tab"
 PROCESSES = 2
 _MARKER = "PREDICTION"
 _EVENTS_PER_SHARD = 250_000
-_FOLDER = "meds"
+_FOLDER, _COUNTED = "meds", "counted"
 
 
 def is_installed() -> bool:
@@ -58,7 +64,13 @@ def prepare(folder: Path) -> None:
         _add_markers(pl.read_parquet(path), moments, work / "data" / shard, work / "labels" / shard)
     _run("meds-tab-describe", [f"input_dir={work / 'data'}", f"output_dir={work}"])
     shutil.rmtree(work / "export")
+    _write_what_it_counts(folder, work / _COUNTED)
     work.rename(meds)
+
+
+def counted_folder(folder: Path) -> Path:
+    """Tables of the events that MEDS-tab counts: all but the last of each moment."""
+    return folder / _FOLDER / _COUNTED
 
 
 def tabularize_time_series(folder: Path) -> Callable[[], pl.DataFrame]:
@@ -101,6 +113,14 @@ def _add_markers(
     ):
         path.parent.mkdir(parents=True, exist_ok=True)
         frame.write_parquet(path)
+
+
+def _write_what_it_counts(folder: Path, counted: Path) -> None:
+    counted.mkdir()
+    events = pl.scan_parquet(folder / "events.parquet")
+    moment = pl.struct("person_id", "occurred_at")
+    events.filter(~moment.is_last_distinct()).sink_parquet(counted / "events.parquet")
+    (counted / "encounters.parquet").symlink_to(folder.resolve() / "encounters.parquet")
 
 
 def _cells(meds: Path, output: Path) -> pl.DataFrame:

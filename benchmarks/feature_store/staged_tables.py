@@ -16,7 +16,7 @@ from hrob_assets.risk.sources.whole_folder import whole_folder
 from hrob_assets.risk.tables import CODE_COLUMNS, COVERAGE, ENCOUNTERS, EVENTS, PERSONS, TIMESTAMP
 from hrob_assets.risk.windows import DAY_US, prediction_time, week_of
 
-EVENTS_PER_PERSON, EVENTS_PER_ENCOUNTER = 300, 15
+EVENTS_PER_PERSON, EVENTS_PER_ENCOUNTER = 300, 15  # as they are drawn
 FIRST_DAY, DAYS = 18_631, 1_826  # 2021-01-04, a Monday, in days since 1970; five years
 TABLES = ("persons", "coverage", "encounters", "events", "codes")
 _SPREAD = 2.0  # shape of the gamma distribution of events per person
