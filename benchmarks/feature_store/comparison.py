@@ -18,7 +18,7 @@ from benchmarks.feature_store.window_task import Digest, cells_of, digest
 from benchmarks.measure import in_fresh_process
 
 TURNS = 3
-_ONE_TURN_SECONDS = 20.0
+_ONE_TURN_SECONDS = 15.0
 _SAMPLE_SECONDS = 0.05
 _PARENT, _RSS_PAGES = 1, 21  # fields of /proc/<pid>/stat after the name
 _RESET_PEAK = "5"
@@ -61,7 +61,7 @@ def compare(
 ) -> list[Result]:
     """Run the forms in turns and check that all give the same.
 
-    A form that took over 20 seconds is not run again.
+    A form that took over 15 seconds is not run again.
 
     Parameters
     ----------

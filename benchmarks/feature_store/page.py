@@ -27,7 +27,7 @@ _HOW = """\
 Seconds are from Parquet files to the result in memory, in a process of its own each time, after
 the same was done on the tables of 20 persons (so that nothing is compiled or loaded meanwhile);
 of MEDS-tab, whose programs start anew, the time that they take on those 20 persons is taken off.
-The forms took turns; figures are medians of 3, or of one run where a form took over 20 seconds.
+The forms took turns; figures are medians of 3, or of one run where a form took over 15 seconds.
 Memory is the most that a process and all that it started had at one time. All may use two
 threads. Events are sorted by person and time and codes are integers in the file that all read,
 save that MEDS-tab reads our MEDS export of it. All results were found to be equal before they
