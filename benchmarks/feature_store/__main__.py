@@ -35,14 +35,13 @@ _DEFAULT_FOLDER = Path(__file__).resolve().parents[2] / "data" / "benchmarks"
 def main() -> None:
     """Run what was asked for."""
     arguments = _arguments()
-    names = _form_names(arguments.engines)
     kept = not arguments.sizes and not arguments.engines
     figures = Figures()
     if arguments.large:
         _part(figures, "large", lambda: _compare([OURS], LARGE_SIZES, arguments.folder))
         _part(figures, "catalogue_large", lambda: [_catalogue(LARGE_SIZES[-1], arguments.folder)])
     else:
-        sizes = arguments.sizes or SIZES
+        names, sizes = _form_names(arguments.engines), arguments.sizes or SIZES
         _part(figures, "comparison", lambda: _compare(names, sizes, arguments.folder))
         if kept:
             _part(figures, "catalogue", lambda: [_catalogue(SIZES[-1], arguments.folder)])

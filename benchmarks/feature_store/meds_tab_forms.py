@@ -18,7 +18,6 @@ since.
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -76,7 +75,8 @@ def counted_folder(folder: Path) -> Path:
 def tabularize_time_series(folder: Path) -> Callable[[], pl.DataFrame]:
     """Counts of all codes in the four windows at the labels, by two processes."""
     meds = folder / _FOLDER
-    output = Path(tempfile.mkdtemp(dir=folder))
+    output = folder / "meds-tab"
+    shutil.rmtree(output, ignore_errors=True)
     arguments = [
         f"input_dir={meds / 'data'}",
         f"output_dir={output}",
@@ -148,7 +148,6 @@ def _cells(meds: Path, output: Path) -> pl.DataFrame:
                 else part.join(cells, on=["encounter_id", "code_id"], how="left")
             )
         shards.append(cells)
-    shutil.rmtree(output)
     whole = pl.concat(shards, how="diagonal")
     return whole.select(
         pl.col(name).fill_null(0).cast(CELLS[name]) for name in ("encounter_id", "code_id", *COUNTS)

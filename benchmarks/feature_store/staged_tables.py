@@ -16,7 +16,8 @@ from hrob_assets.risk.sources.whole_folder import whole_folder
 from hrob_assets.risk.tables import CODE_COLUMNS, COVERAGE, ENCOUNTERS, EVENTS, PERSONS, TIMESTAMP
 from hrob_assets.risk.windows import DAY_US, prediction_time, week_of
 
-EVENTS_PER_PERSON, EVENTS_PER_ENCOUNTER = 300, 15  # as they are drawn
+EVENTS_PER_PERSON = 300  # about
+_DRAWN_PER_PERSON, _DRAWN_PER_ENCOUNTER = 320, 16  # some codes are drawn twice for one moment
 FIRST_DAY, DAYS = 18_631, 1_826  # 2021-01-04, a Monday, in days since 1970; five years
 TABLES = ("persons", "coverage", "encounters", "events", "codes")
 _SPREAD = 2.0  # shape of the gamma distribution of events per person
@@ -75,9 +76,9 @@ def _tables(
     rng: np.random.Generator,
 ) -> dict[str, pl.DataFrame]:
     """All tables of some persons, in the order of staging."""
-    many = EVENTS_PER_PERSON * rng.gamma(_SPREAD, 1 / _SPREAD, persons.size)
+    many = _DRAWN_PER_PERSON * rng.gamma(_SPREAD, 1 / _SPREAD, persons.size)
     n_events = rng.poisson(many) + 1
-    n_encounters = np.maximum(n_events // EVENTS_PER_ENCOUNTER, 1)
+    n_encounters = np.maximum(n_events // _DRAWN_PER_ENCOUNTER, 1)
     encounters = _encounters(np.repeat(persons, n_encounters), first_event, late_days, rng)
     first_encounter = np.append(0, np.cumsum(n_encounters)[:-1])
     chosen = np.repeat(first_encounter, n_events) + rng.integers(

@@ -3,8 +3,8 @@
 For each encounter, at its prediction time t and strictly before it: how often each group occurred
 in ``[t - w, t)`` for w = 5, 30, 90 and 365 days and, of the 30 groups that are labs, the last
 value within 365 days and the calendar days since. One code is one group, facts are known when
-they happen, and prediction times are midnights: the easier half of what the feature store does,
-because no other engine has two clocks or code sets.
+they happen, and prediction times are midnights: as much of what the feature store does as can be
+asked of every engine.
 """
 
 from typing import NamedTuple
