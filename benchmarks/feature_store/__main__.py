@@ -36,7 +36,7 @@ def main() -> None:
     """Run what was asked for."""
     arguments = _arguments()
     kept = not arguments.sizes and not arguments.engines
-    figures = Figures()
+    figures = Figures(kept=kept)
     if arguments.large:
         _part(figures, "large", lambda: _compare([OURS], LARGE_SIZES, arguments.folder))
         _part(figures, "catalogue_large", lambda: [_catalogue(LARGE_SIZES[-1], arguments.folder)])
@@ -45,8 +45,6 @@ def main() -> None:
         _part(figures, "comparison", lambda: _compare(names, sizes, arguments.folder))
         if kept:
             _part(figures, "catalogue", lambda: [_catalogue(SIZES[-1], arguments.folder)])
-    if kept:
-        figures.write()
 
 
 def _arguments() -> argparse.Namespace:

@@ -38,9 +38,8 @@ column per feature. **Cells** are the list of what is not zero, where SQL, Polar
 stop by nature; to make a table of them is more work, which is in the rows that say "spread" or
 "pivoted".
 
-The task is the easier half of what the feature store does: facts are known when they happen and
-one code is one group. The forms on cumulative counts could not take two clocks without another
-pass per fact; the sliding windows do the same work with them.
+Spark makes every row and keeps none (its `noop` sink), because to hold them costs it more. The
+other forms hold their results in the memory of the engine.
 """
 
 
@@ -57,10 +56,12 @@ class Figures:
     ----------
     folder : Path
         Of the page.
+    kept : bool
+        Whether `add` writes them.
     """
 
-    def __init__(self, folder: Path = FOLDER) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path = FOLDER, *, kept: bool = True) -> None:
+        self._folder, self._kept = folder, kept
         path = folder / _RAW
         self._parts: dict[str, Any] = (
             json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -70,6 +71,8 @@ class Figures:
         """Put figures in the place of earlier ones of that part."""
         rows = [each._asdict() for each in figures]
         self._parts[part] = {"measured_on": measured_on, "figures": rows}
+        if self._kept:
+            self.write()
 
     def write(self) -> None:
         """Write the raw figures, the page and the plot."""

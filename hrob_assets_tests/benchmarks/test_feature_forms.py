@@ -167,7 +167,6 @@ def test_figures_are_kept_and_shown(tmp_path):
     figures = Figures(tmp_path)
     figures.add("comparison", "`command`, machine.", results)
     figures.add("catalogue_large", "`command --large`, machine.", [written])
-    figures.write()
     page = (tmp_path / "features.md").read_text("utf-8")
 
     for form in FORMS.values():
