@@ -149,18 +149,21 @@ def world(folder: Path, pregnancies: int, patients: int, seed: int, scenario: st
 @click.option("--overwrite", is_flag=True, help="Replace OUT where it exists.")
 def export_meds(out: Path, data_root: Path, clock: str, overwrite: bool) -> None:  # noqa: FBT001 - click hands it over
     """Write the staged events to OUT as a MEDS data set (Medical Event Data Standard 0.4)."""
+    import polars as pl  # noqa: PLC0415 - slow to import
+
     from hrob_assets.components.catalogue import shared_catalogue  # noqa: PLC0415 - slow to import
     from hrob_assets.resources.environment import load_environment  # noqa: PLC0415
-    from hrob_assets.resources.storage import scan_staged  # noqa: PLC0415
+    from hrob_assets.resources.storage import Storage  # noqa: PLC0415
     from hrob_assets.risk import meds  # noqa: PLC0415
 
     with _clear_errors():
         os.environ["HROB_DATA_ROOT"] = str(data_root)
         _, code_sets = shared_catalogue(load_environment().use_cases)
+        staged = Storage(data_root=str(data_root)).staged_files(("persons", "events"))
         counts = meds.export_meds(
             out,
-            persons=scan_staged(data_root, "persons"),
-            events=scan_staged(data_root, "events"),
+            persons=pl.scan_parquet(staged["persons"]),
+            events=pl.scan_parquet(staged["events"]),
             code_sets=code_sets,
             clock=clock,
             dataset_name=data_root.name,
