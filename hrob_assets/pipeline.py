@@ -5,13 +5,16 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
 import polars as pl
 
+from hrob_assets.assets.feature_store import definition_version, stale_ranges
 from hrob_assets.assets.keys import use_case_key
+from hrob_assets.assets.partitions import Weeks
+from hrob_assets.components.catalogue import shared_catalogue
 from hrob_assets.resources.environment import (
     Environment,
     load_environment,
@@ -20,42 +23,12 @@ from hrob_assets.resources.environment import (
 )
 from hrob_assets.resources.model_registry import CHAMPION, ModelRegistry
 from hrob_assets.resources.score_table import ScoreTable
+from hrob_assets.resources.storage import Storage
 from hrob_assets.risk.errors import TooSmallError
 
 PROJECT = Path(__file__).resolve().parents[1]
 _DAGSTER_HOME = "dagster_home"
 _MOST_WEEKS = 522  # ten years of weekly partitions; older encounters are history only
-
-
-@dataclass(frozen=True)
-class Weeks:
-    """A range of weekly partitions, both ends included; keys are Mondays."""
-
-    first: date
-    last: date
-
-    @property
-    def tags(self) -> dict[str, str]:
-        """Tags of a single Dagster run over the range."""
-        return {
-            "dagster/asset_partition_range_start": self.first.isoformat(),
-            "dagster/asset_partition_range_end": self.last.isoformat(),
-        }
-
-    @property
-    def count(self) -> int:
-        """How many weeks it holds."""
-        return (self.last - self.first).days // 7 + 1
-
-    def latest(self, count: int) -> "Weeks":
-        """The last `count` weeks of the range.
-
-        Examples
-        --------
-        >>> Weeks(date(2024, 1, 1), date(2024, 3, 4)).latest(2).first
-        datetime.date(2024, 2, 26)
-        """
-        return Weeks(max(self.first, self.last - timedelta(weeks=count - 1)), self.last)
 
 
 def use_data_root(root: Path) -> None:
@@ -120,7 +93,7 @@ def run_pipeline(
         run("stage_source", None, "source: snapshot, staging and validation")
         environment = _with_first_week(load_environment())
         weeks = weeks_of_the_data(environment)
-        run("build_features", weeks, f"features of {weeks.count} weeks")
+        _build_features(run, environment, weeks)
         scored, not_trained, refused = [], {}, {}
         for name in environment.use_cases:
             run(f"ripen_{name}", weeks, f"{name}: cohort and labels")
@@ -137,6 +110,14 @@ def run_pipeline(
             elif name not in refused:
                 not_trained.setdefault(name, "the registry has no champion that could score it")
     return PipelineOutcome(environment, tuple(scored), not_trained, refused)
+
+
+def _build_features(run: "_Runner", environment: Environment, weeks: Weeks) -> None:
+    """Build the weeks that are missing or whose facts or definition have changed, and no others."""
+    definition = definition_version(*shared_catalogue(environment.use_cases))
+    storage = Storage(data_root=str(environment.data_root))
+    for part in stale_ranges(storage, definition, weeks=weeks):
+        run("build_features", part, f"features of {part.count} weeks")
 
 
 class _Runner:

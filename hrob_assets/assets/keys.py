@@ -8,6 +8,9 @@ FEATURE_STORE = "feature_store"
 STAGED_POOL = "staged_tables"
 """Pool of all steps that write or read the staged tables: no run reads two loads."""
 STAGED_TABLES = ("persons", "coverage", "encounters", "events", "codes", "quarantine", "load")
+INPUT_FINGERPRINTS = dg.AssetKey([STAGED, "input_fingerprints"])
+"""Beside the staged tables, so that it goes with the load that it describes."""
+WEEK_INPUTS = dg.AssetKey([FEATURE_STORE, "week_inputs"])
 ENCOUNTER_FEATURES = dg.AssetKey([FEATURE_STORE, "encounter_features"])
 
 

@@ -128,6 +128,22 @@ def add_figures_of_weeks(
         context.add_asset_metadata({**rows, **figures(of_week)}, partition_key=week)
 
 
+def add_counts_of_weeks(context: dg.AssetExecutionContext, counts: pl.DataFrame) -> None:
+    """Give each partition of the run its counts of encounters and persons.
+
+    Parameters
+    ----------
+    context : AssetExecutionContext
+    counts : DataFrame
+        ``week``, ``encounters`` and ``persons``; one row per partition of the run.
+    """
+    hidden = hidden_parts(counts["encounters"].to_list())
+    for (week, encounters, persons), hide in zip(counts.iter_rows(), hidden, strict=True):
+        rows = {} if hide else row_count(encounters)
+        figures = {**rows, "persons": shown_count(persons)}
+        context.add_asset_metadata(figures, partition_key=week.isoformat())
+
+
 def markdown_table(frame: pl.DataFrame) -> dg.MarkdownMetadataValue:
     """A small aggregate table; counts under 11 persons are shown as <11.
 

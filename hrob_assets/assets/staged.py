@@ -100,12 +100,7 @@ def staged_definitions(
         )
 
     checks = [_checks_of(table) for table in STAGED_TABLES]
-    job = dg.define_asset_job(
-        "stage_source",
-        selection=dg.AssetSelection.groups(RAW, STAGED),
-        description="A new snapshot of the source, staged and validated.",
-    )
-    return dg.Definitions(assets=[staging], asset_checks=checks, jobs=[job])
+    return dg.Definitions(assets=[staging], asset_checks=checks)
 
 
 def _spec(table: Table, owner: str) -> dg.AssetSpec:

@@ -3,7 +3,7 @@
 import json
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,11 @@ class Storage(dg.ConfigurableResource):
     def asset_path(self, key: dg.AssetKey) -> Path:
         """File of an unpartitioned asset, folder of a partitioned one."""
         return self.root / "assets" / Path(*key.path)
+
+    def staged_files(self, names: Iterable[str]) -> dict[str, Path]:
+        """Files of staged tables by name; of a load that is there and was not refused."""
+        folder = self.root / "assets" / "staged"
+        return {name: _existing(folder / f"{name}.parquet") for name in names}
 
 
 def refuse(folder: Path, table: str, *, rows: int, failed: Sequence[str]) -> None:
