@@ -133,6 +133,8 @@ def _input_fingerprints(
             for week in _stale_of(weekly, storage, found, definition)
             if (storage.asset_path(ENCOUNTER_FEATURES) / f"{week}.parquet").exists()
         ]
+        # Dagster compares with what was observed before; so each load is observed as a whole too.
+        context.log_event(dg.AssetObservation(WEEK_INPUTS, metadata={"weeks": found.height}))
         for week in stale:
             context.log_event(_new_inputs(week, found))
         metadata = {"dagster/row_count": found.height, "weeks out of date": len(stale)}
@@ -143,9 +145,9 @@ def _input_fingerprints(
     return input_fingerprints
 
 
-def _new_inputs(week: date, fingerprints: pl.DataFrame) -> dg.AssetMaterialization:
+def _new_inputs(week: date, fingerprints: pl.DataFrame) -> dg.AssetObservation:
     known = fingerprints.filter(pl.col("week") == week)["fingerprint"].to_list()
-    return dg.AssetMaterialization(
+    return dg.AssetObservation(
         WEEK_INPUTS,
         partition=week.isoformat(),
         tags={"dagster/data_version": known[0] if known else NO_ROWS},
