@@ -70,13 +70,16 @@ def test_the_assets_are_these(nodes):
         "weekly_scores",
     ]
     shared = {
-        "feature_store": ["encounter_features"],
+        "feature_store": ["encounter_features", "week_inputs"],
         "raw": [
             "concept", "condition_occurrence", "death", "drug_exposure", "measurement",
             "observation", "observation_period", "payer_plan_period", "person",
             "procedure_occurrence", "visit_occurrence",
         ],
-        "staged": ["coverage", "encounters", "events", "load", "persons", "quarantine"],
+        "staged": [
+            "codes", "coverage", "encounters", "events", "input_fingerprints", "load", "persons",
+            "quarantine",
+        ],
     }  # fmt: skip
     expected = shared | dict.fromkeys(("high_risk_obstetrics", "oncology_ed_visit"), stages)
 
@@ -110,7 +113,7 @@ def test_no_asset_is_in_the_default_group(nodes):
 
 
 def test_weekly_assets_are_backfilled_in_one_run(nodes):
-    weekly = [node for node in nodes if node.is_partitioned]
+    weekly = [node for node in nodes if node.is_partitioned and node.is_materializable]
 
     assert {node.key.path[-1] for node in weekly} == {
         "encounter_features",
@@ -138,7 +141,8 @@ def test_data_flow_from_raw_to_the_weekly_list(house):
     }
 
     assert parents == {
-        "encounter_features": {"persons", "coverage", "encounters", "events"},
+        "week_inputs": {"input_fingerprints"},
+        "encounter_features": {"input_fingerprints", "week_inputs"},
         "cohort": {"encounter_features"},
         "labels": {"cohort", "persons", "coverage", "events", "load"},
         "training_set": {"encounter_features", "cohort", "labels", "load"},

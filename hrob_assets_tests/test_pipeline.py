@@ -34,6 +34,7 @@ def path_with(monkeypatch):
         monkeypatch.setattr(pipeline, "load_environment", lambda: environment)
         monkeypatch.setattr(pipeline, "_with_first_week", lambda found: found)
         monkeypatch.setattr(pipeline, "weeks_of_the_data", lambda _: WEEKS)
+        monkeypatch.setattr(pipeline, "_build_features", lambda *_: None)
         monkeypatch.setattr(pipeline, "_has_champion", lambda _, name: name == "two")
         with dg.DagsterInstance.ephemeral() as instance:
             monkeypatch.setattr(dg.DagsterInstance, "get", lambda: instance)

@@ -105,6 +105,7 @@ def _week_inputs(weekly: dg.WeeklyPartitionsDefinition, *, owner: str) -> dg.Ass
         partitions_def=weekly,
         group_name=FEATURE_STORE,
         owners=[owner],
+        kinds={"parquet"},
         description=(
             "What the rows of each week know. A load that restates facts of the week gives it a "
             "new version here, and its features show as out of date; other weeks do not."
