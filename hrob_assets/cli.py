@@ -117,6 +117,32 @@ def show_list(use_case: str, data_root: Path, people: int) -> None:
         _print_list(use_case, last_list(load_environment(), use_case), people)
 
 
+@main.command("compare-selections")
+@click.argument("use_case")
+@click.option(
+    "--selection",
+    "selections",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    multiple=True,
+    help="A selection file; may be given several times. [default: all in feature_selections/]",
+)
+@click.option("--data-root", type=click.Path(path_type=Path), default=Path("data/demo"))
+def compare_selections(use_case: str, selections: tuple[Path, ...], data_root: Path) -> None:
+    """Train USE_CASE on several feature selections and show them side by side."""
+    with _clear_errors():
+        _check_use_cases((use_case,))
+        from hrob_assets.pipeline import run_comparison, use_data_root  # noqa: PLC0415 - slow
+        from hrob_assets.risk.comparison import caution, shown_comparison  # noqa: PLC0415 - slow
+
+        use_data_root(data_root)
+        table = run_comparison(use_case, selections, say=click.echo)
+    click.echo()
+    for row in shown_comparison(table).iter_rows(named=True):
+        click.echo(f"{row.pop('selection')}")
+        click.echo("".join(f"    {name:<22}{value}\n" for name, value in row.items()), nl=False)
+    click.echo(f"\n{caution(table.height, use_case)}")
+
+
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--pregnancies", type=click.IntRange(1), default=12_000, show_default=True)
@@ -199,11 +225,12 @@ class _clear_errors:  # noqa: N801 - reads as a statement
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        cause = error
-        while cause is not None and not isinstance(cause, HrobError):
+        cause, seen = error, set[int]()
+        while cause is not None and id(cause) not in seen:  # a chain of causes may be a circle
+            if isinstance(cause, HrobError):
+                raise click.ClickException(str(cause)) from None
+            seen.add(id(cause))
             cause = cause.__cause__ or cause.__context__
-        if cause is not None:
-            raise click.ClickException(str(cause)) from None
 
 
 def _run(

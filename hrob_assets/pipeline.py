@@ -3,10 +3,11 @@
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -112,6 +113,35 @@ def run_pipeline(
     return PipelineOutcome(environment, tuple(scored), not_trained, refused)
 
 
+def run_comparison(
+    use_case_name: str, selections: Sequence[Path], *, say: Callable[[str], None]
+) -> pl.DataFrame:
+    """Compare feature selections of a use case that was trained before, as one Dagster run.
+
+    Parameters
+    ----------
+    use_case_name : str
+    selections : sequence of Path
+        Files; none means those of the use case's folder.
+    say : callable
+        Told when it starts and ends.
+
+    Returns
+    -------
+    DataFrame
+        As `hrob_assets.risk.comparison.comparison_table` gives it.
+    """
+    paths = [str(path.absolute()) for path in selections]
+    key = use_case_key(use_case_name, "selection_comparison")
+    config = {"ops": {key.to_python_identifier(): {"config": {"paths": paths}}}}
+    with dg.DagsterInstance.get() as instance:
+        run = _Runner(instance, say)
+        what = f"{use_case_name}: feature selections side by side"
+        run(f"compare_selections_{use_case_name}", None, what, config)
+    storage = Storage(data_root=str(load_environment().data_root))
+    return pl.read_parquet(storage.asset_path(key).with_suffix(".parquet"))
+
+
 def _build_features(run: "_Runner", environment: Environment, weeks: Weeks) -> None:
     """Build the weeks that are missing or whose facts or definition have changed, and no others."""
     definition = definition_version(*shared_catalogue(environment.use_cases))
@@ -126,7 +156,9 @@ class _Runner:
     def __init__(self, instance: dg.DagsterInstance, say: Callable[[str], None]) -> None:
         self._instance, self._say = instance, say
 
-    def __call__(self, job_name: str, weeks: Weeks | None, what: str) -> None:
+    def __call__(
+        self, job_name: str, weeks: Weeks | None, what: str, config: Mapping[str, Any] | None = None
+    ) -> None:
         """Execute a job of the definitions as they are now, over weeks where it has partitions."""
         from hrob_assets.definitions import defs  # noqa: PLC0415 - reads the environment
 
@@ -136,7 +168,10 @@ class _Runner:
             instance=self._instance,
             tags=weeks.tags if weeks else None,
             # the event log has everything; the error itself is raised
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            run_config={
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                **(config or {}),
+            },
         )
         self._say(f"    done in {time.monotonic() - started:.0f} s")
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from hrob_assets import pipeline
-from hrob_assets.cli import main
+from hrob_assets.cli import _clear_errors, main
 from hrob_assets.pipeline import PipelineOutcome, Weeks, run_pipeline
 from hrob_assets.risk.errors import ConfigurationError, TooSmallError
 
@@ -93,3 +93,11 @@ def test_the_list_of_an_unknown_use_case_names_the_nearest(tmp_path):
     assert found.exit_code == 1
     assert "'oncology_ed_visit'" in found.output
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_circle_of_causes_ends():
+    first, second = ValueError("one"), ValueError("other")
+    first.__context__, second.__context__ = second, first
+
+    with pytest.raises(ValueError, match="one"), _clear_errors():
+        raise first

@@ -141,7 +141,8 @@ def _input_fingerprints(
         metadata = {"dagster/row_count": found.height, "weeks out of date": len(stale)}
         # What changed is told week by week in `week_inputs`; a version of the whole table would
         # show all weeks as out of date.
-        return dg.Output(found, data_version=dg.DataVersion("see week_inputs"), metadata=metadata)
+        context.set_data_version(INPUT_FINGERPRINTS, dg.DataVersion("see week_inputs"))
+        return dg.Output(found, metadata=metadata)
 
     return input_fingerprints
 

@@ -13,6 +13,7 @@ from hrob_assets.assets.labels import label_definitions
 from hrob_assets.assets.partitions import weekly_partitions
 from hrob_assets.assets.promotion import promotion_definitions
 from hrob_assets.assets.scoring import scoring_definitions
+from hrob_assets.assets.selection_comparison import selection_comparison_definitions
 from hrob_assets.assets.training import training_definitions
 from hrob_assets.components.catalogue import SHARED_CODE_SETS
 from hrob_assets.resources.environment import load_environment
@@ -76,6 +77,13 @@ class RiskModel(dg.Component, dg.Model, dg.Resolvable):
             ),
             feature_selection_definitions(
                 use_case, candidates=catalogue.columns, selection=selection, rules=rules
+            ),
+            selection_comparison_definitions(
+                use_case,
+                catalogue=catalogue,
+                selection=selection,
+                variants=files.feature_selection_variants,
+                rules=rules,
             ),
             training_definitions(
                 use_case,

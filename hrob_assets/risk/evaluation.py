@@ -24,6 +24,7 @@ from hrob_assets.risk.small_cells import (
 
 _REPLICATES = 1000
 _AUROC_REPLICATES = 200
+_BOUNDS = (0.025, 0.975)
 _FEWEST_EVENTS = 2
 _FEWEST_PERSONS = 10
 
@@ -212,7 +213,7 @@ def calibration_factor(
         return Estimate(value, None, None)
     weights = _person_weights(sums.shape[0], _REPLICATES, seed)
     totals = weights @ sums
-    low, high = np.quantile(totals[:, 0] / totals[:, 1], [0.025, 0.975])
+    low, high = np.quantile(totals[:, 0] / totals[:, 1], _BOUNDS)
     return Estimate(value, float(low), float(high))
 
 
@@ -224,13 +225,50 @@ def auroc(
     persons, position = np.unique(person_id, return_inverse=True)
     if outcome.sum() < _FEWEST_EVENTS or persons.size < _FEWEST_PERSONS:
         return Estimate(value, None, None)
+    weights = _person_weights(persons.size, _AUROC_REPLICATES, seed)
+    low, high = np.nanquantile(_auroc_draws(position, probability, outcome, weights), _BOUNDS)
+    return Estimate(value, float(low), float(high))
+
+
+def paired_auroc_difference(
+    person_id: np.ndarray,
+    probabilities: Mapping[str, np.ndarray],
+    outcome: np.ndarray,
+    *,
+    seed: int,
+) -> Estimate:
+    """AUROC of the first minus AUROC of the second model, on the same rows and the same draws.
+
+    Parameters
+    ----------
+    probabilities : mapping of two names to ndarray of shape (n_rows,)
+
+    Examples
+    --------
+    >>> y = np.tile([0, 1], 20)
+    >>> perfect, useless = np.where(y, 0.9, 0.1), np.full(40, 0.5)
+    >>> paired_auroc_difference(np.arange(40), {"a": perfect, "b": useless}, y, seed=1)
+    Estimate(value=0.5, low=0.5, high=0.5)
+    """
+    first, second = probabilities.values()
+    value = float(roc_auc_score(outcome, first) - roc_auc_score(outcome, second))
+    persons, position = np.unique(person_id, return_inverse=True)
+    if outcome.sum() < _FEWEST_EVENTS or persons.size < _FEWEST_PERSONS:
+        return Estimate(value, None, None)
+    weights = _person_weights(persons.size, _AUROC_REPLICATES, seed)
+    one, other = (_auroc_draws(position, p, outcome, weights) for p in (first, second))
+    low, high = np.nanquantile(one - other, _BOUNDS)
+    return Estimate(value, float(low), float(high))
+
+
+def _auroc_draws(
+    position: np.ndarray, probability: np.ndarray, outcome: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """AUROC under each draw of persons, shape (replicates,)."""
     order = np.argsort(probability, kind="stable")
     sorted_outcome, sorted_position = outcome[order], position[order]
     starts = np.flatnonzero(np.diff(probability[order], prepend=-1.0))
-    weights = _person_weights(persons.size, _AUROC_REPLICATES, seed)
-    draws = [_weighted_auroc(w[sorted_position], sorted_outcome, starts) for w in weights]
-    low, high = np.nanquantile(draws, [0.025, 0.975])
-    return Estimate(value, float(low), float(high))
+    return np.array([_weighted_auroc(w[sorted_position], sorted_outcome, starts) for w in weights])
 
 
 def paired_difference(
@@ -254,7 +292,7 @@ def paired_difference(
     first, second = losses.values()
     sums = _person_sums(person_id, first - second)
     totals = _person_weights(sums.shape[0], _REPLICATES, seed) @ sums
-    low, high = np.quantile(totals[:, 0] / totals[:, 1], [0.025, 0.975])
+    low, high = np.quantile(totals[:, 0] / totals[:, 1], _BOUNDS)
     return Estimate(float(np.mean(first - second)), round(float(low), 12), round(float(high), 12))
 
 

@@ -315,6 +315,11 @@ class UseCaseFiles:
         return self.folder / "feature_selection_config.yml"
 
     @property
+    def feature_selection_variants(self) -> tuple[Path, ...]:
+        """Other selections that may be compared with it, by name."""
+        return tuple(sorted((self.folder / "feature_selections").glob("*.yml")))
+
+    @property
     def imputation(self) -> Path:
         """How missing values are filled."""
         return self.folder / "imputation_config.yml"

@@ -39,6 +39,19 @@ def test_each_use_case_reads_and_each_column_has_a_rule_for_nulls(use_case):
     assert tuple(rules) == features.column_names
 
 
+@pytest.mark.parametrize(
+    "path", sorted(DEFS.glob("*/feature_selections/*.yml")), ids=lambda path: path.stem
+)
+def test_each_variant_of_a_selection_reads_and_differs_from_the_one_in_use(path):
+    features = catalogue(path.parents[1].name)
+    current = read_feature_selection(path.parents[1] / "feature_selection_config.yml", features)
+
+    variant = read_feature_selection(path, features)
+
+    assert variant.columns != current.columns
+    assert variant.screening == current.screening
+
+
 def test_families_of_the_same_name_are_the_same_in_all_use_cases():
     for one, other in combinations(USE_CASES, 2):
         merged = catalogue(one).merge(catalogue(other))
