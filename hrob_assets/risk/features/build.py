@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import polars as pl
+import pyarrow as pa  # pyright: ignore[reportMissingTypeStubs]
 
 from hrob_assets.risk.code_sets import CodeSet, match_codes
 from hrob_assets.risk.errors import ConfigurationError, ContractError, nearest
@@ -28,6 +29,7 @@ from hrob_assets.risk.pregnancy.signatures import KIND_OF_CODE_SET
 from hrob_assets.risk.tables import CODE_COLUMNS, COVERAGE, EVENTS, PERSONS, ROW_KEY, TIMESTAMP
 
 EVENTS_PER_BLOCK = 4_000_000
+_ARROW = cast("Any", pa)  # it has no stubs
 _CELLS_LIKE_ONE_EVENT = 25  # four bytes each, against about a hundred of an event
 _KEY_TYPES = {"person_id": pl.Int64, "encounter_id": pl.Int64, "prediction_time": TIMESTAMP}
 
@@ -39,7 +41,7 @@ class FeatureBlock(NamedTuple):
     ----------
     rows : DataFrame
         As given, ordered by person and prediction time.
-    cells : float32 array, shape (n_rows, n_columns)
+    cells : float32 array, shape (n_columns, n_rows)
         Columns in the order of the catalogue; NaN means null.
     """
 
@@ -106,24 +108,22 @@ def build_features(
         n_threads=n_threads,
         events_per_block=events_per_block,
     )
-    empty = pl.DataFrame(schema=_KEY_TYPES)
-    frames = [
-        pl.concat(
-            [block.rows.select(ROW_KEY), cells_frame(block.cells, catalogue)], how="horizontal"
-        )
-        for block in blocks
-    ]
-    none = cells_frame(np.empty((0, len(catalogue.columns)), np.float32), catalogue)
-    built = pl.concat([pl.concat([empty, none], how="horizontal"), *frames])
-    return built[_in_order(rows)["row"].arg_sort()]
+    parts = [(block.rows.select(ROW_KEY), block.cells) for block in blocks]
+    nothing = (pl.DataFrame(schema=_KEY_TYPES), np.empty((len(catalogue.columns), 0), np.float32))
+    keys, cells = zip(*(parts or [nothing]), strict=True)
+    frames = [cells_frame(each, catalogue) for each in cells]
+    built = pl.concat([pl.concat(keys), pl.concat(frames)], how="horizontal")
+    order = _in_order(rows)["row"]
+    return built if order.is_sorted() else built[order.arg_sort()]
 
 
 def cells_frame(cells: np.ndarray, catalogue: Catalogue) -> pl.DataFrame:
-    """Name the cells of a block and turn NaN into null.
+    """Name the cells of a block; NaN of a nullable column is null. No cell is copied.
 
     Parameters
     ----------
-    cells : float32 array, shape (n_rows, n_columns)
+    cells : float32 array, shape (n_columns, n_rows)
+        Each column contiguous.
     catalogue : Catalogue
 
     Returns
@@ -131,9 +131,17 @@ def cells_frame(cells: np.ndarray, catalogue: Catalogue) -> pl.DataFrame:
     DataFrame
         One Float32 column per column of the catalogue.
     """
-    frame = pl.from_numpy(cells, catalogue.column_names, orient="row")
-    nullable = [column.name for column in catalogue.columns if column.nullable]
-    return frame.with_columns(pl.col(nullable).fill_nan(None))
+    columns = [
+        _arrow_column(vector, nullable=column.nullable)
+        for vector, column in zip(cells, catalogue.columns, strict=True)
+    ]
+    return pl.DataFrame(_ARROW.table(columns, names=list(catalogue.column_names)))
+
+
+def _arrow_column(values: np.ndarray, *, nullable: bool) -> object:
+    known = np.packbits(~np.isnan(values), bitorder="little") if nullable else None
+    buffers = [None if known is None else _ARROW.py_buffer(known), _ARROW.py_buffer(values)]
+    return _ARROW.Array.from_buffers(_ARROW.float32(), values.size, buffers)
 
 
 def feature_blocks(
@@ -246,7 +254,7 @@ def _build_block(
         for column in makers[kind]():
             if column.name in place:
                 known = column.cast(pl.Float32).fill_null(float("nan"))
-                cells[:, place[column.name]] = known.to_numpy()
+                cells[place[column.name]] = known.to_numpy()
     return cells
 
 

@@ -26,6 +26,7 @@ N, LATEST, LOW, HIGH, X, Y, XX, XY = range(8)  # of the running sums of `_State`
 
 _DEFAULTS = {"any": 0.0, "count": 0.0, "abnormal_any": 0.0, "missing": 1.0}
 _BLOCKS_PER_THREAD = 4
+_TILE_ROWS = 128  # a tile of 600 columns fits in a core's second cache
 
 
 class SeriesColumn(NamedTuple):
@@ -197,8 +198,8 @@ def slide(facts: Facts, rows: Rows, plan: Plan, *, n_threads: int = 2) -> np.nda
 
     Returns
     -------
-    float32 array, shape (n_rows, n_columns)
-        Row after row in memory, in the order given; NaN means null.
+    float32 array, shape (n_columns, n_rows)
+        One contiguous vector per column, rows in the order given; NaN means null.
 
     Examples
     --------
@@ -209,9 +210,9 @@ def slide(facts: Facts, rows: Rows, plan: Plan, *, n_threads: int = 2) -> np.nda
     >>> plan = plan_columns([SeriesColumn(0, "count", None), SeriesColumn(0, "min", 3)],
     ...     n_series=1)
     >>> slide(facts, rows, plan).tolist()
-    [[1.0, nan], [2.0, 9.0]]
+    [[1.0, 2.0], [nan, 9.0]]
     """
-    out = np.empty((rows.t_us.size, plan.default.size), np.float32)
+    out = np.empty((plan.default.size, rows.t_us.size), np.float32)
     blocks = person_blocks(facts.person_start + rows.person_start, n_threads * _BLOCKS_PER_THREAD)
     with ThreadPoolExecutor(n_threads) as pool:
         list(pool.map(partial(_slide_block, facts, rows, plan, out), blocks))
@@ -266,8 +267,7 @@ def _slide_block(facts: Facts, rows: Rows, plan: Plan, out: np.ndarray, block: s
         known_end,
         window_first,
     )
-    out[row_of] = plan.default
-    _walk(timeline, plan, out[row_of])
+    _walk(timeline, plan, out[:, row_of])
 
 
 class _Timeline(NamedTuple):
@@ -348,6 +348,7 @@ def _walk(line: _Timeline, plan: Plan, out: np.ndarray) -> None:
         np.zeros(n_series, np.int64),
         np.zeros(8),
     )
+    tile = np.empty((_TILE_ROWS, plan.default.size), np.float32)
     for person in range(line.fact_start.size - 1):
         begin, end = line.fact_start[person], line.fact_start[person + 1]
         _list_values(line, plan, state, begin, end)
@@ -359,13 +360,25 @@ def _walk(line: _Timeline, plan: Plan, out: np.ndarray) -> None:
             n_active = _enter(
                 line, state, row, begin if fresh else line.known_end[row - 1], n_active
             )
-            _write_counted(line, plan, state, row, n_active, out[row])
-            _write_valued(line, plan, state, row, n_active, out[row])
+            cells = tile[row % _TILE_ROWS]
+            cells[:] = plan.default
+            _write_counted(line, plan, state, row, n_active, cells)
+            _write_valued(line, plan, state, row, n_active, cells)
+            if row % _TILE_ROWS == _TILE_ROWS - 1 or row == line.t_us.size - 1:
+                _turn(tile, out, row - row % _TILE_ROWS, row + 1)
         for position in range(n_active):
             series = state.active[position]
             state.counts[series] = 0
             state.abnormal[series] = 0
             state.last[series] = -1
+
+
+@numba.njit(cache=True, nogil=True)
+def _turn(tile: np.ndarray, out: np.ndarray, first: int, end: int) -> None:
+    """Write the rows of a tile as columns, while the tile is still in the cache."""
+    for column in range(out.shape[0]):
+        for row in range(first, end):
+            out[column, row] = tile[row - first, column]
 
 
 @numba.njit(cache=True, nogil=True)

@@ -158,10 +158,10 @@ class _Spool:
         """All rows of a week with their features."""
         pieces = self._pieces.get(week, [])
         rows = pl.concat([empty, *(piece.rows for piece in pieces)])
-        cells = np.empty((rows.height, len(catalogue.columns)), np.float32)
+        cells = np.empty((len(catalogue.columns), rows.height), np.float32)
         begin = 0
         for piece in pieces:
-            part = cells[begin : begin + piece.rows.height]
+            part = cells[:, begin : begin + piece.rows.height]
             found = os.pread(self._descriptor, piece.size, piece.offset)
             raw = _ARROW.decompress(found, part.nbytes, codec=_CODEC, asbytes=True)
             part[:] = np.frombuffer(raw, np.float32).reshape(part.shape)
@@ -171,7 +171,7 @@ class _Spool:
 
 def _compressed(cells: np.ndarray, places: np.ndarray, span: tuple[date, int, int]) -> bytes:
     _, begin, end = span
-    return _ARROW.compress(cells[places[begin:end]], codec=_CODEC, asbytes=True)
+    return _ARROW.compress(cells.take(places[begin:end], axis=1), codec=_CODEC, asbytes=True)
 
 
 @contextmanager

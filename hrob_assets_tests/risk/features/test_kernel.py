@@ -46,7 +46,7 @@ def one_person(*facts, t_days, columns):
         ),
         Rows(np.array([0, len(t_days)]), np.array(t_days, np.int64) * DAY_US),
         plan_columns([SeriesColumn(0, *column) for column in columns], n_series=1),
-    ).T.tolist()
+    ).tolist()
 
 
 def test_a_fact_at_the_prediction_time_is_not_counted_and_one_just_before_is():
@@ -207,7 +207,7 @@ def test_every_cell_is_what_the_definition_says(persons, n_threads):
     )
     rows = Rows(np.cumsum([0, *map(len, times)]), np.array([*chain(*times)], np.int64))
 
-    actual = slide(facts, rows, plan_columns(ALL_COLUMNS, n_series=2), n_threads=n_threads)
+    actual = slide(facts, rows, plan_columns(ALL_COLUMNS, n_series=2), n_threads=n_threads).T
 
     expected = [
         [naive(timeline, t_us, column) for column in ALL_COLUMNS]
