@@ -117,6 +117,23 @@ def show_list(use_case: str, data_root: Path, people: int) -> None:
         _print_list(use_case, last_list(load_environment(), use_case), people)
 
 
+@main.command()
+@click.argument("use_case")
+def features(use_case: str) -> None:
+    """Count the columns that USE_CASE asks of the feature store, by group."""
+    with _clear_errors():
+        _check_use_cases((use_case,))
+        from hrob_assets.components.catalogue import shared_catalogue  # noqa: PLC0415 - slow
+
+        catalogue, _ = shared_catalogue((use_case,))
+    click.echo(f"{'group':<24}{'families':>9}{'columns':>9}")
+    for group in catalogue.groups:
+        families = [family for family in catalogue.families if family.group == group]
+        columns = sum(len(family.columns) for family in families)
+        click.echo(f"{group:<24}{len(families):>9}{columns:>9}")
+    click.echo(f"{'all':<24}{len(catalogue.families):>9}{len(catalogue.columns):>9}")
+
+
 @main.command("compare-selections")
 @click.argument("use_case")
 @click.option(

@@ -64,11 +64,13 @@ def test_a_use_case_becomes_its_assets_jobs_and_schedules(load):
         "evaluation",
         "feature_selection",
         "labels",
+        "selection_comparison",
         "trained_model",
         "training_set",
         "weekly_scores",
     ]
     assert sorted(job.name for job in defs.jobs) == [
+        "compare_selections_oncology_ed_visit",
         "ripen_oncology_ed_visit",
         "score_oncology_ed_visit",
         "train_oncology_ed_visit",
@@ -169,7 +171,7 @@ def test_two_use_cases_share_the_families_that_they_define_alike(other_defs):
 def test_two_use_cases_that_define_a_family_differently_are_refused(other_defs):
     path = other_defs / "other" / "feature_mappings.yml"
     text = path.read_text()
-    old = "columns: {any: [30, 90], count: [365], days_since_last: [ever]}"
+    old = "columns: {any: [30, 90], count: [5, 30, 90, 365], days_since_last: [ever]}"
     assert old in text
     path.write_text(text.replace(old, "columns: {any: [30]}", 1))
 
@@ -193,4 +195,4 @@ def test_every_use_case_of_the_house_loads_by_itself(load, root, name):
     keys = keys_of(load(name=name))
 
     assert {key.path[0] for key in keys} == {name}
-    assert len(keys) == 8
+    assert len(keys) == 9

@@ -9,6 +9,7 @@ import pytest
 from hrob_assets.risk.code_sets import CodeSet, read_code_sets
 from hrob_assets.risk.features.catalogue import Catalogue, read_feature_mappings
 from hrob_assets.risk.features.selection import read_feature_selection, read_imputation
+from hrob_assets.risk.pregnancy.signatures import KIND_OF_CODE_SET
 
 DEFS = Path(__file__).parents[2] / "hrob_assets" / "defs"
 USE_CASES = ("high_risk_obstetrics", "oncology_ed_visit", "hospital_readmission")
@@ -50,6 +51,21 @@ def test_each_variant_of_a_selection_reads_and_differs_from_the_one_in_use(path)
 
     assert variant.columns != current.columns
     assert variant.screening == current.screening
+
+
+@pytest.mark.parametrize("use_case", ["high_risk_obstetrics", "oncology_ed_visit"])
+def test_each_catalogue_has_more_than_500_columns_with_a_reason_and_a_source(use_case):
+    features = catalogue(use_case)
+
+    assert len(features.columns) > 500
+    assert all(family.rationale and family.source for family in features.families)
+
+
+def test_each_shared_code_set_is_asked_for_by_some_use_case():
+    asked = {name for use_case in USE_CASES for name in catalogue(use_case).code_sets}
+    shared = {path.stem for path in (DEFS / "code_sets").glob("*.csv")}
+
+    assert shared - asked - set(KIND_OF_CODE_SET) == set()
 
 
 def test_families_of_the_same_name_are_the_same_in_all_use_cases():
