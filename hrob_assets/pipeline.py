@@ -107,6 +107,7 @@ def run_pipeline(
                 refused[name] = error.description or "the gate refused the challenger"
             if _has_champion(environment, name):
                 run(f"score_{name}", weeks.latest(score_weeks), f"{name}: weekly lists")
+                run(f"describe_{name}", None, f"{name}: data dictionary")
                 scored.append(name)
             elif name not in refused:
                 not_trained.setdefault(name, "the registry has no champion that could score it")

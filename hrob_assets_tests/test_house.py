@@ -62,6 +62,7 @@ def test_the_assets_are_these(nodes):
     stages = [
         "champion_model",
         "cohort",
+        "data_dictionary",
         "evaluation",
         "feature_selection",
         "labels",
@@ -149,6 +150,7 @@ def test_data_flow_from_raw_to_the_weekly_list(house):
         "training_set": {"encounter_features", "cohort", "labels", "load"},
         "feature_selection": {"training_set"},
         "selection_comparison": {"training_set"},
+        "data_dictionary": {"encounter_features", "cohort", "persons", "load"},
         "trained_model": {"training_set", "feature_selection"},
         "evaluation": {"training_set", "trained_model"},
         "champion_model": {"evaluation", "encounter_features"},

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import dagster as dg
 
 from hrob_assets.assets.cohort import cohort_definitions
+from hrob_assets.assets.data_dictionary import data_dictionary_definitions
 from hrob_assets.assets.evaluation import evaluation_definitions
 from hrob_assets.assets.feature_selection import feature_selection_definitions
 from hrob_assets.assets.labels import label_definitions
@@ -74,6 +75,13 @@ class RiskModel(dg.Component, dg.Model, dg.Resolvable):
             cohort_definitions(use_case, weekly=weekly),
             label_definitions(
                 use_case, code_sets=code_sets, weekly=weekly, start_schedules=started
+            ),
+            data_dictionary_definitions(
+                use_case,
+                catalogue=catalogue,
+                code_sets=code_sets,
+                selection=selection,
+                rules=rules,
             ),
             feature_selection_definitions(
                 use_case, candidates=catalogue.columns, selection=selection, rules=rules

@@ -37,6 +37,17 @@ class Storage(dg.ConfigurableResource):
         return {name: _existing(folder / f"{name}.parquet") for name in names}
 
 
+def write_text(text: str, path: Path) -> None:
+    """Write a text beside its place and move it there, so that no reader sees a part of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}"
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def refuse(folder: Path, table: str, *, rows: int, failed: Sequence[str]) -> None:
     """Mark the tables of a folder as not to be read, because one of them failed.
 

@@ -61,6 +61,7 @@ def test_a_use_case_becomes_its_assets_jobs_and_schedules(load):
     assert sorted(key.path[-1] for key in keys_of(defs)) == [
         "champion_model",
         "cohort",
+        "data_dictionary",
         "evaluation",
         "feature_selection",
         "labels",
@@ -71,6 +72,7 @@ def test_a_use_case_becomes_its_assets_jobs_and_schedules(load):
     ]
     assert sorted(job.name for job in defs.jobs) == [
         "compare_selections_oncology_ed_visit",
+        "describe_oncology_ed_visit",
         "ripen_oncology_ed_visit",
         "score_oncology_ed_visit",
         "train_oncology_ed_visit",
@@ -195,4 +197,4 @@ def test_every_use_case_of_the_house_loads_by_itself(load, root, name):
     keys = keys_of(load(name=name))
 
     assert {key.path[0] for key in keys} == {name}
-    assert len(keys) == 9
+    assert len(keys) == 10

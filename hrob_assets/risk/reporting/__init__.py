@@ -1,0 +1,1 @@
+"""Numbers become pages: templates that draw and compute nothing."""
