@@ -34,7 +34,6 @@ from hrob_assets.risk.use_case import UseCase
 CURRENT = "current"
 """Name of the selection that is in use; the others are compared with it."""
 _CONFIDENCE = 0.95
-_COMPARED = ("log_loss", "auroc")
 
 
 @dataclass(frozen=True)
@@ -105,46 +104,49 @@ def compare_selections(
         )
         raise ConfigurationError(msg)
     require_enough(training_set.select("split", "label").collect(), use_case.model)
-    names = [CURRENT, *(name for name in selections if name != CURRENT)]
+    judged = training_set.filter(pl.col("split").is_in(["train", "validation"]))
+    reference: np.ndarray | None = None
     compared: list[ComparedSelection] = []
-    reference = np.empty(0)
-    for name in names:
-        rows = (
-            training_set.filter(pl.col("split").is_in(["train", "validation"]))
-            .select(*TRAINING_COLUMNS, *selections[name].columns)
-            .collect()
-        )
-        record = select_features(
-            rows.filter(pl.col("split") == "train"),
-            candidates=candidates,
-            selection=selections[name],
-            rules=rules,
-            model=use_case.model,
-        )
-        fitted = fit_model(
-            rows,
-            columns=kept_columns(record),
-            rules=rules_of_record(record, rules),
-            model=use_case.model,
-            threshold=use_case.threshold,
+    for name in [CURRENT, *(name for name in selections if name != CURRENT)]:
+        rows = judged.select(*TRAINING_COLUMNS, *selections[name].columns).collect()
+        record, fitted = _trained(
+            rows, selections[name], candidates=candidates, rules=rules, use_case=use_case
         )
         validation = rows.filter(pl.col("split") == "validation")
         probability = predict(fitted.estimator, validation, fitted.columns)
-        if name == CURRENT:
-            reference = probability
+        evaluation = _evaluated(validation, probability, fitted, use_case.name)
+        differences = _differences(validation, probability, reference, use_case.name)
+        reference = probability if reference is None else reference
         compared.append(
-            ComparedSelection(
-                name=name,
-                selection=selections[name],
-                record=record,
-                fitted=fitted,
-                evaluation=_evaluated(validation, probability, fitted, use_case.name),
-                differences={}
-                if name == CURRENT
-                else _differences(validation, probability, reference, use_case.name),
-            )
+            ComparedSelection(name, selections[name], record, fitted, evaluation, differences)
         )
     return compared
+
+
+def _trained(
+    rows: pl.DataFrame,
+    selection: FeatureSelection,
+    *,
+    candidates: Sequence[FeatureColumn],
+    rules: Mapping[str, ImputationRule],
+    use_case: UseCase,
+) -> tuple[pl.DataFrame, FittedModel]:
+    """The record and the model of one selection, as the training job makes them."""
+    record = select_features(
+        rows.filter(pl.col("split") == "train"),
+        candidates=candidates,
+        selection=selection,
+        rules=rules,
+        model=use_case.model,
+    )
+    fitted = fit_model(
+        rows,
+        columns=kept_columns(record),
+        rules=rules_of_record(record, rules),
+        model=use_case.model,
+        threshold=use_case.threshold,
+    )
+    return record, fitted
 
 
 def _evaluated(
@@ -160,8 +162,11 @@ def _evaluated(
 
 
 def _differences(
-    validation: pl.DataFrame, probability: np.ndarray, reference: np.ndarray, name: str
+    validation: pl.DataFrame, probability: np.ndarray, reference: np.ndarray | None, name: str
 ) -> dict[str, Estimate]:
+    """Differences from the reference; none where this is the reference."""
+    if reference is None:
+        return {}
     persons = validation["person_id"].to_numpy()
     outcome = validation["label"].to_numpy().astype(np.int8)
     both = {"this": probability, CURRENT: reference}
@@ -283,12 +288,12 @@ def caution(selections: int, use_case_name: str) -> str:
     judged on the same validation patients, of whom training has no row; the test period was not
     looked at. A difference is this selection minus the current one: a lower log loss is better.
     Each interval is for one comparison: with 3 of them, one or more exclude zero by chance up to
-    14 % of the time, and the best of several looks better than it is. Choose for a reason, write
+    14% of the time, and the best of several looks better than it is. Choose for a reason, write
     it into feature_selection_config.yml and run train_falls: the test period and the gate decide.
     """
     others = selections - 1
     chance = 1 - _CONFIDENCE**others
-    text = (
+    return (
         f"All {selections} selections were trained on the same training rows, folds, seeds and "
         "search budget, and judged on the same validation patients, of whom training has no row; "
         "the test period was not looked at. A difference is this selection minus the current one: "
@@ -298,4 +303,3 @@ def caution(selections: int, use_case_name: str) -> str:
         f"feature_selection_config.yml and run train_{use_case_name}: the test period and the "
         "gate decide."
     )
-    return text.replace("%", " %")

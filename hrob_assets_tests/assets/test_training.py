@@ -6,6 +6,8 @@ from hrob_assets.assets.feature_selection import feature_selection_definitions
 from hrob_assets.assets.training import training_definitions
 from hrob_assets.resources.model_registry import CHALLENGER, CHAMPION
 from hrob_assets.risk.errors import ContractError, TooSmallError
+from hrob_assets.risk.features.catalogue import Catalogue, FeatureFamily
+from hrob_assets.risk.features.selection import read_feature_selection
 from hrob_assets.risk.training import fingerprint
 from hrob_assets_tests.assets.worlds import (
     CANDIDATES,
@@ -150,3 +152,19 @@ def test_a_selection_says_in_its_metadata_what_was_dropped_and_why(tmp_path, reg
         "| age__years | dropped: it is the same in all training rows |"
         in metadata["dropped by the screen"].md_str
     )
+
+
+def test_an_edit_of_the_selection_file_alone_changes_what_the_next_version_takes(
+    tmp_path, registry
+):
+    families = [FeatureFamily(c.family, c.group, c.kind, None, (c,), "r", "s") for c in CANDIDATES]
+    path = tmp_path / "edited.yml"
+    versions = []
+    for decision in ("keep", "drop"):
+        path.write_text(f"groups:\n  demographics: {decision}\n  utilisation: keep\n")
+        selection = read_feature_selection(path, Catalogue(tuple(families)))
+        train(tmp_path, registry, "edited", training_set(), selection)
+        versions.append(registry.version("edited", CHALLENGER))
+
+    taken = [registry.load_version("edited", version).model.columns for version in versions]
+    assert taken == [COLUMNS, ("ed__last_value_ever",)]

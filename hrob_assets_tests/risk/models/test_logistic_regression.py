@@ -6,10 +6,12 @@ from sklearn.linear_model import LogisticRegression
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.features.selection import ImputationRule
 from hrob_assets.risk.models.logistic_regression import (
+    build_classifier,
     build_model,
     build_preprocessor,
     contributions,
     design_matrix,
+    fit_classifier,
     probabilities,
     term_names,
 )
@@ -152,3 +154,13 @@ def test_a_filled_recency_equals_a_real_one():
 
     assert filled[0, 0] == pytest.approx(filled[1, 0], rel=1e-6)
     assert filled[2, 0] == pytest.approx(0.6931, abs=1e-4)
+
+
+def test_a_fit_that_does_not_reach_the_optimum_is_an_error():
+    rng = np.random.default_rng(3)
+    matrix = rng.normal(size=(500, 20))
+    outcome = (rng.random(500) < 1 / (1 + np.exp(-matrix[:, 0]))).astype(np.int8)
+    stopped = build_classifier(inverse_penalty=1.0).set_params(max_iter=1)
+
+    with pytest.raises(ContractError, match=r"gradient is at most 0.0001 \(found .* after 1 steps"):
+        fit_classifier(stopped, matrix, outcome)
