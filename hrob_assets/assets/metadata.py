@@ -263,6 +263,25 @@ def bar_plot(
     return _as_markdown(figure, title)
 
 
+def interval_plot(table: pl.DataFrame, *, title: str) -> dg.MarkdownMetadataValue:
+    """Values with their intervals beside zero, the first on top, as a picture in the metadata.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A name in the first column, then ``value``, ``low`` and ``high``.
+    """
+    figure, axes = _figure(title, height=1.2 + 0.3 * table.height)
+    value, low, high = (table[name].to_numpy() for name in ("value", "low", "high"))
+    place = range(table.height, 0, -1)
+    axes.axvline(0, color="#888888", linewidth=1, linestyle="--")
+    axes.hlines(place, low, high, color="#1f5a92")
+    axes.plot(value, place, "o", color="#1f5a92")
+    axes.set_yticks(place, table.to_series(0).to_list())
+    axes.set_ylim(0.5, table.height + 0.5)
+    return _as_markdown(figure, title)
+
+
 def _figure(title: str, *, height: float = 3.2) -> tuple[Any, Any]:
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import
 

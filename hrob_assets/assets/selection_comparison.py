@@ -9,16 +9,16 @@ import polars as pl
 from pydantic import Field
 
 from hrob_assets.assets.keys import model_group, use_case_key
-from hrob_assets.assets.metadata import frame_schema, markdown_table, row_count
+from hrob_assets.assets.metadata import frame_schema, interval_plot, markdown_table, row_count
 from hrob_assets.assets.training import log_selection
 from hrob_assets.resources.model_registry import ModelRegistry
 from hrob_assets.risk.comparison import (
-    CURRENT,
     ComparedSelection,
     caution,
     compare_selections,
     comparison_table,
     figures_of,
+    named_selections,
     shown_comparison,
 )
 from hrob_assets.risk.features.catalogue import Catalogue
@@ -44,7 +44,10 @@ def selection_comparison_definitions(
     variants: Sequence[Path],
     rules: Mapping[str, ImputationRule],
 ) -> dg.Definitions:
-    """The comparison and the job that makes it."""
+    """The comparison and the job that makes it; a mistake in a variant is an error here."""
+    shipped = named_selections(
+        selection, [read_feature_selection(path, catalogue) for path in variants]
+    )
 
     @dg.asset(
         key=use_case_key(use_case.name, "selection_comparison"),
@@ -64,11 +67,10 @@ def selection_comparison_definitions(
         training_set: pl.LazyFrame,
         model_registry: ModelRegistry,
     ) -> dg.Output[pl.DataFrame]:
-        paths = [Path(path) for path in config.paths] or variants
-        others = {path.stem: read_feature_selection(path, catalogue) for path in paths}
+        others = [read_feature_selection(Path(path), catalogue) for path in config.paths]
         compared = compare_selections(
             training_set,
-            selections={CURRENT: selection, **others},
+            selections=named_selections(selection, others) if others else shipped,
             candidates=catalogue.columns,
             rules=rules,
             use_case=use_case,
@@ -108,6 +110,15 @@ def _metadata(table: pl.DataFrame, use_case_name: str) -> dict[str, Any]:
         **row_count(table.height),
         "dagster/column_schema": frame_schema(table, _MEANINGS),
         "selections": markdown_table(shown_comparison(table)),
+        "differences": interval_plot(
+            table.select(
+                "selection",
+                value="log_loss_difference",
+                low="log_loss_difference_low",
+                high="log_loss_difference_high",
+            ).drop_nulls(),
+            title="Log loss minus that of the current selection, 95 %; left of 0 is better",
+        ),
         "read this first": caution(table.height, use_case_name),
     }
 

@@ -62,6 +62,29 @@ class ComparedSelection:
     differences: Mapping[str, Estimate]
 
 
+def named_selections(
+    current: FeatureSelection, others: Sequence[FeatureSelection]
+) -> dict[str, FeatureSelection]:
+    """The selection in use and others under the names of their files.
+
+    Raises
+    ------
+    ConfigurationError
+        If two have the same name.
+    """
+    named = {CURRENT: current}
+    for selection in others:
+        name = selection.path.stem
+        if name in named:
+            msg = (
+                f"selections that are compared must have names of their own (found {name!r} "
+                f"twice, the second is {selection.path}); rename a file"
+            )
+            raise ConfigurationError(msg)
+        named[name] = selection
+    return named
+
+
 def compare_selections(
     training_set: pl.LazyFrame,
     *,

@@ -99,6 +99,27 @@ def test_the_caution_and_all_intervals_are_shown(tmp_path, registry):
     result, table = compare(tmp_path, registry, "cautious", {"without_age": ["age"]})
 
     metadata = result.get_asset_materialization_events()[0].materialization.metadata
+    assert "data:image/png" in metadata["differences"].md_str
     assert metadata["read this first"].value == caution(2, "cautious")
     assert shown_comparison(table)["difference"].to_list()[0] == "-"
     assert " to " in shown_comparison(table)["difference"].to_list()[1]
+
+
+def test_a_variant_must_not_be_called_current(tmp_path, registry):
+    with pytest.raises(ConfigurationError, match=r"names of their own \(found 'current' twice"):
+        compare(tmp_path, registry, "twice", {"current": ["age"]})
+
+
+def test_a_mistake_in_a_variant_is_found_before_anything_runs(tmp_path):
+    path = tmp_path / "wrong.yml"
+    selection = selection_of(tmp_path)
+    path.write_text(f"based_on: {selection.path.name}\nfeatures:\n  agee: drop\n")
+
+    with pytest.raises(ConfigurationError, match=r"wrong.yml, line 3, .*Did you mean 'age'"):
+        selection_comparison_definitions(
+            use_case_named("wrong"),
+            catalogue=Catalogue(FAMILIES),
+            selection=selection,
+            variants=[path],
+            rules=RULES,
+        )
