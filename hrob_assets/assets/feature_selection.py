@@ -13,7 +13,7 @@ from hrob_assets.risk.feature_selection import select_features, selection_tag
 from hrob_assets.risk.features.catalogue import FeatureColumn
 from hrob_assets.risk.features.screening import RECORD_MEANINGS
 from hrob_assets.risk.features.selection import FeatureSelection, ImputationRule
-from hrob_assets.risk.training import TRAINING_COLUMNS
+from hrob_assets.risk.training import TRAINING_COLUMNS, require_enough
 from hrob_assets.risk.use_case import UseCase
 
 _MADE_FROM = "made_from"
@@ -41,6 +41,8 @@ def feature_selection_definitions(
         ),
     )
     def feature_selection(training_set: pl.LazyFrame) -> dg.Output[pl.DataFrame]:
+        rows = rows_of(training_set)
+        require_enough(rows, use_case.model)
         train = training_set.filter(pl.col("split") == "train")
         record = select_features(
             train.select(*TRAINING_COLUMNS, *selection.columns).collect(),
@@ -49,7 +51,7 @@ def feature_selection_definitions(
             rules=rules,
             model=use_case.model,
         )
-        made_from = selection_tag(rows_of(training_set), selection, rules)
+        made_from = selection_tag(rows, selection, rules)
         return dg.Output(
             record.with_columns(pl.lit(made_from).alias(_MADE_FROM)), metadata=_metadata(record)
         )
