@@ -301,7 +301,8 @@ def _meaning(column: FeatureColumn, family: FeatureFamily) -> str:
 
 
 def _metadata(counts: pl.DataFrame) -> dict[str, Any]:
-    figures: dict[str, Any] = {"encounters of the run": shown_count(int(counts["encounters"].sum()))}
+    encounters = int(counts["encounters"].sum())
+    figures: dict[str, Any] = {"encounters of the run": shown_count(encounters)}
     if counts.height > 1:
         plot = weekly_plot(counts, "encounters", title="Encounters that became known, by week")
         figures["encounters of the run by week"] = plot
