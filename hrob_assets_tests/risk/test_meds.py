@@ -7,7 +7,7 @@ import meds
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -148,6 +148,7 @@ def test_known_time_is_the_later_of_occurrence_and_knowledge(exported):
     assert (occurred["time"] == occurred["occurred_at"]).all()
 
 
+@settings(deadline=None)  # each example writes files
 @given(
     moments=st.lists(st.tuples(st.integers(0, 60), st.integers(-5, 40)), min_size=1, max_size=8),
     cut=st.integers(0, 60),
