@@ -60,7 +60,7 @@ def example_use_case(**cohort: object) -> UseCase:
     return use_case_from(values)
 
 
-def fitted(columns, coefficients, *, intercept=0.0, threshold=0.5):
+def fitted(columns, coefficients, *, intercept=0.0, threshold=0.5, **more: object):
     """A model whose log-odds are ``intercept + coefficients . x`` (counts as log(1 + count))."""
     rules = dict.fromkeys(columns, ImputationRule("constant", 0.0))
     estimator = build_model(columns, rules, inverse_penalty=1.0)
@@ -76,6 +76,7 @@ def fitted(columns, coefficients, *, intercept=0.0, threshold=0.5):
         training_rows=2,
         training_persons=2,
         training_events=1,
+        **more,
     )
 
 

@@ -23,7 +23,12 @@ from hrob_assets.risk.evaluation import (
     seed_of,
 )
 from hrob_assets.risk.small_cells import in_words
-from hrob_assets.risk.training import TRAINING_COLUMNS, predict, training_set_tag
+from hrob_assets.risk.training import (
+    TRAINING_COLUMNS,
+    comparator_probability,
+    predict,
+    training_set_tag,
+)
 from hrob_assets.risk.use_case import UseCase
 
 _PREDICTION_COLUMNS = ("person_id", "encounter_id", "prediction_time", "week", "person_seen")
@@ -51,11 +56,12 @@ def evaluation_definitions(use_case: UseCase) -> dg.Definitions:
         challenger = required_model(model_registry, use_case.name, CHALLENGER)
         rows = _its_training_set(challenger, training_set)
         test = rows.filter(pl.col("split") == "test")
-        probability = predict(challenger.model.estimator, test, challenger.model.columns)
+        probability = predict(challenger.model, test)
         predictions = test.select(
             *_PREDICTION_COLUMNS,
             pl.col("label").alias("outcome"),
             pl.Series("probability", probability),
+            comparator_probability(challenger.model, test),
             pl.lit(challenger.version).alias("model_version"),
         )
         context.log.info(
@@ -79,12 +85,16 @@ def required_model(registry: ModelRegistry, name: str, alias: str) -> Registered
 
 
 def _its_training_set(challenger: RegisteredModel, training_set: pl.LazyFrame) -> pl.DataFrame:
-    """The columns of a challenger, if they are those that it was trained on."""
+    """The columns of a challenger and its comparator, if it was trained on these rows."""
     columns = (*TRAINING_COLUMNS, *challenger.model.columns)
+    comparator = challenger.model.comparator
+    needed = dict.fromkeys([*columns, *(comparator.columns if comparator else ())])
     rows = None
-    if set(columns) <= set(training_set.collect_schema()):
-        rows = training_set.select(columns).collect()
-    found = "that lacks some of its columns" if rows is None else training_set_tag(rows)
+    if set(needed) <= set(training_set.collect_schema()):
+        rows = training_set.select(*needed).collect()
+    found = (
+        "that lacks some of its columns" if rows is None else training_set_tag(rows.select(columns))
+    )
     trained_on = challenger.tags.get("training_set")
     if rows is None or trained_on != found:
         msg = (

@@ -34,6 +34,7 @@ _MEANINGS = {
     "person_seen": "Whether training has seen the patient.",
     "outcome": "Whether the outcome occurred in the horizon.",
     "probability": "Estimated chance of the outcome in the horizon, 0 to 1.",
+    "comparator_probability": "The same by the free comparator; null where there is none.",
     "model_version": "Version in the model registry.",
 }
 

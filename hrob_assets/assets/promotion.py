@@ -137,7 +137,7 @@ def _improvement(
     return paired_difference(
         test["person_id"].to_numpy(),
         {
-            "champion": row_log_loss(predict(champion.model.estimator, test, columns), outcome),
+            "champion": row_log_loss(predict(champion.model, test), outcome),
             "challenger": row_log_loss(test["probability"].to_numpy(), outcome),
         },
         seed=seed_of(challenger.name, champion.version, challenger.version),

@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 
 from hrob_assets.risk.errors import ContractError
+from hrob_assets.risk.recalibration import Recalibration
 from hrob_assets.risk.training import FittedModel, Trial
 
 CHAMPION = "champion"
@@ -22,6 +23,7 @@ PREVIOUS_CHAMPION = "previous_champion"
 REVIEWED_TYPES = frozenset({"numpy.dtype"})
 """Types beyond those that skops trusts by itself which a model file may hold; all were read."""
 _DESCRIPTION = "fitted_model.json"
+_COMPARATOR = "comparator"
 _REQUIREMENTS = ("scikit-learn", "numpy", "skops")
 
 
@@ -95,21 +97,10 @@ class ModelRegistry(dg.ConfigurableResource):
             If the model has a type that nobody reviewed.
         """
         mlflow, client = self._mlflow()
-        described = {
-            "columns": list(fitted.columns),
-            "threshold": fitted.threshold,
-            "trials": [asdict(trial) for trial in fitted.trials],
-            "training_rows": fitted.training_rows,
-            "training_persons": fitted.training_persons,
-            "training_events": fitted.training_events,
-        }
-        mlflow.log_dict(described, _DESCRIPTION)
-        info = mlflow.sklearn.log_model(
-            fitted.estimator,
-            name="model",
-            skops_trusted_types=_reviewed_types(fitted.estimator),
-            pip_requirements=list(_REQUIREMENTS),
-        )
+        mlflow.log_dict(_described(fitted), _DESCRIPTION)
+        info = _log_estimator(mlflow, fitted, name="model")
+        if fitted.comparator is not None:
+            _log_estimator(mlflow, fitted.comparator, name=_COMPARATOR)
         self._ensure_registered(client, name)
         version = client.create_model_version(
             name, info.model_uri, run_id=mlflow.active_run().info.run_id, tags=dict(tags)
@@ -131,13 +122,12 @@ class ModelRegistry(dg.ConfigurableResource):
                 mlflow.artifacts.download_artifacts(run_id=found.run_id, artifact_path=_DESCRIPTION)
             ).read_text(encoding="utf-8")
         )
+        comparator = described.pop("comparator", None)
+        if comparator is not None:
+            estimator = mlflow.sklearn.load_model(f"runs:/{found.run_id}/{_COMPARATOR}")
+            comparator = _model_from(comparator, estimator)
         estimator = mlflow.sklearn.load_model(f"models:/{name}/{version}")
-        trials = tuple(
-            Trial(t["inverse_penalty"], t["log_loss"], tuple(t["fold_log_losses"]))
-            for t in described.pop("trials")
-        )
-        columns = tuple(described.pop("columns"))
-        model = FittedModel(estimator=estimator, columns=columns, trials=trials, **described)
+        model = _model_from(described, estimator, comparator=comparator)
         return RegisteredModel(name, str(version), found.run_id, model, found.tags)
 
     def version(self, name: str, alias: str) -> str | None:
@@ -181,6 +171,50 @@ class ModelRegistry(dg.ConfigurableResource):
     def _ensure_registered(client: Any, name: str) -> None:
         if not client.search_registered_models(f"name = '{name}'"):
             client.create_registered_model(name)
+
+
+def _described(fitted: FittedModel) -> dict[str, Any]:
+    """All of a model but its estimators, as JSON has it."""
+    described = {
+        field.name: getattr(fitted, field.name)
+        for field in fields(fitted)
+        if field.name not in {"estimator", "comparator"}
+    }
+    described["columns"] = list(fitted.columns)
+    described["trials"] = [asdict(trial) for trial in fitted.trials]
+    described["recalibration"] = asdict(fitted.recalibration)
+    if fitted.comparator is not None:
+        described["comparator"] = _described(fitted.comparator)
+    return described
+
+
+def _model_from(
+    described: Mapping[str, Any], estimator: Any, *, comparator: FittedModel | None = None
+) -> FittedModel:
+    values = dict(described)
+    trials = tuple(
+        Trial(t["inverse_penalty"], t["log_loss"], tuple(t["fold_log_losses"]))
+        for t in values.pop("trials")
+    )
+    columns = tuple(values.pop("columns"))
+    recalibration = Recalibration(**values.pop("recalibration"))
+    return FittedModel(
+        estimator=estimator,
+        columns=columns,
+        trials=trials,
+        recalibration=recalibration,
+        comparator=comparator,
+        **values,
+    )
+
+
+def _log_estimator(mlflow: Any, fitted: FittedModel, *, name: str) -> Any:
+    return mlflow.sklearn.log_model(
+        fitted.estimator,
+        name=name,
+        skops_trusted_types=_reviewed_types(fitted.estimator),
+        pip_requirements=list(_REQUIREMENTS),
+    )
 
 
 def _reviewed_types(estimator: Any) -> list[str]:

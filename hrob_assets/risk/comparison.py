@@ -136,7 +136,7 @@ def compare_selections(
             rows, selections[name], candidates=candidates, rules=rules, use_case=use_case
         )
         validation = rows.filter(pl.col("split") == "validation")
-        probability = predict(fitted.estimator, validation, fitted.columns)
+        probability = predict(fitted, validation)
         evaluation = _evaluated(validation, probability, fitted, use_case.name)
         differences = _differences(validation, probability, reference, use_case.name)
         reference = probability if reference is None else reference

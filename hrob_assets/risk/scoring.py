@@ -82,7 +82,7 @@ def score_rows(
     DataFrame
         `WEEKLY_SCORES`, sorted by week, rank and row key; empty in, empty out.
     """
-    probability = pl.Series("probability", predict(model.estimator, features, model.columns))
+    probability = pl.Series("probability", predict(model, features))
     scored = features.select(*ROW_KEY, "week", "known_at", "data_version").with_columns(
         probability, (probability >= model.threshold).alias("high_risk")
     )
@@ -184,7 +184,7 @@ def explain_rows(
     schema = {**{name: features.schema[name] for name in ROW_KEY}, "reasons": pl.List(REASON)}
     if features.is_empty():
         return pl.DataFrame(schema=schema)
-    probability = predict(model.estimator, features, model.columns)
+    probability = predict(model, features)
     high = features.filter(pl.Series(probability >= model.threshold))
     if high.is_empty():
         return pl.DataFrame(schema=schema)
@@ -208,6 +208,7 @@ def _top_terms(
     names = term_names(model.estimator, model.columns)
     families = [catalogue.column(n).family if n in known else n for n in names]
     raised = contributions(model.estimator, design_matrix(high, model.columns))
+    raised = raised * model.recalibration.slope
     rows, chosen = _best_per_family(raised, families, count)
     pairs = list(zip(families, names, strict=True))
     names_array = np.array(names, dtype=object)

@@ -6,7 +6,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -29,6 +29,7 @@ from hrob_assets.risk.models.logistic_regression import (
     probabilities,
     term_names,
 )
+from hrob_assets.risk.recalibration import UNCHANGED, Recalibration
 from hrob_assets.risk.small_cells import in_words
 from hrob_assets.risk.split import Periods, assign_split, person_fraction
 from hrob_assets.risk.use_case import ModelSpec, Threshold, Tuning, UseCase
@@ -70,6 +71,10 @@ class FittedModel:
     trials : tuple of Trial
         In the order tried.
     training_rows, training_persons, training_events : int
+    recalibration : Recalibration
+        Of the estimator's probabilities; identity unless the model was updated.
+    comparator : FittedModel, optional
+        The free comparator, fitted on the same training rows, that the model must beat.
     """
 
     estimator: Pipeline
@@ -79,6 +84,8 @@ class FittedModel:
     training_rows: int
     training_persons: int
     training_events: int
+    recalibration: Recalibration = UNCHANGED
+    comparator: "FittedModel | None" = None
 
 
 def assemble_training_set(
@@ -282,23 +289,32 @@ def fit_model(
         prepared = estimator[:-1].fit_transform(design_matrix(train, columns)).astype(np.float64)
         fit_classifier(estimator.named_steps["model"], prepared, outcome)
     validation = training_set.filter(pl.col("split") == "validation")
-    probability = predict(estimator, validation, columns)
-    return FittedModel(
+    fitted = FittedModel(
         estimator=estimator,
         columns=tuple(columns),
-        threshold=capacity_threshold(probability, threshold),
+        threshold=float("nan"),
         trials=trials,
         training_rows=train.height,
         training_persons=train["person_id"].n_unique(),
         training_events=int(outcome.sum()),
     )
+    return replace(fitted, threshold=capacity_threshold(predict(fitted, validation), threshold))
 
 
-def predict(estimator: Pipeline, features: pl.DataFrame, columns: Sequence[str]) -> np.ndarray:
+def predict(model: FittedModel, features: pl.DataFrame) -> np.ndarray:
     """Probability of the outcome for each row, whatever the other rows; float64, (n_rows,)."""
     if features.is_empty():
         return np.empty(0)
-    return probabilities(estimator, design_matrix(features, columns))
+    matrix = design_matrix(features, model.columns)
+    return model.recalibration.applied(probabilities(model.estimator, matrix))
+
+
+def comparator_probability(model: FittedModel, features: pl.DataFrame) -> pl.Series:
+    """Probability by the comparator that the model carries; null where it carries none."""
+    name = "comparator_probability"
+    if model.comparator is None:
+        return pl.repeat(None, features.height, dtype=pl.Float64, eager=True).alias(name)
+    return pl.Series(name, predict(model.comparator, features))
 
 
 def capacity_threshold(probability: np.ndarray, threshold: Threshold) -> float:

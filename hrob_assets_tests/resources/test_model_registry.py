@@ -8,6 +8,7 @@ from hrob_assets.resources import model_registry
 from hrob_assets.resources.model_registry import CHALLENGER, CHAMPION, PREVIOUS_CHAMPION
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.features.selection import ImputationRule
+from hrob_assets.risk.recalibration import Recalibration
 from hrob_assets.risk.training import predict, train_model
 from hrob_assets.risk.use_case import ModelSpec, Threshold, Tuning
 from hrob_assets_tests.example import fitted
@@ -81,14 +82,28 @@ def test_a_loaded_model_predicts_the_same_to_the_bit(registry, run_context, trai
 
     found = registry.load("loaded", CHALLENGER)
 
-    expected = predict(trained.estimator, rows, trained.columns)
-    loaded = predict(found.model.estimator, rows, found.model.columns)
+    expected = predict(trained, rows)
+    loaded = predict(found.model, rows)
     assert loaded.tobytes() == expected.tobytes()
     assert found.model.columns == trained.columns
     assert found.model.threshold == trained.threshold
     assert found.model.trials == trained.trials
     assert found.model.training_events == trained.training_events
     assert found.tags["git_commit"] == "abc"
+
+
+def test_an_updated_model_and_its_comparator_come_back_to_the_bit(registry, run_context):
+    comparator = fitted(["y"], [0.5], intercept=-1.0)
+    model = fitted(["x"], [1.0], recalibration=Recalibration(-0.3, 0.9), comparator=comparator)
+    rows = pl.DataFrame({"x": [0.0, 1.5], "y": [2.0, -1.0]})
+
+    register(registry, run_context, "updated", model)
+
+    found = registry.load("updated", CHALLENGER).model
+    assert found.recalibration == Recalibration(-0.3, 0.9)
+    assert predict(found, rows).tobytes() == predict(model, rows).tobytes()
+    assert predict(found.comparator, rows).tobytes() == predict(comparator, rows).tobytes()
+    assert found.comparator.columns == ("y",)
 
 
 def test_promotion_keeps_the_champion_before_and_the_challenger(registry, run_context):

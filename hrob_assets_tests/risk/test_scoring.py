@@ -6,6 +6,7 @@ import pytest
 
 from hrob_assets.risk.code_sets import Code, CodeSet
 from hrob_assets.risk.features.catalogue import Catalogue, FeatureColumn, FeatureFamily
+from hrob_assets.risk.recalibration import Recalibration
 from hrob_assets.risk.scoring import (
     REASON,
     WEEKLY_SCORES,
@@ -249,11 +250,11 @@ def events(*facts):
     )  # fmt: skip
 
 
-def reasons(*facts, values=(1, 1, 1, 1), weights=(3.0, 2.0, 1.0, 0.5), count=3):
+def reasons(*facts, values=(1, 1, 1, 1), weights=(3.0, 2.0, 1.0, 0.5), count=3, **more: object):
     features = with_data_version(feature_rows((1, 10, 0, *values), columns=COLUMNS))
     found = explain_rows(
         features,
-        fitted(COLUMNS, weights),
+        fitted(COLUMNS, weights, **more),
         events=events(*facts),
         code_sets=CODE_SETS,
         catalogue=CATALOGUE,
@@ -272,6 +273,12 @@ def test_reasons_are_the_terms_that_raise_most_one_per_family():
     ]
     assert [round(reason["log_odds"], 3) for reason in found] == [2.079, 1.0, 0.5]
     assert found[0]["value"] == 1.0
+
+
+def test_the_reasons_of_an_updated_model_are_stretched_as_its_log_odds_are():
+    found = reasons(recalibration=Recalibration(intercept=0.4, slope=0.5))
+
+    assert [round(reason["log_odds"], 3) for reason in found] == [1.04, 0.5, 0.25]
 
 
 def test_no_more_reasons_than_asked_for():

@@ -204,7 +204,7 @@ def test_no_person_is_in_two_folds():
 def test_the_model_learns_what_was_planted():
     model = train(training_set(3000), tuning=replace(TUNING, trials=12, maximum_rows=5000))
     few, many = pl.DataFrame({"age__years": [50.0] * 2, "ed__count_30d": [0.0, 7.0]}).pipe(
-        lambda frame: predict(model.estimator, frame, COLUMNS)
+        lambda frame: predict(model, frame)
     )
 
     assert few < 0.15  # planted: 0.05
@@ -334,7 +334,7 @@ def test_both_outcomes_must_occur_in_validation_and_test(split, label):
 def test_no_rows_give_no_predictions():
     model = train(training_set())
 
-    found = predict(model.estimator, training_set().clear(), COLUMNS)
+    found = predict(model, training_set().clear())
 
     assert found.shape == (0,)
 
