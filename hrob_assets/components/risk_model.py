@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import dagster as dg
 
+from hrob_assets.assets.alerts import list_alert_definitions
 from hrob_assets.assets.cohort import cohort_definitions
 from hrob_assets.assets.data_dictionary import data_dictionary_definitions
 from hrob_assets.assets.evaluation import evaluation_definitions
@@ -109,6 +110,7 @@ class RiskModel(dg.Component, dg.Model, dg.Resolvable):
                 weekly=weekly,
                 start_schedules=started,
             ),
+            list_alert_definitions(use_case, weekly=weekly, started=started),
         )
 
 

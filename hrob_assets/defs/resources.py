@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from hrob_assets.resources.alerts import Alerts
 from hrob_assets.resources.environment import load_environment
 from hrob_assets.resources.model_registry import ModelRegistry
 from hrob_assets.resources.score_table import ScoreTable
@@ -24,6 +25,7 @@ def resources() -> dg.Definitions:
                 artifact_root=str(root / "mlflow_artifacts"),
             ),
             "score_table": ScoreTable(data_root=str(root)),
+            "alerts": Alerts.of(environment.alerts),
         },
         executor=dg.in_process_executor,
     )

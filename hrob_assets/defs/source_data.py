@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from hrob_assets.assets.alerts import alert_definitions
 from hrob_assets.assets.feature_store import feature_store_definitions
 from hrob_assets.assets.partitions import weekly_partitions
 from hrob_assets.assets.raw import raw_definitions
@@ -14,7 +15,7 @@ OWNER = "team:data-platform"
 
 @dg.definitions
 def source_data() -> dg.Definitions:
-    """Raw, staged and feature store, in the order of the data flow."""
+    """Raw, staged and feature store, in the order of the data flow; alerts about all runs."""
     environment = load_environment()
     catalogue, code_sets = shared_catalogue(environment.use_cases)
     return dg.Definitions.merge(
@@ -30,4 +31,5 @@ def source_data() -> dg.Definitions:
             threads=environment.threads,
             start_schedules=environment.start_schedules,
         ),
+        alert_definitions(started=environment.start_schedules),
     )

@@ -10,6 +10,7 @@ import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from hrob_assets.resources.alerts import AlertSettings
 from hrob_assets.risk.errors import ConfigurationError, nearest
 
 _FOLDER = Path(__file__).parent / "environments"
@@ -83,6 +84,8 @@ class Environment:
     start_schedules : bool
         Whether schedules run without being switched on in the UI.
     threads : int
+    alerts : AlertSettings
+        Who is told beside the log; nobody unless it says so.
     """
 
     source: Source
@@ -94,6 +97,7 @@ class Environment:
     threads: Annotated[int, Field(ge=1)]
     as_of: datetime | None = None
     mlflow_tracking_uri: str | None = None
+    alerts: AlertSettings = field(default_factory=AlertSettings)
     name: str = field(default="dev")
 
     @property

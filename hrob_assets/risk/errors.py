@@ -22,6 +22,10 @@ class SourceError(HrobError, OSError):
     """A source cannot be read: absent, unreachable or in a wrong format."""
 
 
+class DeliveryError(HrobError, ConnectionError):
+    """A message did not reach those it is for."""
+
+
 class TooSmallError(HrobError, ValueError):
     """There is too little data for the step; the message names the counts found and needed."""
 

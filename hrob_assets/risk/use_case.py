@@ -186,11 +186,22 @@ class Fairness:
 
 @dataclass(frozen=True, config=_STRICT)
 class Scoring:
-    """The weekly list: when it is made, how many people can be reviewed, how many reasons."""
+    """The weekly list: when it is made, how many people can be reviewed, how many reasons.
+
+    Parameters
+    ----------
+    cron : str
+        In UTC.
+    reviews_per_week : int
+    reasons : int
+    late_after_hours : int, hours
+        People are told when the list is not there so long after its schedule.
+    """
 
     cron: str
     reviews_per_week: Annotated[int, Field(ge=1)]
     reasons: Annotated[int, Field(ge=1, le=10)]
+    late_after_hours: Annotated[int, Field(ge=1, le=24 * 6)] = 6
 
 
 @dataclass(frozen=True, config=_STRICT)
