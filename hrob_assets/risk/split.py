@@ -10,6 +10,7 @@ from hrob_assets.risk.errors import ConfigurationError
 from hrob_assets.risk.use_case import Split
 
 _FRACTION_BITS = 53
+_JUDGES = 2  # another division of persons than those of validation and of the search
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,113 @@ def assign_split(
         .then(pl.lit("train"))
         .when(in_test)
         .then(pl.lit("test"))
+    )
+    seen = (pl.col("split") == "train").any().over("person_id").fill_null(value=False)
+    return rows.with_columns(split.alias("split")).with_columns(seen.alias("person_seen"))
+
+
+def update_periods(
+    changed_since: datetime,
+    *,
+    as_of: datetime,
+    train_days: int,
+    horizon_days: int,
+    runout_days: int,
+) -> Periods:
+    """Bounds of an update: judged on what is ripe since a change, trained on the days up to there.
+
+    Training and judgement overlap in time, so `assign_update_split` keeps their persons apart.
+
+    Parameters
+    ----------
+    changed_since : datetime (UTC)
+        From when on the model no longer fits.
+    as_of : datetime (UTC)
+        End of what is known.
+    train_days : int, days
+        Length of the training period.
+    horizon_days, runout_days : int, days
+
+    Raises
+    ------
+    ConfigurationError
+        If nothing since the change is ripe.
+
+    Examples
+    --------
+    >>> found = update_periods(datetime(2024, 7, 1), as_of=datetime(2025, 1, 1), train_days=365,
+    ...     horizon_days=60, runout_days=30)
+    >>> found.test_start == datetime(2024, 7, 1), found.test_end == found.train_end
+    (True, True)
+    """
+    day = datetime.combine(as_of.date(), time())
+    end = day - timedelta(days=horizon_days + runout_days)
+    if changed_since >= end:
+        msg = (
+            "an update must have ripe rows since the change (found that outcomes are ripe up to "
+            f"{end.date()}, and the change at {changed_since.date()}); wait until they are ripe"
+        )
+        raise ConfigurationError(msg)
+    start = min(end - timedelta(days=train_days), changed_since)
+    return Periods(start, end, changed_since, end)
+
+
+def assign_update_split(
+    rows: pl.DataFrame,
+    bounds: Periods,
+    *,
+    validation_share: float,
+    judged_share: float,
+    horizon_days: int,
+    seed: int,
+) -> pl.DataFrame:
+    """Add ``split`` for an update: what it is fitted on, and other persons who judge it.
+
+    ``test`` are the rows since the change of a share of persons, ``validation`` those of another
+    share (as in `assign_split`), ``train`` all rows of everybody else. Rows before the change of
+    the persons who judge or validate train too, where their outcomes end before it.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        With ``person_id`` and ``prediction_time``.
+    bounds : Periods
+        From `update_periods`.
+    validation_share, judged_share : float, share of persons
+    horizon_days : int, days
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        The same rows with ``split`` (null for none) and ``person_seen``, as in `assign_split`.
+
+    Examples
+    --------
+    >>> bounds = update_periods(datetime(2024, 7, 1), as_of=datetime(2025, 1, 1), train_days=365,
+    ...     horizon_days=60, runout_days=30)
+    >>> rows = pl.DataFrame({"person_id": [7, 7, 7], "prediction_time": [datetime(2024, 3, 1),
+    ...     datetime(2024, 6, 1), datetime(2024, 8, 1)]})
+    >>> found = assign_update_split(rows, bounds, validation_share=0.0, judged_share=1.0,
+    ...     horizon_days=60, seed=1)
+    >>> found["split"].to_list()
+    ['train', None, 'test']
+    """
+    when = pl.col("prediction_time")
+    inside = (when >= bounds.train_start) & (when < bounds.train_end)
+    since = inside & (when >= bounds.test_start)
+    before = inside & (when < bounds.test_start - pl.duration(days=horizon_days))
+    persons = rows["person_id"]
+    validation = person_fraction(persons, seed) < validation_share
+    judged = ~validation & (person_fraction(persons, seed + _JUDGES) < judged_share)
+    held_out = pl.Series("h", validation | judged)
+    split = (
+        pl.when(since & pl.Series("v", validation))
+        .then(pl.lit("validation"))
+        .when(since & pl.Series("j", judged))
+        .then(pl.lit("test"))
+        .when(before | (inside & ~held_out))
+        .then(pl.lit("train"))
     )
     seen = (pl.col("split") == "train").any().over("person_id").fill_null(value=False)
     return rows.with_columns(split.alias("split")).with_columns(seen.alias("person_seen"))

@@ -5,7 +5,14 @@ import polars as pl
 import pytest
 
 from hrob_assets.risk.errors import ConfigurationError
-from hrob_assets.risk.split import Periods, assign_split, periods, person_fraction
+from hrob_assets.risk.split import (
+    Periods,
+    assign_split,
+    assign_update_split,
+    periods,
+    person_fraction,
+    update_periods,
+)
 from hrob_assets.risk.use_case import Split
 
 BOUNDS = Periods(
@@ -120,3 +127,61 @@ def test_fractions_of_successive_persons_look_uniform():
     counts, _ = np.histogram(fractions, bins=10, range=(0, 1))
     assert counts.min() > 9_600
     assert counts.max() < 10_400
+
+
+CHANGE = datetime(2024, 7, 1)
+UPDATE = update_periods(
+    CHANGE, as_of=datetime(2025, 1, 1), train_days=365, horizon_days=60, runout_days=30
+)
+
+
+def update_split(persons=400):
+    """Rows of each person on the first of every month from June 2023 to December 2024."""
+    months = [datetime(2023 + (m // 12), m % 12 + 1, 1) for m in range(5, 24)]
+    rows = pl.DataFrame(
+        {
+            "person_id": [person for person in range(persons) for _ in months],
+            "prediction_time": months * persons,
+        }
+    )
+    return assign_update_split(
+        rows, UPDATE, validation_share=0.2, judged_share=0.4, horizon_days=60, seed=3
+    )
+
+
+def test_an_update_is_judged_by_persons_that_it_does_not_see_after_the_change():
+    found = update_split()
+
+    since = found.filter(pl.col("prediction_time") >= CHANGE)
+    persons = {
+        split: set(since.filter(pl.col("split") == split)["person_id"])
+        for split in ("train", "validation", "test")
+    }
+    assert not persons["train"] & (persons["validation"] | persons["test"])
+    assert not persons["validation"] & persons["test"]
+    assert set(found.filter(pl.col("split") == "test")["prediction_time"].unique()) == {
+        datetime(2024, 7, 1),
+        datetime(2024, 8, 1),
+        datetime(2024, 9, 1),
+        datetime(2024, 10, 1),
+    }
+
+
+def test_no_outcome_of_a_judge_that_trains_reaches_beyond_the_change():
+    found = update_split()
+
+    judges = found.filter(pl.col("split").is_in(["test", "validation"]))["person_id"].unique()
+    trains = found.filter(pl.col("person_id").is_in(judges.implode()), pl.col("split") == "train")
+    assert trains["prediction_time"].max() + timedelta(days=60) <= CHANGE
+    assert trains["prediction_time"].min() == datetime(2023, 11, 1)
+
+
+def test_an_update_without_ripe_rows_is_refused():
+    with pytest.raises(ConfigurationError, match=r"ripe up to 2024-10-03, and the change at"):
+        update_periods(
+            datetime(2024, 10, 3),
+            as_of=datetime(2025, 1, 1),
+            train_days=365,
+            horizon_days=60,
+            runout_days=30,
+        )
