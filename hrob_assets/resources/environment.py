@@ -1,13 +1,15 @@
 """Where things are: one base and one overlay of YAML, and what may be set from outside."""
 
 import os
-from dataclasses import field
+from collections.abc import Iterator
+from dataclasses import asdict, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from hrob_assets.resources.alerts import AlertSettings
@@ -16,6 +18,23 @@ from hrob_assets.risk.errors import ConfigurationError, nearest
 _FOLDER = Path(__file__).parent / "environments"
 _STRICT = ConfigDict(extra="forbid")
 OF_THE_DATA = "environment.yaml"
+_OWNER = ".environment"
+_IS_VARIABLE = "_variable"
+
+VariableName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
+"""Name of an environment variable; the value of a secret does not look like one."""
+
+
+def _without_password(address: str) -> str:
+    parts = urlsplit(address)
+    if parts.password is not None or "password=" in parts.query:
+        msg = "must hold no password; name the variable that holds the address instead"
+        raise ValueError(msg)
+    return address
+
+
+Address = Annotated[str, AfterValidator(_without_password)]
+"""A path or an address that anybody may read."""
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -38,8 +57,8 @@ class Source:
     """
 
     kind: Literal["synthetic", "diabetes130", "omop"]
-    location: str | None = None
-    location_variable: str | None = None
+    location: Address | None = None
+    location_variable: VariableName | None = None
     pregnancies: Annotated[int, Field(ge=0)] = 12_000
     oncology_patients: Annotated[int, Field(ge=0)] = 8_000
     seed: int = 20260105
@@ -48,14 +67,7 @@ class Source:
     def resolve_location(self) -> str:
         """The location of an OMOP source, from its variable where one is named."""
         if self.location_variable is not None:
-            found = os.environ.get(self.location_variable)
-            if not found:
-                msg = (
-                    f"the variable {self.location_variable} must hold the location of the OMOP "
-                    "source (found nothing); set it before the start"
-                )
-                raise ConfigurationError(msg)
-            return found
+            return value_of(self.location_variable, "the location of the OMOP source")
         if self.location is None:
             msg = "an omop source must have location or location_variable (found neither)"
             raise ConfigurationError(msg)
@@ -77,6 +89,11 @@ class Environment:
         First moment of which the source knows nothing; null lets staging find it in the visits.
     mlflow_tracking_uri : str, optional
         Null means a SQLite file in the data root.
+    mlflow_tracking_uri_variable : str, optional
+        Name of the variable that holds it, for an address with a secret.
+    dagster_database_variable : str, optional
+        Name of the variable that holds the PostgreSQL address of Dagster's runs, events and
+        schedules. Null means SQLite files in the data root.
     known_lag_days : mapping of str to int, days
         By domain: how long after it happened a fact is known, where the source does not say.
     use_cases : tuple of str
@@ -96,14 +113,40 @@ class Environment:
     start_schedules: bool
     threads: Annotated[int, Field(ge=1)]
     as_of: datetime | None = None
-    mlflow_tracking_uri: str | None = None
     alerts: AlertSettings = field(default_factory=AlertSettings)
+    mlflow_tracking_uri: Address | None = None
+    mlflow_tracking_uri_variable: VariableName | None = None
+    dagster_database_variable: VariableName | None = None
     name: str = field(default="dev")
 
     @property
     def tracking_uri(self) -> str:
-        """Address of the MLflow server or file."""
+        """Address of the MLflow server, database or file; it may hold a secret."""
+        if self.mlflow_tracking_uri is None and self.mlflow_tracking_uri_variable is not None:
+            return value_of(self.mlflow_tracking_uri_variable, "the address of MLflow")
         return self.mlflow_tracking_uri or f"sqlite:///{self.data_root.resolve()}/mlflow.db"
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Names of the variables that hold secrets, by the key that names them."""
+        return dict(_variables(asdict(self)))
+
+
+def value_of(variable: str, meaning: str) -> str:
+    """Read a variable that must be set.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is not; names the variable, never a value.
+    """
+    found = os.environ.get(variable)
+    if not found:
+        msg = (
+            f"the variable {variable} must hold {meaning} (found nothing); set it before the start"
+        )
+        raise ConfigurationError(msg)
+    return found
 
 
 def load_environment() -> Environment:
@@ -116,13 +159,119 @@ def load_environment() -> Environment:
     Raises
     ------
     ConfigurationError
-        If the environment, or a key in it, is unknown; names the file.
+        If the environment, or a key in it, is unknown (names the file), or if production would
+        share a folder, a registry or a secret with another environment.
     """
     name = os.environ.get("HROB_ENV", "dev")
+    environment = _load(name)
+    _require_own(environment)
+    _require_driver(environment)
+    for other in environment_names():
+        if other != name and "prod" in {name, other}:
+            require_separate(environment, _as_written(other))
+    return environment
+
+
+def environment_names() -> list[str]:
+    """The environments that have an overlay."""
+    return sorted(path.stem for path in _FOLDER.glob("*.yaml") if path.stem != "base")
+
+
+def require_separate(one: Environment, other: Environment) -> None:
+    """Refuse two environments that share a folder, a registry, a variable or a secret.
+
+    Raises
+    ------
+    ConfigurationError
+        Names the environments and what is shared, never a value of a variable.
+    """
+    if shared := [*_shared_places(one, other), *_shared_variables(one, other)]:
+        msg = (
+            f"{one.name} and {other.name} must share nothing (both have {'; '.join(shared)}); "
+            f"give {one.name} its own"
+        )
+        raise ConfigurationError(msg)
+
+
+def _shared_places(one: Environment, other: Environment) -> Iterator[str]:
+    mine, theirs = one.data_root.resolve(), other.data_root.resolve()
+    if mine.is_relative_to(theirs) or theirs.is_relative_to(mine):
+        yield f"the data root {mine if mine.is_relative_to(theirs) else theirs}"
+    if one.mlflow_tracking_uri and one.mlflow_tracking_uri == other.mlflow_tracking_uri:
+        yield f"the registry {one.mlflow_tracking_uri}"
+    if one.source.location and one.source.location == other.source.location:
+        yield f"the source {one.source.location}"
+
+
+def _shared_variables(one: Environment, other: Environment) -> Iterator[str]:
+    mine, theirs = set(one.variables.values()), set(other.variables.values())
+    for name in sorted(mine & theirs):
+        yield f"the variable {name}"
+    values = {os.environ[name]: name for name in sorted(theirs) if os.environ.get(name)}
+    for name in sorted(mine - theirs):
+        if same := values.get(os.environ.get(name, "")):
+            yield f"the same value in {name} and {same}"
+
+
+def _variables(values: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(values, dict):
+        for key, value in values.items():
+            yield from _variables(value, f"{place}.{key}" if place else key)
+    elif isinstance(values, list | tuple):
+        for number, value in enumerate(values):
+            yield from _variables(value, f"{place}.{number}")
+    elif place.endswith(_IS_VARIABLE) and values is not None:
+        yield place, values
+
+
+def claim_data_root(environment: Environment) -> None:
+    """Mark a data root as that of its environment; the folders of development are not marked.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is marked as that of another environment.
+    """
+    _require_own(environment)
+    if environment.name != "dev":
+        environment.data_root.mkdir(parents=True, exist_ok=True)
+        (environment.data_root / _OWNER).write_text(environment.name, encoding="utf-8")
+
+
+def _require_own(environment: Environment) -> None:
+    mark = environment.data_root / _OWNER
+    owner = mark.read_text(encoding="utf-8").strip() if mark.exists() else environment.name
+    if owner != environment.name:
+        msg = (
+            f"a data root must belong to one environment ({environment.data_root} belongs to "
+            f"{owner}, HROB_ENV is {environment.name}); set HROB_DATA_ROOT to another folder"
+        )
+        raise ConfigurationError(msg)
+
+
+def _require_driver(environment: Environment) -> None:
+    """Refuse an address whose driver SQLAlchemy would choose: it chooses one that is not here."""
+    for name in (environment.mlflow_tracking_uri_variable, environment.dagster_database_variable):
+        scheme = os.environ.get(name or "", "").partition("://")[0]
+        if scheme in {"postgres", "postgresql"}:
+            msg = (
+                f"the address in {name} must name its driver and begin with "
+                f"postgresql+psycopg2:// (found {scheme}://); change its beginning"
+            )
+            raise ConfigurationError(msg)
+
+
+def _as_written(name: str) -> Environment:
+    """An environment as its files say, without what this process or a data root changes."""
+    values = _merged({}, _read(_FOLDER / "base.yaml"), _read(_FOLDER / f"{name}.yaml"))
+    return _checked(values | {"name": name}, f"base.yaml and {name}.yaml")
+
+
+def _load(name: str) -> Environment:
     overlay = _FOLDER / f"{name}.yaml"
     if not overlay.exists():
-        names = [path.stem for path in _FOLDER.glob("*.yaml") if path.stem != "base"]
-        msg = f"HROB_ENV must name an environment (found {name!r}). {nearest(name, names)}"
+        hint = nearest(name, environment_names())
+        msg = f"HROB_ENV must name an environment (found {name!r}). {hint}"
         raise ConfigurationError(msg)
     values = _merged({}, _read(_FOLDER / "base.yaml"), _read(overlay))
     default_root: str = values["data_root"]

@@ -1,8 +1,23 @@
 """Which code and which configuration made something."""
 
 import hashlib
+import os
+import re
 import subprocess
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster._core.executor.in_process import InProcessExecutor
+from dagster._core.executor.init import InitExecutorContext
+
+from hrob_assets.risk.errors import ConfigurationError
+
+COMMIT_VARIABLE = "HROB_GIT_COMMIT"
+"""Holds the commit where there is no checkout; the container file sets it."""
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def lineage_of(folder: Path, *shared: Path) -> dict[str, str]:
@@ -18,10 +33,62 @@ def lineage_of(folder: Path, *shared: Path) -> dict[str, str]:
     Returns
     -------
     dict
-        ``git_commit`` (``unknown`` outside a checkout, ``+changes`` appended when the working
-        tree differs from the commit) and ``configuration`` (16 hexadecimal digits).
+        ``git_commit`` (``+changes`` appended when the working tree differs from the commit;
+        outside a checkout what HROB_GIT_COMMIT says, or ``unknown``) and ``configuration`` (16
+        hexadecimal digits).
     """
     return {"git_commit": _commit(folder), "configuration": _configuration(folder, *shared)}
+
+
+@cache
+def code_lineage() -> dict[str, str]:
+    """Commit and configuration of this process: all use cases, code sets and environments."""
+    return lineage_of(_PACKAGE / "defs", _PACKAGE / "resources" / "environments")
+
+
+def run_tags(environment_name: str) -> dict[str, str]:
+    """What every Dagster run and every MLflow run tells of its code.
+
+    Raises
+    ------
+    ConfigurationError
+        If production would run code that no commit holds.
+    """
+    lineage = code_lineage()
+    if environment_name == "prod" and not re.fullmatch(r"[0-9a-f]{40}", lineage["git_commit"]):
+        msg = (
+            f"production must run the code of a commit (found {lineage['git_commit']}); deploy a "
+            f"clean checkout, or an image that was built with {COMMIT_VARIABLE}"
+        )
+        raise ConfigurationError(msg)
+    return {f"hrob/{name}": value for name, value in lineage.items()} | {
+        "hrob/environment": environment_name
+    }
+
+
+class _TellsItsCode(InProcessExecutor):
+    """Runs steps in this process, after it has written on the run which code this process has.
+
+    A run that starts from a schedule, a sensor, a backfill or a button has passed through
+    processes that may hold other code; only the process that executes knows.
+    """
+
+    def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
+        """Tag the run, then execute it."""
+        tags = run_tags(os.environ.get("HROB_ENV", "dev"))
+        plan_context.instance.add_run_tags(plan_context.run_id, tags)
+        yield from super().execute(plan_context, execution_plan)
+
+
+@dg.executor(name="in_process", config_schema=dg.in_process_executor.config_schema.as_field())
+def in_process_with_lineage(context: InitExecutorContext) -> InProcessExecutor:
+    """The in-process executor of Dagster, with commit and configuration as tags of the run."""
+    plain = dg.in_process_executor.executor_creation_fn
+    assert plain is not None  # noqa: S101 - Dagster's own executor has one
+    created: Any = plain(context)
+    return _TellsItsCode(
+        retries=created.retries, step_dependency_config=created.step_dependency_config
+    )
 
 
 def _configuration(*folders: Path) -> str:
@@ -37,7 +104,7 @@ def _configuration(*folders: Path) -> str:
 def _commit(folder: Path) -> str:
     found = _git(folder, "rev-parse", "HEAD")
     if found is None:
-        return "unknown"
+        return os.environ.get(COMMIT_VARIABLE) or "unknown"
     changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
     return f"{found}+changes" if changed else found
 

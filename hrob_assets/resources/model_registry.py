@@ -13,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 
+from hrob_assets.resources.lineage import code_lineage
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.recalibration import Recalibration
 from hrob_assets.risk.training import FittedModel, Trial
@@ -70,7 +71,11 @@ class ModelRegistry(dg.ConfigurableResource):
                 "experiment_name": experiment,
                 "mlflow_tracking_uri": self.tracking_uri,
                 "env": {},
-                "extra_tags": {"use_case": experiment, "dagster_job": context.run.job_name},
+                "extra_tags": {
+                    "use_case": experiment,
+                    "dagster_job": context.run.job_name,
+                    **code_lineage(),
+                },
             },
         )
         with warnings.catch_warnings():

@@ -1,10 +1,16 @@
+import os
+from dataclasses import replace
 from datetime import date
 
+import dagster as dg
 import pytest
 
 from hrob_assets.resources.environment import (
     Source,
+    claim_data_root,
+    environment_names,
     load_environment,
+    require_separate,
     write_data_environment,
 )
 from hrob_assets.resources.sources import RawSource
@@ -13,8 +19,8 @@ from hrob_assets.risk.errors import ConfigurationError
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    for name in ("HROB_ENV", "HROB_SOURCE"):
-        monkeypatch.delenv(name, raising=False)
+    for name in [name for name in os.environ if name.startswith("HROB_")]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("HROB_DATA_ROOT", str(tmp_path))
     return tmp_path
 
@@ -160,3 +166,176 @@ def test_a_source_says_what_it_is(tmp_path, source, words):
 
     assert words in raw.description
     assert raw.source == source
+
+
+# Apart: production shares nothing.
+
+
+def named(monkeypatch, name):
+    monkeypatch.setenv("HROB_ENV", name)
+    return load_environment()
+
+
+@pytest.fixture
+def pair(root, monkeypatch):
+    """Production and staging, each in a data root of its own."""
+    monkeypatch.setenv("HROB_DATA_ROOT", str(root / "staging"))
+    staging = named(monkeypatch, "staging")
+    monkeypatch.setenv("HROB_DATA_ROOT", str(root / "prod"))
+    return named(monkeypatch, "prod"), staging
+
+
+def test_the_environments_of_the_house_share_nothing(root, monkeypatch):
+    monkeypatch.delenv("HROB_DATA_ROOT")
+    monkeypatch.chdir(root)
+
+    loaded = [named(monkeypatch, name) for name in environment_names()]
+
+    assert [each.name for each in loaded] == ["dev", "prod", "staging"]
+    assert [len(each.variables) for each in loaded] == [0, 3, 2]
+    for one in loaded:
+        for other in loaded:
+            if one is not other:
+                require_separate(one, other)
+
+
+@pytest.mark.parametrize("name", ["dev", "staging"])
+def test_production_refuses_the_folder_of_another(root, monkeypatch, name):
+    monkeypatch.chdir(root)
+    monkeypatch.delenv("HROB_DATA_ROOT")
+    theirs = named(monkeypatch, name).data_root
+    monkeypatch.setenv("HROB_DATA_ROOT", str(theirs))
+
+    with pytest.raises(ConfigurationError, match=rf"prod and {name} must share nothing.*data root"):
+        named(monkeypatch, "prod")
+
+    monkeypatch.setenv("HROB_DATA_ROOT", str(theirs / "deeper"))
+
+    with pytest.raises(ConfigurationError, match="data root"):
+        named(monkeypatch, "prod")
+
+
+def test_no_other_environment_may_use_the_folder_of_production(root, monkeypatch):
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("HROB_DATA_ROOT", "data/prod")
+
+    with pytest.raises(ConfigurationError, match="dev and prod must share nothing"):
+        named(monkeypatch, "dev")
+
+
+def test_a_shared_registry_is_refused(pair):
+    prod, staging = pair
+    one = replace(prod, mlflow_tracking_uri="http://127.0.0.1:5000")
+    other = replace(staging, mlflow_tracking_uri="http://127.0.0.1:5000")
+
+    with pytest.raises(ConfigurationError, match=r"the registry http://127\.0\.0\.1:5000"):
+        require_separate(one, other)
+
+
+def test_a_shared_source_is_refused(pair):
+    prod, staging = pair
+    source = Source(kind="omop", location="/omop")
+
+    with pytest.raises(ConfigurationError, match="the source /omop"):
+        require_separate(replace(prod, source=source), replace(staging, source=source))
+
+
+def test_a_shared_variable_is_refused(pair):
+    prod, staging = pair
+    other = replace(staging, dagster_database_variable=prod.dagster_database_variable)
+
+    with pytest.raises(ConfigurationError, match="the variable HROB_PROD_DAGSTER_DATABASE"):
+        require_separate(prod, other)
+
+
+def test_one_secret_under_two_names_is_refused_and_not_shown(monkeypatch, pair):
+    assert pair
+    address = "postgresql+psycopg2://hrob:hunter2@127.0.0.1:5999/mlflow"
+    monkeypatch.setenv("HROB_STAGING_MLFLOW_DATABASE", address)
+    monkeypatch.setenv("HROB_PROD_MLFLOW_DATABASE", address)
+
+    with pytest.raises(ConfigurationError) as error:
+        named(monkeypatch, "prod")
+
+    assert "HROB_PROD_MLFLOW_DATABASE and HROB_STAGING_MLFLOW_DATABASE" in str(error.value)
+    assert "hunter2" not in str(error.value)
+
+
+def test_a_data_root_belongs_to_the_environment_that_claimed_it(root, monkeypatch):
+    claim_data_root(named(monkeypatch, "staging"))
+
+    with pytest.raises(ConfigurationError, match=f"{root} belongs to staging, HROB_ENV is prod"):
+        named(monkeypatch, "prod")
+
+    assert named(monkeypatch, "staging").data_root == root
+
+
+def test_the_folders_of_development_are_not_marked(root, monkeypatch):
+    claim_data_root(named(monkeypatch, "dev"))
+
+    assert list(root.iterdir()) == []
+
+
+# Secrets by name.
+
+
+@pytest.mark.parametrize(
+    ("values", "key"),
+    [
+        (
+            {"mlflow_tracking_uri_variable": "postgresql://a:hunter2@b/c"},
+            "mlflow_tracking_uri_variable",
+        ),
+        ({"source": {"kind": "omop", "location_variable": "hunter2"}}, "source.location_variable"),
+        ({"mlflow_tracking_uri": "postgresql://a:hunter2@b/c"}, "mlflow_tracking_uri"),
+        (
+            {"source": {"kind": "omop", "location": "postgresql://b/c?password=hunter2"}},
+            "source.location",
+        ),
+    ],
+)
+def test_a_secret_in_a_file_is_refused_and_not_shown(root, values, key):
+    write_data_environment(root, values)
+
+    with pytest.raises(ConfigurationError) as error:
+        load_environment()
+
+    assert f"{key}: " in str(error.value)
+    assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.usefixtures("root")
+def test_a_registry_without_its_variable_is_an_error_that_names_it(monkeypatch):
+    environment = named(monkeypatch, "prod")
+
+    with pytest.raises(ConfigurationError, match="HROB_PROD_MLFLOW_DATABASE must hold the address"):
+        _ = environment.tracking_uri
+
+    monkeypatch.setenv("HROB_PROD_MLFLOW_DATABASE", "postgresql+psycopg2://127.0.0.1/mlflow")
+
+    assert environment.tracking_uri == "postgresql+psycopg2://127.0.0.1/mlflow"
+
+
+@pytest.mark.usefixtures("root")
+def test_dagster_is_given_the_name_of_the_variable_of_the_registry(monkeypatch):
+    from hrob_assets.defs.resources import _tracking_uri  # noqa: PLC0415 - loads Dagster
+
+    monkeypatch.setenv(
+        "HROB_PROD_MLFLOW_DATABASE", "postgresql+psycopg2://a:hunter2@127.0.0.1/mlflow"
+    )
+    found = _tracking_uri(named(monkeypatch, "prod"))
+
+    assert isinstance(found, dg.EnvVar)
+    assert found.env_var_name == "HROB_PROD_MLFLOW_DATABASE"
+
+
+@pytest.mark.usefixtures("root")
+@pytest.mark.parametrize("key", ["HROB_STAGING_MLFLOW_DATABASE", "HROB_STAGING_DAGSTER_DATABASE"])
+def test_an_address_without_its_driver_is_refused_and_not_shown(monkeypatch, key):
+    monkeypatch.setenv(key, "postgresql://a:hunter2@127.0.0.1/b")
+
+    with pytest.raises(ConfigurationError) as error:
+        named(monkeypatch, "staging")
+
+    assert f"{key} must name its driver and begin with postgresql+psycopg2://" in str(error.value)
+    assert "hunter2" not in str(error.value)

