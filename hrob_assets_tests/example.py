@@ -45,6 +45,15 @@ _VALUES = {
     },
     "fairness": {"groups": ["race"]},
     "scoring": {"cron": "0 11 * * 1", "reviews_per_week": 2, "reasons": 3},
+    "monitoring": {
+        "tolerance": 0.1,
+        "alarm_weeks": 260,
+        "groups": ["race"],
+        "runout_share": 0.95,
+        "cool_down_days": 28,
+        "minimum_events": 100,
+        "sudden_weeks": 4,
+    },
 }
 
 

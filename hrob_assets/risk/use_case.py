@@ -16,6 +16,7 @@ Days = Annotated[int, Field(ge=0)]
 PositiveDays = Annotated[int, Field(gt=0)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 GROUPS = ("race", "ethnicity", "gender", "age_band", "payer", "area_deprivation")
+GroupName = Literal["race", "ethnicity", "gender", "age_band", "payer", "area_deprivation"]
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -205,6 +206,61 @@ class Scoring:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class SilentArm:
+    """The share of persons whose high risk is not shown, so that calibration can be seen.
+
+    Needs the name of whoever answers for it; 0 shows everybody to the nurses.
+    """
+
+    share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    signed_off_by: str | None = None
+
+    @model_validator(mode="after")
+    def _is_signed(self) -> "SilentArm":
+        if self.share > 0 and not (self.signed_off_by or "").strip():
+            msg = (
+                f"a silent arm must be signed off (share {self.share} without a name); "
+                "give signed_off_by, or set share to 0"
+            )
+            raise ValueError(msg)
+        return self
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Monitoring:
+    """When outcomes are ripe, what counts as drift, and how often an alarm may be false.
+
+    Parameters
+    ----------
+    tolerance : float, log odds
+        A shift of the intercept that is harmless, up or down.
+    alarm_weeks : int
+        Mean weeks between false alarms, of all detectors together, at least.
+    groups : tuple of str
+        Groups with a detector for each of their levels, beside the one of all rows.
+    runout_share : float
+        Share of outcome facts that are known when the run-out, estimated anew each month, ends;
+        the run-out of the outcome is its lower bound.
+    cool_down_days : int, days
+        No second update is asked for within these.
+    minimum_events : int
+        Ripe events before an update is asked for.
+    sudden_weeks : int
+        A change that is complete within these is sudden.
+    silent_arm : SilentArm
+    """
+
+    tolerance: Annotated[float, Field(ge=0, lt=1)]
+    alarm_weeks: Annotated[int, Field(ge=4)]
+    groups: tuple[GroupName, ...]
+    runout_share: Annotated[float, Field(ge=0.9, le=0.95)]
+    cool_down_days: Days
+    minimum_events: Annotated[int, Field(ge=1)]
+    sudden_weeks: Annotated[int, Field(ge=1)]
+    silent_arm: SilentArm = SilentArm()
+
+
+@dataclass(frozen=True, config=_STRICT)
 class UseCase:
     """A risk model, complete and without a place."""
 
@@ -221,6 +277,7 @@ class UseCase:
     acceptance: Acceptance
     fairness: Fairness
     scoring: Scoring
+    monitoring: Monitoring
     notes: tuple[str, ...] = ()
 
 
