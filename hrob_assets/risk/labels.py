@@ -1,6 +1,7 @@
 """What happened after each prediction time, and whether that can be said yet."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -13,6 +14,7 @@ from hrob_assets.risk.windows import follow_up, known_when_ripe
 
 STATUS = ("mature", "pending", "censored")
 _SPANS_TOUCH_HOURS = 24
+_FOR_EVER = 36_500  # days
 _UNLINKED_ARE_NEAR = timedelta(days=1)  # a fact without an encounter belongs to one a day away
 
 
@@ -89,10 +91,32 @@ def label_rows(
     )
 
 
+def outcomes_known(
+    rows: pl.DataFrame,
+    *,
+    events: pl.LazyFrame,
+    outcome: Outcome,
+    code_sets: Mapping[str, CodeSet],
+) -> pl.DataFrame:
+    """When the outcome of each row became known, as far as it ever did.
+
+    Returns
+    -------
+    DataFrame
+        Row key and ``outcome_known_at``; rows without an outcome within the horizon are absent.
+    """
+    keyed = rows.select(*ROW_KEY).with_row_index("row")
+    found = _first_outcomes(keyed, events, replace(outcome, runout_days=_FOR_EVER), code_sets)
+    return keyed.join(found, on="row").select(*ROW_KEY, "outcome_known_at")
+
+
 def _first_outcomes(
     keyed: pl.DataFrame, events: pl.LazyFrame, outcome: Outcome, code_sets: Mapping[str, CodeSet]
 ) -> pl.DataFrame:
-    """Time of the first event of each component and of any; rows with none are absent."""
+    """Time of the first event of each component and of any, and when one of them was known.
+
+    Rows with none are absent.
+    """
     days = {"horizon_days": outcome.horizon_days, "runout_days": outcome.runout_days}
     rows, numbers = keyed.lazy(), keyed.lazy().select("row", *ROW_KEY)
     named = sorted({component.code_set for component in outcome.components})
@@ -108,11 +132,13 @@ def _first_outcomes(
     result = keyed.select("row")
     for component in outcome.components:
         hits = _hits(after, around, component)
-        first = hits.group_by("row").agg(pl.col("occurred_at").min().alias(component.name))
+        known = pl.col("known_at").min().alias(f"{component.name}__known_at")
+        first = hits.group_by("row").agg(pl.col("occurred_at").min().alias(component.name), known)
         result = result.join(first, on="row", how="left")
     names = [component.name for component in outcome.components]
     any_of = pl.min_horizontal(*names).alias("outcome_at")
-    return result.with_columns(any_of).filter(pl.col("outcome_at").is_not_null())
+    known = pl.min_horizontal(f"{name}__known_at" for name in names).alias("outcome_known_at")
+    return result.with_columns(any_of, known).filter(pl.col("outcome_at").is_not_null())
 
 
 def _hits(after: pl.DataFrame, around: pl.DataFrame, component: OutcomeComponent) -> pl.DataFrame:
@@ -126,11 +152,13 @@ def _hits(after: pl.DataFrame, around: pl.DataFrame, component: OutcomeComponent
         "row",
         pl.col("event_encounter_id").alias("beside_encounter_id"),
         pl.col("occurred_at").alias("beside_at"),
+        pl.col("known_at").alias("beside_known_at"),
     )
     one, other = pl.col("event_encounter_id"), pl.col("beside_encounter_id")
     near = (pl.col("occurred_at") - pl.col("beside_at")).abs() <= _UNLINKED_ARE_NEAR
     same = (one == other) | ((one.is_null() | other.is_null()) & near)
-    return hits.join(beside, on="row").filter(same)
+    both_known = pl.max_horizontal("known_at", "beside_known_at")
+    return hits.join(beside, on="row").filter(same).with_columns(known_at=both_known)
 
 
 def _lost_rows(

@@ -4,6 +4,8 @@ Every rule stands here once as a Polars expression and once as a Numba function.
 kernel takes the cut points that `cut_points` finds and compares no times of its own.
 """
 
+from datetime import datetime
+
 import numba
 import numpy as np
 import polars as pl
@@ -232,6 +234,61 @@ def known_when_ripe(
     """
     ripe_at = pl.col("prediction_time") + pl.duration(days=horizon_days + runout_days)
     return _facts_of_rows(events, rows).filter(pl.col("known_at") < ripe_at)
+
+
+def known_by(facts: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+    """Facts that were known before a moment.
+
+    Examples
+    --------
+    >>> facts = pl.DataFrame({"known_at": [datetime(2024, 3, 1), datetime(2024, 3, 2)]})
+    >>> known_by(facts, datetime(2024, 3, 2)).height
+    1
+    """
+    return facts.filter(pl.col("known_at") < as_of)
+
+
+def became_known(facts: pl.DataFrame, *, since: datetime, before: datetime) -> pl.DataFrame:
+    """Facts that became known in ``[since, before)``.
+
+    Examples
+    --------
+    >>> facts = pl.DataFrame({"known_at": [datetime(2024, 3, day) for day in (1, 2, 3)]})
+    >>> became_known(facts, since=datetime(2024, 3, 2), before=datetime(2024, 3, 3)).height
+    1
+    """
+    return known_by(facts, before).filter(pl.col("known_at") >= since)
+
+
+_ENDS = {"ended_at": "end_known_at", "death_at": "death_known_at"}
+
+
+def as_known_at(facts: pl.LazyFrame, as_of: datetime) -> pl.LazyFrame:
+    """A staged table as it was at a moment: without what became known from then on.
+
+    Parameters
+    ----------
+    facts : LazyFrame
+        Facts with ``known_at``, or persons, who stay; an end or a death that was not known yet,
+        by its own date of knowledge, is null.
+    as_of : datetime (UTC)
+
+    Examples
+    --------
+    >>> spans = pl.LazyFrame({"known_at": [datetime(2024, 1, 1)], "ended_at": [
+    ...     datetime(2024, 2, 1)], "end_known_at": [datetime(2024, 3, 1)]})
+    >>> as_known_at(spans, datetime(2024, 2, 15)).collect()["ended_at"].to_list()
+    [None]
+    """
+    names = facts.collect_schema().names()
+    if "known_at" in names:
+        facts = facts.filter(pl.col("known_at") < as_of)
+    ends = [(end, known) for end, known in _ENDS.items() if known in names]
+    return facts.with_columns(
+        pl.when(pl.col(known) < as_of).then(pl.col(name)).alias(name)
+        for end, known in ends
+        for name in (end, known)
+    )
 
 
 def _facts_of_rows(events: pl.LazyFrame, rows: pl.LazyFrame) -> pl.LazyFrame:

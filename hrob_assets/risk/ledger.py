@@ -1,0 +1,393 @@
+"""The outcome ledger: of every row that was scored, whether its outcome is ripe, and what it is.
+
+It is a function of what was scored and of what is known; nothing is carried over from an earlier
+ledger. A label is what was known when the row became ripe and stays so (decision record 3). What
+becomes known later is a *revision*: it is kept and told, and does not change past evidence.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import numba
+import numpy as np
+import polars as pl
+
+from hrob_assets.risk.code_sets import CodeSet
+from hrob_assets.risk.coded_events import select_coded
+from hrob_assets.risk.completion import estimate_runouts, ripe_times
+from hrob_assets.risk.errors import ContractError
+from hrob_assets.risk.labels import label_rows, outcomes_known
+from hrob_assets.risk.tables import ROW_KEY, TIMESTAMP, Column, Table
+from hrob_assets.risk.use_case import Monitoring, Outcome
+from hrob_assets.risk.windows import DAY_US, as_known_at, week_of
+
+STATUS = ("pending", "mature", "censored", "revised")
+OUTCOME_LEDGER = Table(
+    "outcome_ledger",
+    "One row per row that was scored, as of a moment.",
+    ROW_KEY,
+    (
+        Column("person_id", pl.Int64, "Member or patient."),
+        Column("encounter_id", pl.Int64, "Encounter that gave rise to the prediction."),
+        Column("prediction_time", TIMESTAMP, "Only what was known before it was used."),
+        Column("week", pl.Date, "Monday of the week that was scored."),
+        Column("model_version", pl.String, "Version whose prediction was sent."),
+        Column("probability", pl.Float64, "What was sent."),
+        Column("high_risk", pl.Boolean, "Whether it was called high risk."),
+        Column("status", pl.String, "pending, mature, censored or revised."),
+        Column("label", pl.Boolean, "Outcome as known when ripe; null without one.", nullable=True),
+        Column("ripe_at", TIMESTAMP, "When it became ripe; null while pending.", nullable=True),
+        Column("ripe_week", pl.Date, "Monday of the week of ripe_at.", nullable=True),
+        Column("outcome_at", TIMESTAMP, "First outcome, as known when ripe.", nullable=True),
+        Column("known_at", TIMESTAMP, "When an outcome became known, so far.", nullable=True),
+        Column("label_now", pl.Boolean, "Outcome as known now; null without one.", nullable=True),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The ledger and the run-outs by which its rows became ripe.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        `OUTCOME_LEDGER`, by prediction time and row key.
+    runouts : DataFrame
+        `completion.RUNOUTS`.
+    horizon_days : int, days
+    as_of : datetime (UTC)
+    """
+
+    rows: pl.DataFrame
+    runouts: pl.DataFrame
+    horizon_days: int
+    as_of: datetime
+
+    def counts(self) -> dict[str, int]:
+        """Rows by status; every status is there."""
+        found = dict(self.rows.group_by("status").len().iter_rows())
+        return {status: found.get(status, 0) for status in STATUS}
+
+
+@dataclass(frozen=True)
+class StagedTables:
+    """What is known of persons: staged tables."""
+
+    events: pl.LazyFrame
+    coverage: pl.LazyFrame
+    persons: pl.LazyFrame
+
+
+def build_ledger(
+    scores: pl.DataFrame,
+    staged: StagedTables,
+    *,
+    outcome: Outcome,
+    monitoring: Monitoring,
+    code_sets: Mapping[str, CodeSet],
+    as_of: datetime,
+) -> Ledger:
+    """Build the ledger of a use case from what was sent and what is known.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        The valid scoring of each week: row key, ``week``, ``model_version``, ``probability``,
+        ``high_risk``. Rows predicted from `as_of` on are left out.
+    staged : StagedTables
+        What becomes known from `as_of` on is not looked at.
+    outcome : Outcome
+        Its run-out is the lower bound of the estimated one.
+    monitoring : Monitoring
+    code_sets : mapping of str to CodeSet
+    as_of : datetime (UTC)
+
+    Returns
+    -------
+    Ledger
+
+    Raises
+    ------
+    ContractError
+        If a row was scored twice.
+    """
+    sent = _sent(scores, as_of)
+    known = StagedTables(*(as_known_at(table, as_of) for table in vars(staged).values()))
+    first = as_of if sent.is_empty() else sent["prediction_time"][0]
+    runouts = estimate_runouts(
+        outcome_delays(known.events, outcome, code_sets),
+        share=monitoring.runout_share,
+        least_days=outcome.runout_days,
+        first=first,
+        as_of=as_of,
+    )
+    ripe_at = _ripe_at(sent, runouts, outcome.horizon_days)
+    frozen = _labels(ripe_at, known, outcome, code_sets, as_of)
+    now = label_rows(
+        ripe_at.filter(pl.col("ripe_at") <= as_of),
+        events=known.events,
+        coverage=known.coverage,
+        persons=known.persons,
+        outcome=replace(outcome, runout_days=_FOR_EVER),
+        code_sets=code_sets,
+        as_of=_END_OF_TIME,
+    ).select(*ROW_KEY, pl.col("label").alias("label_now"))
+    told = outcomes_known(sent, events=known.events, outcome=outcome, code_sets=code_sets)
+    rows = (
+        ripe_at.join(frozen, on=ROW_KEY, how="left", maintain_order="left")
+        .join(now, on=ROW_KEY, how="left", maintain_order="left")
+        .join(told.rename({"outcome_known_at": "known_at"}), on=ROW_KEY, how="left")
+    )
+    return Ledger(_finish(rows, as_of), runouts, outcome.horizon_days, as_of)
+
+
+_FOR_EVER = 36_500  # days
+_END_OF_TIME = datetime(9000, 1, 1)
+
+
+def _sent(scores: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+    columns = [*ROW_KEY, "week", "model_version", "probability", "high_risk"]
+    sent = scores.select(columns).filter(pl.col("prediction_time") <= as_of)
+    if double := sent.height - sent.select(ROW_KEY).n_unique():
+        msg = (
+            f"each row must be in the ledger once (found {double} rows scored again); "
+            "give the valid scoring of each week"
+        )
+        raise ContractError(msg)
+    return sent.sort("prediction_time", "person_id", "encounter_id")
+
+
+def outcome_delays(
+    events: pl.LazyFrame, outcome: Outcome, code_sets: Mapping[str, CodeSet]
+) -> pl.DataFrame:
+    """Delay of every fact that could be an outcome, as `completion.estimate_runouts` takes it."""
+    named = sorted({component.code_set for component in outcome.components})
+    return (
+        select_coded(events, [code_sets[name] for name in named])
+        .select(
+            pl.col("code_set").alias("kind"), pl.col("occurred_at").alias("started_at"), "known_at"
+        )
+        .collect()
+    )
+
+
+def _ripe_at(sent: pl.DataFrame, runouts: pl.DataFrame, horizon_days: int) -> pl.DataFrame:
+    ends = sent.with_columns(
+        (pl.col("prediction_time") + pl.duration(days=horizon_days)).alias("horizon_end")
+    )
+    times = ripe_times(ends["horizon_end"], runouts)
+    joined = ends.join(times, on="horizon_end", how="left", maintain_order="left")
+    return joined.rename({"runout_ends_at": "ripe_at"})
+
+
+def _labels(
+    ripe_at: pl.DataFrame,
+    known: StagedTables,
+    outcome: Outcome,
+    code_sets: Mapping[str, CodeSet],
+    as_of: datetime,
+) -> pl.DataFrame:
+    """Labels as known when ripe: rows of the same run-out together."""
+    ripe = ripe_at.filter(pl.col("ripe_at") <= as_of).with_columns(
+        (pl.col("ripe_at") - pl.col("horizon_end")).dt.total_days().alias("days")
+    )
+    parts = [
+        label_rows(
+            part,
+            events=known.events,
+            coverage=known.coverage,
+            persons=known.persons,
+            outcome=replace(outcome, runout_days=int(part["days"][0])),
+            code_sets=code_sets,
+            as_of=as_of,
+        ).select(*ROW_KEY, "label", "outcome_at")
+        for part in ripe.partition_by("days", maintain_order=True)
+    ]
+    schema = {**{name: ripe_at.schema[name] for name in ROW_KEY}, "label": pl.Boolean}
+    return pl.concat(parts) if parts else pl.DataFrame(schema={**schema, "outcome_at": TIMESTAMP})
+
+
+def _finish(rows: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+    """Status and weeks; `rows` have ``ripe_at``, ``label`` and ``label_now``."""
+    ripe = pl.col("ripe_at") <= as_of
+    status = (
+        pl.when(~ripe)
+        .then(pl.lit("pending"))
+        .when(pl.col("label").ne_missing(pl.col("label_now")))
+        .then(pl.lit("revised"))
+        .when(pl.col("label").is_null())
+        .then(pl.lit("censored"))
+        .otherwise(pl.lit("mature"))
+    )
+    return (
+        rows.with_columns(status.alias("status"))
+        .with_columns(
+            pl.when(ripe).then(pl.col(name)).alias(name)
+            for name in ("ripe_at", "label", "label_now", "outcome_at")
+        )
+        .with_columns(week_of(pl.col("ripe_at")).alias("ripe_week"))
+        .sort("prediction_time", "person_id", "encounter_id")
+        .select(pl.col(name).cast(dtype) for name, dtype in OUTCOME_LEDGER.schema.items())
+    )
+
+
+def ledger_of_known_outcomes(
+    rows: pl.DataFrame, *, horizon_days: int, runouts: pl.DataFrame, as_of: datetime
+) -> Ledger:
+    """Build the ledger of rows whose outcomes come with the time at which they became known.
+
+    A row is ripe once its run-out has passed **and** its outcome, or the absence of it, is known.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Row key, ``model_version``, ``probability``, ``high_risk``, ``outcome`` (Boolean; null when
+        not known), ``known_at``, and perhaps ``censored_at`` (end of observation) and
+        ``outcome_at``. What stands in it for a row and was known after `as_of` is not looked at.
+    horizon_days : int, days
+    runouts : DataFrame
+        `completion.RUNOUTS`.
+    as_of : datetime (UTC)
+
+    Returns
+    -------
+    Ledger
+        A row whose observation ended before the horizon, without an outcome, is censored.
+    """
+    absent = [name for name in ("censored_at", "outcome_at") if name not in rows.columns]
+    given = rows.with_columns(pl.lit(None, dtype=TIMESTAMP).alias(name) for name in absent)
+    sent = given.filter(pl.col("prediction_time") <= as_of).with_columns(
+        week_of(pl.col("prediction_time")).alias("week")
+    )
+    timed = _ripe_at(sent, runouts, horizon_days)
+    known = (pl.col("known_at") <= as_of) & pl.col("outcome").is_not_null()
+    event = (known & pl.col("outcome")).fill_null(value=False)
+    lost = (pl.col("censored_at") < pl.col("horizon_end")) & (pl.col("censored_at") <= as_of)
+    censored = (lost & ~event).fill_null(value=False)
+    label = pl.when(known & ~censored).then("outcome")
+    ripe_at = (
+        pl.when(censored)
+        .then("ripe_at")
+        .when(known)
+        .then(pl.max_horizontal("ripe_at", "known_at"))
+        .otherwise(pl.lit(_END_OF_TIME))
+    )
+    judged = timed.with_columns(
+        label.alias("label"),
+        label.alias("label_now"),
+        ripe_at.alias("ripe_at"),
+        pl.when(event).then("known_at").alias("known_at"),
+        pl.when(event).then("outcome_at").alias("outcome_at"),
+    )
+    return Ledger(_finish(judged, as_of), runouts, horizon_days, as_of)
+
+
+def evidence_rows(ledger: Ledger) -> pl.DataFrame:
+    """Ripe rows that are independent given the past: one per person and horizon.
+
+    A person's first row counts, then the first whose prediction time lies a horizon or more
+    after that of the one before; of each model version. They are chosen before outcomes are
+    looked at, so that the choice tells nothing of the outcome; then those without a label fall
+    out. Only whole weeks count, so that evidence of a week never changes.
+
+    Returns
+    -------
+    DataFrame
+        The columns of the ledger, but ``week`` is the week of becoming ripe; ``in_use`` tells
+        whether the version was still in use when that week ended.
+    """
+    rows = ledger.rows.sort("model_version", "person_id", "prediction_time", "encounter_id")
+    whole = pl.col("ripe_week") + pl.duration(days=7) <= pl.lit(ledger.as_of)
+    return (
+        rows.filter(pl.Series(_first_of_horizon(rows, ledger.horizon_days), dtype=pl.Boolean))
+        .join(_replaced(ledger.rows), on="model_version", how="left")
+        .filter(pl.col("label").is_not_null() & whole)
+        .with_columns(
+            (pl.col("ripe_week").cast(TIMESTAMP) + pl.duration(days=7) < pl.col("replaced_at"))
+            .fill_null(value=True)
+            .alias("in_use"),
+            pl.col("ripe_week").alias("week"),
+        )
+        .drop("replaced_at")
+        .sort("week", "prediction_time", "person_id", "encounter_id")
+    )
+
+
+def _replaced(rows: pl.DataFrame) -> pl.DataFrame:
+    """When each version was followed by the next: the first prediction of that one."""
+    started = rows.group_by("model_version").agg(pl.col("prediction_time").min().alias("started"))
+    return started.sort("started", "model_version").select(
+        "model_version", pl.col("started").shift(-1).alias("replaced_at")
+    )
+
+
+def _first_of_horizon(rows: pl.DataFrame, horizon_days: int) -> np.ndarray:
+    """Which rows, sorted by version, person and time, are the first of a horizon."""
+    block = rows.select(pl.struct("model_version", "person_id").rle_id()).to_series()
+    return _chosen(
+        block.to_numpy(),
+        rows["prediction_time"].cast(pl.Int64).to_numpy(),
+        horizon_days * DAY_US,
+    )
+
+
+@numba.njit(cache=True, nogil=True)
+def _chosen(block: np.ndarray, time_us: np.ndarray, horizon_us: int) -> np.ndarray:
+    chosen = np.zeros(block.size, np.bool_)
+    last = 0
+    for row in range(block.size):
+        new = row == 0 or block[row] != block[row - 1]
+        if new or time_us[row] - time_us[last] >= horizon_us:
+            chosen[row] = True
+            last = row
+    return chosen
+
+
+def revisions(ledger: Ledger) -> pl.DataFrame:
+    """What became known after rows were ripe, by month of becoming ripe.
+
+    Returns
+    -------
+    DataFrame
+        ``month``, ``ripe`` (rows), ``outcome_came_later``, ``outcome_withdrawn`` and
+        ``censoring_changed`` (rows).
+    """
+    before, now = pl.col("label"), pl.col("label_now")
+    censoring = before.is_null() != now.is_null()
+    return (
+        ledger.rows.filter(pl.col("ripe_at").is_not_null())
+        .group_by(pl.col("ripe_at").dt.truncate("1mo").cast(pl.Date).alias("month"))
+        .agg(
+            ripe=pl.len(),
+            outcome_came_later=(~before & now).fill_null(value=False).sum(),
+            outcome_withdrawn=(before & ~now).fill_null(value=False).sum(),
+            censoring_changed=censoring.sum(),
+        )
+        .sort("month")
+    )
+
+
+def changes_between(earlier: Ledger, later: Ledger) -> pl.DataFrame:
+    """Rows that have another status or label in a later ledger than in an earlier one.
+
+    Returns
+    -------
+    DataFrame
+        Row key, ``status`` and ``label_now`` of both, the later with the suffix ``_later``; rows
+        that were scored in between are absent.
+    """
+    told = [*ROW_KEY, "status", "label_now"]
+    both = earlier.rows.select(told).join(later.rows.select(told), on=ROW_KEY, suffix="_later")
+    return both.filter(
+        pl.any_horizontal(
+            pl.col(name).ne_missing(pl.col(f"{name}_later")) for name in ("status", "label_now")
+        )
+    )
+
+
+def weeks_until_ripe(ledger: Ledger) -> int:
+    """Whole weeks from a prediction until its outcome is ripe, by the run-out in force now."""
+    days = ledger.horizon_days + int(ledger.runouts["runout_days"][-1])
+    return -(-days // 7)

@@ -1,0 +1,312 @@
+from datetime import datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hrob_assets.risk.code_sets import Code, CodeSet
+from hrob_assets.risk.completion import fixed_runout
+from hrob_assets.risk.errors import ContractError
+from hrob_assets.risk.labels import label_rows
+from hrob_assets.risk.ledger import (
+    OUTCOME_LEDGER,
+    StagedTables,
+    build_ledger,
+    changes_between,
+    evidence_rows,
+    ledger_of_known_outcomes,
+    revisions,
+    weeks_until_ripe,
+)
+from hrob_assets.risk.tables import COVERAGE, EVENTS, PERSONS, ROW_KEY
+from hrob_assets.risk.use_case import Monitoring, Outcome, OutcomeComponent
+
+START = datetime(2023, 1, 2)  # a Monday
+DAY = timedelta(days=1)
+CODE_SETS = {"ed_visit": CodeSet("ed_visit", (Code("Visit", "emergency", "ED visit", "test"),))}
+ED = Outcome(
+    name="ED visit",
+    horizon_days=60,
+    runout_days=30,
+    components=(OutcomeComponent(name="ed", code_set="ed_visit"),),
+    requires_enrolment=True,
+)
+MONITORING = Monitoring(
+    tolerance=0.1,
+    alarm_weeks=260,
+    groups=("race",),
+    runout_share=0.95,
+    cool_down_days=28,
+    minimum_events=10,
+    sudden_weeks=4,
+)
+
+
+def world(seed=1, *, persons=60, delay=8.0):
+    """Scores of a year, and staged tables in which some outcomes come late and some leave."""
+    rng = np.random.default_rng(seed)
+    scored = np.sort(rng.integers(0, 365, persons * 4))
+    scores = pl.DataFrame(
+        {
+            "person_id": rng.integers(0, persons, scored.size),
+            "encounter_id": np.arange(scored.size),
+            "prediction_time": [START + int(d) * DAY for d in scored],
+            "week": [START.date() + timedelta(days=int(d) // 7 * 7) for d in scored],
+            "model_version": np.where(scored < 250, "1", "2"),
+            "probability": rng.uniform(0.05, 0.4, scored.size),
+            "high_risk": rng.random(scored.size) < 0.1,
+        },
+        schema_overrides={"prediction_time": pl.Datetime("us")},
+    )
+    visits = rng.integers(0, 450, persons * 2)
+    known = visits + rng.exponential(delay, visits.size)
+    events = pl.DataFrame(
+        [
+            (
+                int(rng.integers(0, persons)), "visit", n, None, "Visit", "emergency", None, None,
+                None, None, START + int(v) * DAY, START + float(k) * DAY,
+            )
+            for n, (v, k) in enumerate(zip(visits, known, strict=True))
+        ],
+        schema=EVENTS.schema, orient="row",
+    )  # fmt: skip
+    left = rng.integers(100, 2000, persons)
+    coverage = pl.DataFrame(
+        [
+            (p, START - 100 * DAY, START + int(end) * DAY, "Medicaid", START - 100 * DAY,
+             START + int(end + 20) * DAY)
+            for p, end in enumerate(left)
+        ],
+        schema=COVERAGE.schema, orient="row",
+    )  # fmt: skip
+    people = pl.DataFrame(
+        [(p, START.date(), "female", "White", "Unknown", None, None) for p in range(persons)],
+        schema=PERSONS.schema,
+        orient="row",
+    )
+    return scores, events, coverage, people
+
+
+def ledger(scores, events, coverage, people, as_of):
+    return build_ledger(
+        scores,
+        StagedTables(events.lazy(), coverage.lazy(), people.lazy()),
+        outcome=ED,
+        monitoring=MONITORING,
+        code_sets=CODE_SETS,
+        as_of=as_of,
+    )
+
+
+AS_OF = START + 420 * DAY
+
+
+def test_with_the_run_out_of_the_use_case_the_ledger_has_the_labels_that_training_has():
+    scores, events, coverage, people = world(delay=3.0)
+
+    found = ledger(scores, events, coverage, people, AS_OF)
+
+    assert found.runouts["runout_days"].unique().to_list() == [30]
+    expected = label_rows(
+        scores,
+        events=events.lazy(),
+        coverage=coverage.lazy(),
+        persons=people.lazy(),
+        outcome=ED,
+        code_sets=CODE_SETS,
+        as_of=AS_OF,
+    ).sort(ROW_KEY)
+    rows = found.rows.sort(ROW_KEY)
+    assert rows["label"].equals(expected["label"])
+    assert rows["outcome_at"].equals(expected["outcome_at"])
+    pending = expected["label_status"] == "pending"
+    assert (rows["status"] == "pending").equals(pending)
+    OUTCOME_LEDGER.check(found.rows)
+    assert sum(found.counts().values()) == scores.height
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 50), day=st.integers(60, 420), late=st.integers(0, 200))
+def test_rewriting_what_becomes_known_later_changes_nothing(seed, day, late):
+    scores, events, coverage, people = world(seed)
+    as_of = START + day * DAY
+    unknown = pl.col("known_at") >= as_of
+    rewritten = events.with_columns(
+        pl.when(unknown)
+        .then(pl.col("occurred_at") - late * DAY)
+        .otherwise("occurred_at")
+        .alias("occurred_at")
+    )
+    ends_unknown = pl.col("end_known_at") >= as_of
+    moved = coverage.with_columns(
+        pl.when(ends_unknown)
+        .then(pl.col("ended_at") + late * DAY)
+        .otherwise("ended_at")
+        .alias("ended_at")
+    )
+    scored_later = scores.with_columns(
+        pl.when(pl.col("prediction_time") > as_of)
+        .then(0.9)
+        .otherwise("probability")
+        .alias("probability")
+    )
+
+    expected = ledger(scores, events, coverage, people, as_of)
+    found = ledger(scored_later, rewritten, moved, people, as_of)
+    without = ledger(scores, events.filter(~unknown), coverage, people, as_of)
+
+    assert found.rows.equals(expected.rows)
+    assert without.rows.equals(expected.rows)
+    assert found.runouts.equals(expected.runouts)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 50), first=st.integers(60, 400), more=st.integers(1, 200))
+def test_what_was_ripe_stays_as_it_was_and_so_does_its_evidence(seed, first, more):
+    scores, events, coverage, people = world(seed)
+    early, late = (
+        ledger(scores, events, coverage, people, START + day * DAY) for day in (first, first + more)
+    )
+
+    frozen = ["label", "ripe_at", "ripe_week", "outcome_at"]
+    ripe = early.rows.filter(pl.col("status") != "pending")
+    later = ripe.select(ROW_KEY).join(late.rows, on=ROW_KEY, how="left", maintain_order="left")
+    assert ripe.select(frozen).equals(later.select(frozen))
+    one, other = evidence_rows(early), evidence_rows(late)
+    whole = other.filter(pl.col("week") + timedelta(days=7) <= pl.lit(early.as_of))
+    shown = [*ROW_KEY, "week", "label", "probability", "in_use"]
+    assert one.select(shown).equals(whole.select(shown))
+
+
+def test_an_outcome_that_becomes_known_after_the_run_out_is_a_revision():
+    scores, events, coverage, people = world()
+    row = scores.filter(pl.col("prediction_time") == scores["prediction_time"][20])[:1]
+    at = row["prediction_time"][0]
+    one = events[:1].with_columns(
+        person_id=pl.lit(row["person_id"][0]), occurred_at=pl.lit(at + 5 * DAY),
+        known_at=pl.lit(at + 100 * DAY),
+    )  # fmt: skip
+    spans = coverage.with_columns(ended_at=pl.lit(None, pl.Datetime("us")),
+                                  end_known_at=pl.lit(None, pl.Datetime("us")))  # fmt: skip
+
+    before = ledger(row, one, spans, people, at + 95 * DAY)
+    after = ledger(row, one, spans, people, at + 101 * DAY)
+
+    shown = ["status", "label", "label_now", "known_at"]
+    assert before.rows.select(shown).row(0) == ("mature", False, False, None)
+    assert after.rows.select(shown).row(0) == ("revised", False, True, at + 100 * DAY)
+    assert revisions(after)["outcome_came_later"].to_list() == [1]
+    assert changes_between(before, after).select("status", "status_later").row(0) == (
+        "mature", "revised",
+    )  # fmt: skip
+
+
+def test_longer_delays_lengthen_the_run_out_and_no_row_ripens_without_its_outcomes():
+    scores, events, coverage, people = world(persons=200, delay=25.0)
+
+    found = ledger(scores, events, coverage, people, AS_OF)
+
+    assert found.runouts["runout_days"].max() > 45
+    ripe = found.rows.filter(pl.col("ripe_at").is_not_null())
+    least = pl.col("prediction_time") + pl.duration(days=90)
+    assert ripe.filter(pl.col("ripe_at") < least).is_empty()
+    assert weeks_until_ripe(found) > 15
+
+
+def slow_choice(rows, horizon_days):
+    chosen, last = [], {}
+    ordered = rows.sort("model_version", "person_id", "prediction_time", "encounter_id")
+    for row in ordered.iter_rows(named=True):
+        who = (row["model_version"], row["person_id"])
+        if who not in last or row["prediction_time"] - last[who] >= horizon_days * DAY:
+            chosen.append(row["encounter_id"])
+            last[who] = row["prediction_time"]
+    return set(chosen)
+
+
+def test_evidence_is_of_one_row_per_person_and_horizon_chosen_before_outcomes_are_known():
+    found = ledger(*world(persons=30), AS_OF)
+
+    chosen = evidence_rows(found)
+
+    expected = slow_choice(found.rows, 60)
+    mature = found.rows.filter(pl.col("label").is_not_null())["encounter_id"]
+    assert set(chosen["encounter_id"]) == expected & set(mature)
+    gaps = chosen.sort("prediction_time").select(
+        pl.col("prediction_time").diff().over("model_version", "person_id")
+    )["prediction_time"]
+    assert gaps.min() >= 60 * DAY
+    assert chosen["label"].null_count() == 0
+
+
+def test_a_version_is_in_use_until_the_next_one_predicts():
+    found = evidence_rows(ledger(*world(), AS_OF))
+
+    replaced = START + 250 * DAY
+    first = found.filter(model_version="1")
+    still = (first["week"].cast(pl.Datetime("us")) + 7 * DAY) < replaced
+    assert first["in_use"].equals(still.alias("in_use"))
+    assert found.filter(model_version="2")["in_use"].all()
+
+
+def test_a_row_scored_twice_is_refused():
+    scores, events, coverage, people = world()
+
+    with pytest.raises(ContractError, match="in the ledger once"):
+        ledger(pl.concat([scores, scores[:3]]), events, coverage, people, AS_OF)
+
+
+def test_nothing_scored_is_an_empty_ledger():
+    scores, events, coverage, people = world()
+
+    found = ledger(scores[:0], events, coverage, people, AS_OF)
+
+    assert found.rows.is_empty()
+    assert evidence_rows(found).is_empty()
+
+
+T = datetime(2024, 1, 1)
+
+
+def known(*rows, as_of=T + 200 * DAY):
+    """Rows as (outcome, day known, day censored), all predicted on day 0."""
+    frame = pl.DataFrame(
+        [
+            (n, n, T, "1", 0.1, False, outcome, None if k is None else T + k * DAY,
+             None if c is None else T + c * DAY)
+            for n, (outcome, k, c) in enumerate(rows)
+        ],
+        schema={
+            "person_id": pl.Int64, "encounter_id": pl.Int64, "prediction_time": pl.Datetime("us"),
+            "model_version": pl.String, "probability": pl.Float64, "high_risk": pl.Boolean,
+            "outcome": pl.Boolean, "known_at": pl.Datetime("us"), "censored_at": pl.Datetime("us"),
+        },
+        orient="row",
+    )  # fmt: skip
+    return ledger_of_known_outcomes(frame, horizon_days=60, runouts=fixed_runout(30), as_of=as_of)
+
+
+@pytest.mark.parametrize(
+    ("row", "as_of_day", "status", "ripe_day"),
+    [
+        ((True, 10, None), 89, "pending", None),  # early outcomes wait for the others
+        ((True, 10, None), 90, "mature", 90),
+        ((False, 95, None), 94, "pending", None),
+        ((False, 95, None), 95, "mature", 95),
+        ((None, 95, None), 200, "pending", None),
+        ((False, None, None), 200, "pending", None),
+        ((False, 60, 30), 200, "censored", 90),
+        ((True, 20, 30), 200, "mature", 90),
+        ((None, None, 30), 89, "pending", None),
+        ((None, None, 30), 90, "censored", 90),
+        ((False, 90, 61), 200, "mature", 90),
+    ],
+)
+def test_status_of_a_row_whose_outcome_is_given(row, as_of_day, status, ripe_day):
+    found = known(row, as_of=T + as_of_day * DAY).rows.row(0, named=True)
+
+    assert found["status"] == status
+    assert found["ripe_at"] == (None if ripe_day is None else T + ripe_day * DAY)
+    assert found["label"] == (row[0] if status == "mature" else None)
