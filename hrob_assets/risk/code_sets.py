@@ -37,12 +37,16 @@ VOCABULARIES = (
 (columns of the Diabetes 130 data that have no public code)."""
 
 REQUIRED_COLUMNS = ("vocabulary", "code", "name", "source")
+REFERENCE_RANGES = (("low", "high"), ("low_1", "high_1"), ("low_2", "high_2"), ("low_3", "high_3"))
+"""Names of the limits outside pregnancy and in each trimester."""
+TRIMESTER_LIMITS = tuple(limit for limits in REFERENCE_RANGES[1:] for limit in limits)
 OPTIONAL_COLUMNS = (
     "match",
     "unit",
     "factor",
     "low",
     "high",
+    *TRIMESTER_LIMITS,
     "plausible_low",
     "plausible_high",
     "weeks",
@@ -62,6 +66,7 @@ _RULE_SCHEMA = {
     "factor": pl.Float64,
     "low": pl.Float64,
     "high": pl.Float64,
+    **dict.fromkeys(TRIMESTER_LIMITS, pl.Float64),
     "plausible_low": pl.Float64,
     "plausible_high": pl.Float64,
     "weeks": pl.Float64,
@@ -74,11 +79,11 @@ _MATCHED_COLUMNS = (
     "factor",
     "low",
     "high",
+    *TRIMESTER_LIMITS,
     "plausible_low",
     "plausible_high",
     "weeks",
 )
-_ASCENDING = ("plausible_low", "low", "high", "plausible_high")
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,10 @@ class Code:
         Value times factor is the value in the unit of the code set.
     low, high : float or None
         Reference range in the unit of the code set; None means no bound.
+    low_1, high_1, low_2, high_2, low_3, high_3 : float or None
+        The same for a value taken in the first, second and third trimester of a pregnancy. When
+        none of the six is given, ``low`` and ``high`` hold in pregnancy too; when some are, None
+        means no bound.
     plausible_low, plausible_high : float or None
         What can be recorded of a living person, in the unit of the code set; a value below or
         above is no value. None means no bound.
@@ -122,6 +131,30 @@ class Code:
     plausible_low: float | None = None
     plausible_high: float | None = None
     weeks: float | None = None
+    low_1: float | None = None
+    high_1: float | None = None
+    low_2: float | None = None
+    high_2: float | None = None
+    low_3: float | None = None
+    high_3: float | None = None
+
+    @property
+    def by_trimester(self) -> bool:
+        """Whether a range of its own holds in pregnancy."""
+        return any(getattr(self, name) is not None for name in TRIMESTER_LIMITS)
+
+    @property
+    def trimester_limits(self) -> tuple[float | None, ...]:
+        """The limits that hold in pregnancy, in the order of `TRIMESTER_LIMITS`.
+
+        Examples
+        --------
+        >>> Code("LOINC", "8480-6", "Systolic", "ACOG", high=139.0).trimester_limits
+        (None, 139.0, None, 139.0, None, 139.0)
+        """
+        if not self.by_trimester:
+            return (self.low, self.high) * 3
+        return tuple(getattr(self, name) for name in TRIMESTER_LIMITS)
 
 
 @dataclass(frozen=True)
@@ -142,6 +175,11 @@ class CodeSet:
     def vocabularies(self) -> tuple[str, ...]:
         """The vocabularies that occur, sorted."""
         return tuple(sorted({code.vocabulary for code in self.codes}))
+
+    @property
+    def by_trimester(self) -> bool:
+        """Whether some values are judged by the trimester in which they were taken."""
+        return any(code.by_trimester for code in self.codes)
 
 
 def read_code_sets(folders: Sequence[Path]) -> dict[str, CodeSet]:
@@ -196,8 +234,9 @@ def match_codes(codes: pl.DataFrame, code_sets: Iterable[CodeSet]) -> pl.DataFra
     -------
     DataFrame
         One row per (vocabulary, code, unit) and code set it belongs to, with ``code_set``,
-        ``factor``, ``low``, ``high``, ``plausible_low``, ``plausible_high`` and ``weeks`` of the
-        most particular matching row: one with a unit before one without, then the longest code.
+        ``factor``, ``low``, ``high``, those of `TRIMESTER_LIMITS` (as they hold: see `Code`),
+        ``plausible_low``, ``plausible_high`` and ``weeks`` of the most particular matching row:
+        one with a unit before one without, then the longest code.
         Sorted by vocabulary, code, unit and code set. Codes that belong to no code set have no
         row. A value whose unit is not stated matches only rows without a unit, because no factor
         can be known for it.
@@ -254,6 +293,7 @@ def _rules(code_sets: Iterable[CodeSet]) -> pl.DataFrame:
             code.factor,
             code.low,
             code.high,
+            *code.trimester_limits,
             code.plausible_low,
             code.plausible_high,
             code.weeks,
@@ -354,6 +394,7 @@ def _code(path: Path, line: int, row: _Row) -> Code:
         plausible_low=_number(path, line, row, "plausible_low"),
         plausible_high=_number(path, line, row, "plausible_high"),
         weeks=_number(path, line, row, "weeks"),
+        **{name: _number(path, line, row, name) for name in TRIMESTER_LIMITS},
     )
     _check_code(path, line, code)
     return code
@@ -365,15 +406,20 @@ def _check_code(path: Path, line: int, code: Code) -> None:
         raise _error(path, line, what, f"Write {code.code.replace('.', '').upper()!r}.")
     if code.code != code.code.strip():
         raise _error(path, line, f"code must not have blanks around it: {code.code!r}", "Cut them.")
-    bounds = [(name, getattr(code, name)) for name in _ASCENDING]
-    for (lesser, low), (greater, high) in pairwise(
-        bound for bound in bounds if bound[1] is not None
-    ):
+    for limits in REFERENCE_RANGES:
+        _check_limits(path, line, code, limits)
+    if code.factor <= 0:
+        raise _error(path, line, f"factor must be positive; found {code.factor}", "Correct it.")
+
+
+def _check_limits(path: Path, line: int, code: Code, limits: tuple[str, str]) -> None:
+    """Refuse a reference range that is upside down or reaches beyond what is plausible."""
+    names = ("plausible_low", *limits, "plausible_high")
+    bounds = [(name, value) for name in names if (value := getattr(code, name)) is not None]
+    for (lesser, low), (greater, high) in pairwise(bounds):
         if low > high:
             what = f"{lesser} must be at most {greater}; found {lesser} {low} and {greater} {high}"
             raise _error(path, line, what, "Exchange or correct them.")
-    if code.factor <= 0:
-        raise _error(path, line, f"factor must be positive; found {code.factor}", "Correct it.")
 
 
 def _vocabulary(path: Path, line: int, vocabulary: str) -> str:

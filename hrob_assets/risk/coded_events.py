@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from hrob_assets.risk.code_sets import CodeSet, match_codes
+from hrob_assets.risk.code_sets import REFERENCE_RANGES, CodeSet, match_codes
 
 _CODED = (
     "person_id",
@@ -14,7 +14,7 @@ _CODED = (
     "occurred_at",
     "known_at",
     "number",
-    "abnormal",
+    "abnormal_by",
 )
 
 
@@ -32,8 +32,8 @@ def select_coded(events: pl.LazyFrame, code_sets: Iterable[CodeSet]) -> pl.LazyF
     LazyFrame
         ``person_id``, ``encounter_id``, ``code``, ``code_set``, ``occurred_at``, ``known_at``,
         ``number`` (the value in the unit of the code set; null when there is none or it is not
-        plausible) and ``abnormal`` (outside the reference range). Where the source code and the
-        standard code both match, the source code decides.
+        plausible) and ``abnormal_by`` (by which reference ranges: see `is_abnormal`). Where the
+        source code and the standard code both match, the source code decides.
     """
     matches = _matches(events, code_sets).lazy()
     by_source = events.join(matches, on=["vocabulary", "code", "unit"], nulls_equal=True)
@@ -50,6 +50,23 @@ def select_coded(events: pl.LazyFrame, code_sets: Iterable[CodeSet]) -> pl.LazyF
         .select(_CODED)
         .unique()
     )
+
+
+def is_abnormal(trimester: pl.Expr) -> pl.Expr:
+    """Whether the value of a coded event is outside its reference range.
+
+    Parameters
+    ----------
+    trimester : Expr
+        In which it was taken, 1 to 3; 0 outside pregnancy.
+
+    Examples
+    --------
+    >>> low_in_late_pregnancy = pl.DataFrame({"abnormal_by": [8], "trimester": [3]})
+    >>> low_in_late_pregnancy.select(is_abnormal(pl.col("trimester"))).item()
+    True
+    """
+    return pl.col("abnormal_by") // pl.lit(2).pow(trimester) % 2 == 1
 
 
 def _matches(events: pl.LazyFrame, code_sets: Iterable[CodeSet]) -> pl.DataFrame:
@@ -73,9 +90,14 @@ def _measured(joined: pl.LazyFrame) -> pl.LazyFrame:
         & (number >= pl.col("plausible_low").fill_null(float("-inf")))
         & (number <= pl.col("plausible_high").fill_null(float("inf")))
     )
-    outside = (pl.col("number") < pl.col("low")).fill_null(value=False) | (
-        pl.col("number") > pl.col("high")
-    ).fill_null(value=False)
+    outside = [
+        (pl.col("number") < pl.col(low)).fill_null(value=False)
+        | (pl.col("number") > pl.col(high)).fill_null(value=False)
+        for low, high in REFERENCE_RANGES
+    ]
+    bits = pl.sum_horizontal(
+        found.cast(pl.Int32) * 2**number for number, found in enumerate(outside)
+    )
     return joined.with_columns(pl.when(plausible).then(number).alias("number")).with_columns(
-        outside.alias("abnormal")
+        bits.alias("abnormal_by")
     )

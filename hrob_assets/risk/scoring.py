@@ -8,9 +8,10 @@ import numpy as np
 import polars as pl
 
 from hrob_assets.risk.code_sets import CodeSet
-from hrob_assets.risk.coded_events import select_coded
+from hrob_assets.risk.coded_events import is_abnormal, select_coded
 from hrob_assets.risk.features.catalogue import Catalogue
 from hrob_assets.risk.models.logistic_regression import contributions, design_matrix, term_names
+from hrob_assets.risk.pregnancy import signatures_of, with_trimester
 from hrob_assets.risk.tables import ROW_KEY, TIMESTAMP, Column, Table
 from hrob_assets.risk.training import FittedModel, fingerprint, predict
 from hrob_assets.risk.windows import history, window_start
@@ -266,12 +267,16 @@ def _latest_facts(
     coded = terms.filter(pl.col("code_set").is_not_null())
     persons = coded["person_id"].unique().implode()
     needed = [code_sets[name] for name in coded["code_set"].unique().sort()]
-    facts = select_coded(events.filter(pl.col("person_id").is_in(persons)), needed)
+    mine = events.filter(pl.col("person_id").is_in(persons)).collect()
+    facts = select_coded(mine.lazy(), needed)
     seen = history(facts, coded.lazy().select(ROW_KEY).unique())
     start = window_start(pl.col("prediction_time"), pl.col("window_days"))
+    inside = seen.join(coded.lazy(), on=[*ROW_KEY, "code_set"]).filter(
+        pl.col("window_days").is_null() | (pl.col("occurred_at") >= start)
+    )
     return (
-        seen.join(coded.lazy(), on=[*ROW_KEY, "code_set"])
-        .filter(pl.col("window_days").is_null() | (pl.col("occurred_at") >= start), _counted())
+        with_trimester(inside.collect(), signatures_of(mine, code_sets))
+        .filter(_counted())
         .sort("occurred_at", "known_at", "code")
         .group_by(*ROW_KEY, "feature")
         .agg(
@@ -279,7 +284,6 @@ def _latest_facts(
             pl.col("occurred_at").last().cast(pl.Date).alias("occurred_on"),
             pl.col("known_at").last().cast(pl.Date).alias("known_on"),
         )
-        .collect()
     )
 
 
@@ -289,7 +293,7 @@ def _counted() -> pl.Expr:
     extreme = number.cast(pl.Float32) == pl.col("value").cast(pl.Float32)
     return (
         pl.when(aggregation == "abnormal_any")
-        .then(pl.col("abnormal") & (pl.col("value") > 0))
+        .then(is_abnormal(pl.col("trimester")) & (pl.col("value") > 0))
         .when(aggregation.is_in(["min", "max"]))
         .then(extreme)
         .when(aggregation.is_in(["last_value", "mean", "slope"]))

@@ -8,7 +8,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from hrob_assets.resources.source_database import open_source
-from hrob_assets.risk.code_sets import CodeSet, read_code_sets
+from hrob_assets.risk.code_sets import REFERENCE_RANGES, CodeSet, read_code_sets
 from hrob_assets.risk.features.build import build_features
 from hrob_assets.risk.features.catalogue import Catalogue, read_feature_mappings
 from hrob_assets.risk.sources.staging import StagingResult, stage
@@ -86,15 +86,27 @@ def test_all_codes_of_a_laboratory_or_vital_code_set_have_the_same_plausible_lim
     assert all("plausible: " in code.source for code in MEASURED[name].codes)
 
 
-@pytest.mark.parametrize("name", sorted(n for n in MEASURED if n.endswith("_in_pregnancy")))
-def test_pregnancy_changes_the_reference_range_but_not_what_can_be_recorded(name):
-    usual = MEASURED[name.removesuffix("_in_pregnancy")].codes[0]
-    pregnant = MEASURED[name].codes[0]
+@pytest.mark.parametrize(
+    ("name", "ranges"),
+    [
+        ("hemoglobin", ((12.0, 17.5), (11.0, 13.9), (10.5, 14.8), (11.0, 15.0))),
+        ("hematocrit", ((36, 50), (33, 41), (32, 39), (33, 40))),
+        ("platelets", ((150, 450), (174, 391), (155, 409), (146, 429))),
+        ("wbc", ((4.0, 11.0), (5.7, 13.6), (5.6, 14.8), (5.9, 16.9))),
+        ("creatinine", ((0.5, 1.2), (0.4, 0.7), (0.4, 0.8), (0.4, 0.9))),
+        ("albumin", ((3.5, 5.5), (3.1, 5.1), (2.6, 4.5), (2.3, 4.2))),
+        ("alt", ((None, 40), (None, 30), (None, 33), (None, 25))),
+        ("ast", ((None, 40), (None, 23), (None, 33), (None, 32))),
+        ("bilirubin", ((None, 1.2), (None, 0.4), (None, 0.8), (None, 1.1))),
+        ("heart_rate", ((60, 100), (63, 105), (63, 115), (63, 115))),
+    ],
+)
+def test_reference_ranges_by_trimester_are_those_of_the_source(name, ranges):
+    for code in MEASURED[name].codes:
+        found = tuple((getattr(code, low), getattr(code, high)) for low, high in REFERENCE_RANGES)
 
-    assert (usual.plausible_low, usual.plausible_high) == (
-        pregnant.plausible_low,
-        pregnant.plausible_high,
-    )
+        assert found == ranges
+        assert "in pregnancy: " in code.source
 
 
 def test_the_negative_values_of_the_world_are_seen_without_a_warning(dirty):

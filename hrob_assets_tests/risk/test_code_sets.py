@@ -82,6 +82,20 @@ def test_the_limits_of_what_can_be_recorded_are_read_as_numbers(tmp_path):
     assert limits == [(1.0, 25.0), (15.5, None)]
 
 
+def test_ranges_by_trimester_are_read_and_an_empty_one_has_no_bound(tmp_path):
+    write(
+        tmp_path,
+        "lab",
+        "vocabulary,code,name,source,low,high,low_1,high_1,low_2\n"
+        "LOINC,1,A,L,12,17,11,14,10.5\nLOINC,2,A,L,12,17,,,\n",
+    )
+    pregnant, alike = read_code_set("lab", [tmp_path]).codes
+
+    assert pregnant.trimester_limits == (11.0, 14.0, 10.5, None, None, None)
+    assert alike.trimester_limits == (12.0, 17.0, 12.0, 17.0, 12.0, 17.0)
+    assert (pregnant.by_trimester, alike.by_trimester) == (True, False)
+
+
 def test_a_later_folder_replaces_the_code_set_of_the_same_name(tmp_path):
     shared = write(tmp_path / "shared", "asthma", HEADER + "ICD10CM,J45,Asthma,shared\n")
     write(shared, "copd", HEADER + "ICD10CM,J44,COPD,shared\n")
@@ -152,6 +166,10 @@ def test_a_folder_that_does_not_exist_is_an_error(tmp_path):
         (
             "vocabulary,code,name,source,low,plausible_high\nLOINC,1,A,L,5,4\n",
             "line 2: low must be at most plausible_high",
+        ),
+        (
+            "vocabulary,code,name,source,low_2,high_2\nLOINC,1,A,L,5,4\n",
+            "line 2: low_2 must be at most high_2; found low_2 5.0 and high_2 4.0",
         ),
         (
             "vocabulary,code,name,source,plausible_low,plausible_high\nLOINC,1,A,L,5,4\n",
@@ -230,9 +248,10 @@ def test_a_row_with_a_unit_matches_only_this_unit_in_any_letter_case():
         ],
         HEMOGLOBIN,
     )
+    ranges = (12.0, None) * 4
     assert found == [
-        ("LOINC", "718-7", "G/DL", "hemoglobin", 1.0, 12.0, None, 1.0, 25.0, None),
-        ("LOINC", "718-7", "g/l", "hemoglobin", 0.1, 12.0, None, None, None, None),
+        ("LOINC", "718-7", "G/DL", "hemoglobin", 1.0, *ranges, 1.0, 25.0, None),
+        ("LOINC", "718-7", "g/l", "hemoglobin", 0.1, *ranges, None, None, None),
     ]
 
 

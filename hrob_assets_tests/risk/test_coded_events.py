@@ -3,7 +3,7 @@ from datetime import datetime
 import polars as pl
 
 from hrob_assets.risk.code_sets import Code, CodeSet
-from hrob_assets.risk.coded_events import select_coded
+from hrob_assets.risk.coded_events import is_abnormal, select_coded
 from hrob_assets.risk.tables import EVENTS
 
 T = datetime(2024, 3, 1)
@@ -66,7 +66,7 @@ def test_no_events_give_no_facts():
     assert selected.is_empty()
     assert selected.columns == [
         "person_id", "encounter_id", "code", "code_set", "occurred_at", "known_at", "number",
-        "abnormal",
+        "abnormal_by",
     ]  # fmt: skip
 
 
@@ -81,4 +81,17 @@ def test_a_value_is_in_the_unit_of_the_code_set_and_an_implausible_one_is_none()
     found = select_coded(facts, [CodeSet("hemoglobin", (low,))]).collect().sort("number")
 
     assert found["number"].to_list() == [None, 9.5, 13.0]
-    assert found["abnormal"].to_list() == [False, True, False]
+    assert found.select(is_abnormal(pl.lit(0)))["abnormal_by"].to_list() == [False, True, False]
+
+
+def test_a_value_is_abnormal_by_the_range_of_the_trimester_where_there_is_one():
+    usual = Code("LOINC", "718-7", "Hemoglobin", "x", low=12.0)
+    pregnant = Code("LOINC", "718-7", "Hemoglobin", "x", low=12.0, low_1=11.0, low_2=10.5)
+    facts = events(("LOINC", "718-7", None, None)).with_columns(value=pl.lit(10.7))
+
+    def by_trimester(code):
+        found = select_coded(facts, [CodeSet("hemoglobin", (code,))]).collect()
+        return [found.select(is_abnormal(pl.lit(number))).item() for number in range(4)]
+
+    assert by_trimester(usual) == [True, True, True, True]
+    assert by_trimester(pregnant) == [True, True, False, False]

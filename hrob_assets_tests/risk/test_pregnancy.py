@@ -22,7 +22,7 @@ from hrob_assets.risk.pregnancy import (
     score_episodes,
 )
 from hrob_assets.risk.pregnancy.layout import sources_fingerprint
-from hrob_assets.risk.pregnancy.timeline import all_episodes, states
+from hrob_assets.risk.pregnancy.timeline import all_episodes, known_episodes, states
 from hrob_assets.risk.synthetic.world import WorldSpec, make_world
 from hrob_assets.risk.tables import EVENTS
 from hrob_assets_tests.risk.pregnancy_reference import episodes_at, state_at
@@ -345,7 +345,7 @@ def test_score_counts_found_false_outcome_and_start():
     assert expected == score_episodes(inferred, truth)
 
 
-@pytest.mark.parametrize("function", [states, all_episodes])
+@pytest.mark.parametrize("function", [known_episodes, states, all_episodes])
 def test_the_key_of_the_compiled_cache_follows_every_source_file(function):
     in_key = [cell.cell_contents for cell in function.py_func.__closure__]
 

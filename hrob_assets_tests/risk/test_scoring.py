@@ -379,3 +379,27 @@ def test_a_reason_cites_the_fact_that_its_aggregation_is_about(aggregation, valu
 
     reason = found["reasons"].to_list()[0][0]
     assert reason["occurred_on"] == (T - timedelta(days=expected_day)).date()
+
+
+def test_a_reason_cites_a_value_that_is_abnormal_for_its_trimester():
+    column = "hemoglobin__abnormal_any_30d"
+    hemoglobin = Code("LOINC", "718-7", "Hemoglobin", "test", low=12.0, low_1=11.0, low_2=10.5)
+    week_20 = Code("ICD10CM", "Z3A20", "20 weeks", "test", weeks=20.0)
+    facts = events(("718-7", 20, 20), ("718-7", 5, 5), ("Z3A20", 10, 10)).with_columns(
+        pl.Series("vocabulary", ["LOINC", "LOINC", "ICD10CM"]),
+        pl.Series("value", [10.0, 11.0, None]),
+    )
+
+    def cited(**code_sets: Code):
+        found = explain_rows(
+            with_data_version(feature_rows((1, 10, 0, 1), columns=(column,))),
+            fitted((column,), (3.0,)),
+            events=facts,
+            code_sets={name: CodeSet(name, (code,)) for name, code in code_sets.items()},
+            catalogue=Catalogue((coded_family("hemoglobin", ("abnormal_any", 30)),)),
+            count=1,
+        )
+        return found["reasons"].to_list()[0][0]["occurred_on"]
+
+    assert cited(hemoglobin=hemoglobin) == (T - timedelta(days=5)).date()
+    assert cited(hemoglobin=hemoglobin, gestational_age=week_20) == (T - timedelta(days=20)).date()

@@ -18,13 +18,25 @@ from hrob_assets.risk.features.facts import (
     number_codes,
     read_facts,
 )
-from hrob_assets.risk.features.kernel import Plan, Rows, SeriesColumn, plan_columns, slide
+from hrob_assets.risk.features.kernel import (
+    Plan,
+    Pregnancies,
+    Rows,
+    SeriesColumn,
+    plan_columns,
+    slide,
+)
 from hrob_assets.risk.features.measures import (
     coverage_measures,
     encounter_measures,
     person_measures,
 )
-from hrob_assets.risk.pregnancy import pregnancy_at, pregnancy_signatures
+from hrob_assets.risk.pregnancy import (
+    KnownPregnancies,
+    known_pregnancies,
+    pregnancy_signatures,
+    pregnancy_states,
+)
 from hrob_assets.risk.pregnancy.signatures import KIND_OF_CODE_SET
 from hrob_assets.risk.tables import CODE_COLUMNS, COVERAGE, EVENTS, PERSONS, ROW_KEY, TIMESTAMP
 
@@ -72,8 +84,8 @@ def build_features(
         Staged tables.
     catalogue : Catalogue
     code_sets : mapping of str to CodeSet
-        At least those that the catalogue names and, for pregnancy features, those of
-        `hrob_assets.risk.pregnancy`.
+        At least those that the catalogue names and, for pregnancy features and reference ranges
+        by trimester, those of `hrob_assets.risk.pregnancy`.
     codes : LazyFrame or DataFrame [CODES], optional
         With it, ``events`` are read block by block in the order of staging, and only their
         ``code_id``. None takes events in any order and numbers their codes in memory.
@@ -208,7 +220,13 @@ def _recipe(
     series = {name: number for number, name in enumerate(catalogue.code_sets)}
     code_set = {family.name: family.code_set for family in catalogue.families}
     columns = [
-        SeriesColumn(series[name], column.aggregation, column.window_days)
+        SeriesColumn(
+            series[name],
+            "abnormal_by_trimester"
+            if column.aggregation == "abnormal_any" and code_sets[name].by_trimester
+            else column.aggregation,
+            column.window_days,
+        )
         if column.aggregation is not None and (name := code_set[column.family]) is not None
         else None
         for column in catalogue.columns
@@ -242,23 +260,26 @@ def _build_block(
     """Build all kinds of features for all rows of some persons."""
     kinds = {family.kind for family in recipe.catalogue.families}
     read = (events if kinds & {"codes", "pregnancy"} else events.clear()).collect()
-    cells = _coded_cells(rows, read, recipe)
+    known = _known_pregnancies(rows, read, recipe)
+    cells = _coded_cells(rows, read, known, recipe)
     makers = {
         "person": lambda: person_measures(rows, persons.collect()),
         "coverage": lambda: coverage_measures(rows, coverage.collect()),
         "encounter": lambda: encounter_measures(rows),
-        "pregnancy": lambda: _pregnancy_columns(rows, read, recipe),
+        "pregnancy": lambda: _pregnancy_columns(rows, known),
     }
     place = {name: number for number, name in enumerate(recipe.catalogue.column_names)}
     for kind in sorted(kinds - {"codes"}):
         for column in makers[kind]():
             if column.name in place:
-                known = column.cast(pl.Float32).fill_null(float("nan"))
-                cells[place[column.name]] = known.to_numpy()
+                filled = column.cast(pl.Float32).fill_null(float("nan"))
+                cells[place[column.name]] = filled.to_numpy()
     return cells
 
 
-def _coded_cells(rows: pl.DataFrame, events: pl.DataFrame, recipe: _Recipe) -> np.ndarray:
+def _coded_cells(
+    rows: pl.DataFrame, events: pl.DataFrame, known: KnownPregnancies, recipe: _Recipe
+) -> np.ndarray:
     """Cells of all columns, with those of the kind ``codes`` filled: one series per code set."""
     persons = rows["person_id"].unique().sort().to_numpy()
     return slide(
@@ -269,15 +290,22 @@ def _coded_cells(rows: pl.DataFrame, events: pl.DataFrame, recipe: _Recipe) -> n
         ),
         recipe.plan,
         n_threads=recipe.n_threads,
+        pregnancies=Pregnancies(known.first, known.end, known.start_day, known.last_day),
     )
 
 
-def _pregnancy_columns(rows: pl.DataFrame, events: pl.DataFrame, recipe: _Recipe) -> pl.DataFrame:
-    """Columns ``pregnancy__<measure>``, from the few events that tell of a pregnancy."""
+def _known_pregnancies(
+    rows: pl.DataFrame, events: pl.DataFrame, recipe: _Recipe
+) -> KnownPregnancies:
+    """Find what each row knows of pregnancies, from the few events that tell of one."""
     told = events.join(recipe.pregnancy_codes, on="code_id", maintain_order="left")
     complete = told.match_to_schema(EVENTS.schema, missing_columns="insert", extra_columns="ignore")
-    matches = recipe.pregnancy_matches
-    states = pregnancy_at(rows, pregnancy_signatures(complete, matches))
+    return known_pregnancies(rows, pregnancy_signatures(complete, recipe.pregnancy_matches))
+
+
+def _pregnancy_columns(rows: pl.DataFrame, known: KnownPregnancies) -> pl.DataFrame:
+    """Columns ``pregnancy__<measure>``."""
+    states = pregnancy_states(rows, known)
     return states.drop("person_id", "prediction_time").rename(lambda name: f"pregnancy__{name}")
 
 
@@ -296,7 +324,8 @@ def _needed_code_sets(
     catalogue: Catalogue, code_sets: Mapping[str, CodeSet]
 ) -> Mapping[str, CodeSet]:
     needed = list(catalogue.code_sets)
-    if any(family.kind == "pregnancy" for family in catalogue.families):
+    by_trimester = [name for name in needed if name in code_sets and code_sets[name].by_trimester]
+    if by_trimester or any(family.kind == "pregnancy" for family in catalogue.families):
         needed += KIND_OF_CODE_SET
     for name in needed:
         if name not in code_sets:

@@ -7,13 +7,14 @@ facts. No string is touched here, and nothing is sorted.
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import NamedTuple
 
 import numba
 import numpy as np
 import polars as pl
 
-from hrob_assets.risk.code_sets import CodeSet, match_codes
+from hrob_assets.risk.code_sets import REFERENCE_RANGES, CodeSet, match_codes
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.features.kernel import Facts, person_blocks
 from hrob_assets.risk.tables import CODE_COLUMNS
@@ -21,7 +22,9 @@ from hrob_assets.risk.windows import available_us
 
 FACT_COLUMNS = ("person_id", "code_id", "value", "occurred_at", "known_at")
 _ORDER = ("person_id", "occurred_at", "known_at", "domain", "source_row_id", "code")
-_LIMITS = ("factor", "low", "high", "plausible_low", "plausible_high")
+_LOW, _HIGH = zip(*REFERENCE_RANGES, strict=True)
+_LIMITS = ("factor", "plausible_low", "plausible_high", *chain(*REFERENCE_RANGES))
+_FIRST_RANGE = 3
 _BLOCKS_PER_THREAD = 4
 
 
@@ -34,8 +37,9 @@ class CodeMap(NamedTuple):
         Code c owns the entries ``start[c]:start[c + 1]`` of the other arrays; none when it
         belongs to no series.
     series : int32 array
-    limits : float64 array, shape (n_entries, 5)
-        Factor, low, high, plausible low and plausible high; infinite where there is no limit.
+    limits : float64 array, shape (n_entries, 11)
+        Factor, plausible low and high, then low and high outside pregnancy and in each
+        trimester; infinite where there is no limit.
     """
 
     start: np.ndarray
@@ -105,8 +109,8 @@ def map_codes(codes: pl.DataFrame, code_sets: Sequence[CodeSet]) -> CodeMap:
         .unique(["code_id", "code_set"], keep="first", maintain_order=True)
         .with_columns(
             pl.col("code_set").replace_strict(numbers, return_dtype=pl.Int32).alias("series"),
-            pl.col("low", "plausible_low").fill_null(-np.inf),
-            pl.col("high", "plausible_high").fill_null(np.inf),
+            pl.col(*_LOW, "plausible_low").fill_null(-np.inf),
+            pl.col(*_HIGH, "plausible_high").fill_null(np.inf),
         )
         .sort("code_id", "series")
     )
@@ -137,8 +141,8 @@ def read_facts(
     Facts
         One fact per event of these persons and series it belongs to. Values are multiplied by
         the factor of the code; one that is not finite, below ``plausible_low`` or above
-        ``plausible_high`` is no value, and its fact counts without one. A fact is abnormal when
-        its value is below ``low`` or above ``high``.
+        ``plausible_high`` is no value, and its fact counts without one. A fact is abnormal by a
+        range when its value is below its low or above its high limit.
 
     Raises
     ------
@@ -199,7 +203,7 @@ def _room(person_start: np.ndarray) -> Facts:
         np.empty(n_facts, np.int64),
         np.empty(n_facts, np.int64),
         np.empty(n_facts, np.float64),
-        np.empty(n_facts, np.bool_),
+        np.empty(n_facts, np.uint8),
     )
 
 
@@ -247,9 +251,9 @@ def _fill(
         for event in range(start[person], end[person]):
             code = events.code_id[event]
             for entry in range(code_map.start[code], code_map.start[code + 1]):
-                factor, low, high, plausible_low, plausible_high = code_map.limits[entry]
-                value = events.value[event] * factor
-                if not (np.isfinite(value) and plausible_low <= value <= plausible_high):
+                limits = code_map.limits[entry]
+                value = events.value[event] * limits[0]
+                if not (np.isfinite(value) and limits[1] <= value <= limits[2]):
                     value = np.nan
                 facts.series[fact] = code_map.series[entry]
                 facts.occurred_us[fact] = events.occurred_us[event]
@@ -257,5 +261,16 @@ def _fill(
                     events.occurred_us[event], events.known_us[event]
                 )
                 facts.value[fact] = value
-                facts.abnormal[fact] = value < low or value > high
+                facts.abnormal[fact] = _abnormal_by(value, limits)
                 fact += 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _abnormal_by(value: float, limits: np.ndarray) -> int:
+    """Tell by which ranges a value is abnormal: bit 0 outside pregnancy, 1 to 3 by trimester."""
+    found = 0
+    for number in range((limits.size - _FIRST_RANGE) // 2):
+        low, high = limits[_FIRST_RANGE + 2 * number], limits[_FIRST_RANGE + 2 * number + 1]
+        if value < low or value > high:
+            found |= 1 << number
+    return found

@@ -16,15 +16,23 @@ import numba
 import numpy as np
 
 from hrob_assets.risk.errors import ConfigurationError, nearest
+from hrob_assets.risk.pregnancy.terms import trimester_of
 from hrob_assets.risk.windows import DAY_US, cut_points, days_before
 
 COUNTED = ("any", "count", "abnormal_any", "days_since_last")
-VALUED = ("last_value", "min", "max", "mean", "slope", "missing")
+VALUED = ("last_value", "min", "max", "mean", "slope", "missing", "abnormal_by_trimester")
 ANY, COUNT, ABNORMAL_ANY, DAYS_SINCE_LAST = range(4)
-LAST_VALUE, MIN, MAX, MEAN, SLOPE, MISSING = range(6)
-N, LATEST, LOW, HIGH, X, Y, XX, XY = range(8)  # of the running sums of `_State`
+LAST_VALUE, MIN, MAX, MEAN, SLOPE, MISSING, ABNORMAL_BY_TRIMESTER = range(7)
+N, LATEST, LOW, HIGH, X, Y, XX, XY, ABNORMAL = range(9)  # of the running sums of `_State`
+ABNORMAL_IN_ALL = 0b1111
 
-_DEFAULTS = {"any": 0.0, "count": 0.0, "abnormal_any": 0.0, "missing": 1.0}
+_DEFAULTS = {
+    "any": 0.0,
+    "count": 0.0,
+    "abnormal_any": 0.0,
+    "missing": 1.0,
+    "abnormal_by_trimester": 0.0,
+}
 _BLOCKS_PER_THREAD = 4
 _TILE_ROWS = 128  # a tile of 600 columns fits in a core's second cache
 
@@ -37,7 +45,8 @@ class SeriesColumn(NamedTuple):
     series : int
         Number of the series (for features: of the code set).
     aggregation : str
-        One of `COUNTED` or `VALUED`.
+        One of `COUNTED` or `VALUED`. ``abnormal_any`` judges values by the range outside
+        pregnancy, ``abnormal_by_trimester`` by the one of the trimester in which they were taken.
     window_days : int or None, days
         None means the whole history.
     """
@@ -92,7 +101,9 @@ class Facts(NamedTuple):
         When the fact had happened and was known; in any order.
     value : float64 array
         NaN when the fact has no number.
-    abnormal : bool array
+    abnormal : uint8 array
+        By which reference ranges the value is abnormal, one bit each: 0 outside pregnancy, 1 to
+        3 in the first, second and third trimester.
     """
 
     person_start: np.ndarray
@@ -115,6 +126,23 @@ class Rows(NamedTuple):
 
     person_start: np.ndarray
     t_us: np.ndarray
+
+
+class Pregnancies(NamedTuple):
+    """What is known of pregnancies at each row.
+
+    Parameters
+    ----------
+    first, end : int64 arrays, shape (n_rows,)
+        A row knows the pregnancies ``first:end`` of the other arrays; rows may share them.
+    start_day, last_day : int64 arrays, days since 1970
+        First and last day of each pregnancy, by start within a row.
+    """
+
+    first: np.ndarray
+    end: np.ndarray
+    start_day: np.ndarray
+    last_day: np.ndarray
 
 
 def plan_columns(columns: Sequence[SeriesColumn | None], *, n_series: int) -> Plan:
@@ -184,7 +212,14 @@ def _starts(sorted_keys: Sequence[int], n_keys: int) -> np.ndarray:
     return np.searchsorted(np.array(sorted_keys, np.int64), np.arange(n_keys + 1))
 
 
-def slide(facts: Facts, rows: Rows, plan: Plan, *, n_threads: int = 2) -> np.ndarray:
+def slide(
+    facts: Facts,
+    rows: Rows,
+    plan: Plan,
+    *,
+    n_threads: int = 2,
+    pregnancies: Pregnancies | None = None,
+) -> np.ndarray:
     """Compute all columns of a plan for all rows.
 
     Parameters
@@ -195,6 +230,8 @@ def slide(facts: Facts, rows: Rows, plan: Plan, *, n_threads: int = 2) -> np.nda
     plan : Plan
     n_threads : int
         Blocks of persons run at the same time; the result does not depend on it.
+    pregnancies : Pregnancies, optional
+        For ``abnormal_by_trimester``; without it nobody is pregnant.
 
     Returns
     -------
@@ -205,7 +242,7 @@ def slide(facts: Facts, rows: Rows, plan: Plan, *, n_threads: int = 2) -> np.nda
     --------
     >>> day = np.array([1, 5]) * DAY_US
     >>> facts = Facts(np.array([0, 2]), np.zeros(2, np.int32), day, day,
-    ...     np.array([11.0, 9.0]), np.array([False, True]))
+    ...     np.array([11.0, 9.0]), np.array([0, 1], np.uint8))
     >>> rows = Rows(np.array([0, 2]), np.array([5, 6]) * DAY_US)
     >>> plan = plan_columns([SeriesColumn(0, "count", None), SeriesColumn(0, "min", 3)],
     ...     n_series=1)
@@ -214,8 +251,12 @@ def slide(facts: Facts, rows: Rows, plan: Plan, *, n_threads: int = 2) -> np.nda
     """
     out = np.empty((plan.default.size, rows.t_us.size), np.float32)
     blocks = person_blocks(facts.person_start + rows.person_start, n_threads * _BLOCKS_PER_THREAD)
+    if pregnancies is None:
+        nothing = np.zeros(0, np.int64)
+        nobody = np.zeros(rows.t_us.size, np.int64)
+        pregnancies = Pregnancies(nobody, nobody, nothing, nothing)
     with ThreadPoolExecutor(n_threads) as pool:
-        list(pool.map(partial(_slide_block, facts, rows, plan, out), blocks))
+        list(pool.map(partial(_slide_block, facts, rows, pregnancies, plan, out), blocks))
     return out
 
 
@@ -239,7 +280,14 @@ def person_blocks(work: np.ndarray, n_blocks: int) -> list[slice]:
     return [slice(first, end) for first, end in pairwise(edges)]
 
 
-def _slide_block(facts: Facts, rows: Rows, plan: Plan, out: np.ndarray, block: slice) -> None:
+def _slide_block(
+    facts: Facts,
+    rows: Rows,
+    pregnancies: Pregnancies,
+    plan: Plan,
+    out: np.ndarray,
+    block: slice,
+) -> None:
     """Fill the columns of the persons of a block."""
     fact_start = facts.person_start[block.start : block.stop + 1]
     row_start = rows.person_start[block.start : block.stop + 1]
@@ -266,6 +314,12 @@ def _slide_block(facts: Facts, rows: Rows, plan: Plan, out: np.ndarray, block: s
         t_us,
         known_end,
         window_first,
+        Pregnancies(
+            pregnancies.first[row_of],
+            pregnancies.end[row_of],
+            pregnancies.start_day,
+            pregnancies.last_day,
+        ),
     )
     _walk(timeline, plan, out[:, row_of])
 
@@ -284,6 +338,7 @@ class _Timeline(NamedTuple):
     t_us: np.ndarray
     known_end: np.ndarray
     window_first: np.ndarray
+    pregnancies: Pregnancies
 
 
 class _State(NamedTuple):
@@ -346,7 +401,7 @@ def _walk(line: _Timeline, plan: Plan, out: np.ndarray) -> None:
         np.zeros(n_series, np.int64),
         np.zeros(n_series, np.int64),
         np.zeros(n_series, np.int64),
-        np.zeros(8),
+        np.zeros(9),
     )
     tile = np.empty((_TILE_ROWS, plan.default.size), np.float32)
     for person in range(line.fact_start.size - 1):
@@ -412,7 +467,7 @@ def _leave(line: _Timeline, state: _State, row: int) -> None:
         for fact in range(line.window_first[row - 1, window], line.window_first[row, window]):
             if line.rank[fact] < known:
                 state.counts[line.series[fact], window] -= 1
-                state.abnormal[line.series[fact], window] -= line.abnormal[fact]
+                state.abnormal[line.series[fact], window] -= line.abnormal[fact] & 1
 
 
 @numba.njit(cache=True, nogil=True)
@@ -429,7 +484,7 @@ def _enter(line: _Timeline, state: _State, row: int, known: int, n_active: int) 
         for window in range(line.window_first.shape[1]):
             if fact >= line.window_first[row, window]:
                 state.counts[series, window] += 1
-                state.abnormal[series, window] += line.abnormal[fact]
+                state.abnormal[series, window] += line.abnormal[fact] & 1
     return n_active
 
 
@@ -510,7 +565,23 @@ def _add_values(
         sums[Y] += y
         sums[XX] += x * x
         sums[XY] += x * y
+        if line.abnormal[fact] != 0 and sums[ABNORMAL] == 0:
+            sums[ABNORMAL] = _is_abnormal(line, row, fact)
     return place
+
+
+@numba.njit(cache=True, nogil=True)
+def _is_abnormal(line: _Timeline, row: int, fact: int) -> bool:
+    """Whether a value is abnormal for the trimester it was taken in, as known at the row."""
+    by: int = line.abnormal[fact]
+    if by == ABNORMAL_IN_ALL:
+        return True
+    known = line.pregnancies
+    day = line.occurred_us[fact] // DAY_US
+    for pregnancy in range(known.end[row] - 1, known.first[row] - 1, -1):
+        if known.start_day[pregnancy] <= day <= known.last_day[pregnancy]:
+            return (by >> trimester_of(day - known.start_day[pregnancy])) & 1 == 1
+    return by & 1 == 1
 
 
 @numba.njit(cache=True, nogil=True)
@@ -527,6 +598,8 @@ def _aggregate(aggregation: int, line: _Timeline, sums: np.ndarray) -> float:  #
         return last + sums[Y] / sums[N]
     if aggregation == MISSING:
         return 0.0
+    if aggregation == ABNORMAL_BY_TRIMESTER:
+        return sums[ABNORMAL]
     if sums[XX] == 0:  # every value is of the same moment
         return np.nan
     return (sums[XY] - sums[X] * sums[Y] / sums[N]) / (sums[XX] - sums[X] * sums[X] / sums[N])

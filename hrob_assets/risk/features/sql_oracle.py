@@ -1,7 +1,8 @@
 """The same features in plain DuckDB SQL: slow, short, and the reference of the tests.
 
 Shares no code with the engine below the catalogue: codes are matched, time is cut and windows are
-aggregated by joins. Pregnancy features come from an algorithm of their own and have no SQL form.
+aggregated by joins. Pregnancy features come from an algorithm of their own and have no SQL form;
+which pregnancies a row knows is told to it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,10 +10,10 @@ from collections.abc import Iterator, Mapping
 import duckdb
 import polars as pl
 
-from hrob_assets.risk.code_sets import CodeSet
+from hrob_assets.risk.code_sets import TRIMESTER_LIMITS, CodeSet
 from hrob_assets.risk.errors import ConfigurationError
 from hrob_assets.risk.features.catalogue import Catalogue, FeatureColumn, FeatureFamily
-from hrob_assets.risk.tables import ROW_KEY
+from hrob_assets.risk.tables import ROW_KEY, TIMESTAMP
 
 _MATCHED = """
 CREATE TEMP TABLE matched AS
@@ -28,7 +29,11 @@ SELECT
     CASE
         WHEN stated < r.plausible_low OR stated > r.plausible_high THEN NULL ELSE stated
     END AS x,
-    coalesce(x < r.low, false) OR coalesce(x > r.high, false) AS abnormal
+    coalesce(r.low_1, r.high_1, r.low_2, r.high_2, r.low_3, r.high_3) IS NULL AS one_range,
+    coalesce(x < r.low, false) OR coalesce(x > r.high, false) AS abnormal_0,
+    coalesce(x < r.low_1, false) OR coalesce(x > r.high_1, false) AS abnormal_1,
+    coalesce(x < r.low_2, false) OR coalesce(x > r.high_2, false) AS abnormal_2,
+    coalesce(x < r.low_3, false) OR coalesce(x > r.high_3, false) AS abnormal_3
 FROM pairs p
 JOIN rules r
   ON p.v = r.vocabulary
@@ -41,16 +46,33 @@ QUALIFY row_number() OVER (
 """
 _HISTORY = """
 CREATE TEMP TABLE history AS
-SELECT
-    r.row, r.prediction_time, m.*,
-    (epoch_us(m.occurred_at) - max(epoch_us(m.occurred_at)) OVER (PARTITION BY r.row, m.code_set))
+WITH aged AS (
+    SELECT
+        r.row, r.prediction_time, m.*,
+        (
+            -- days into the pregnancy; of two that hold the day, the later one
+            SELECT arg_max(date_diff('day', p.start_date, m.occurred_at::DATE), p.number)
+            FROM pregnancies p
+            WHERE p.person_id = r.person_id AND p.prediction_time = r.prediction_time
+              AND m.occurred_at::DATE BETWEEN p.start_date AND p.last_date
+        ) AS age
+    FROM rows r
+    JOIN matched m ON m.person_id = r.person_id AND m.available_at < r.prediction_time
+)
+SELECT *,
+    (epoch_us(occurred_at) - max(epoch_us(occurred_at)) OVER (PARTITION BY row, code_set))
         / 86400e6 AS day,
     row_number() OVER (
-        PARTITION BY r.row, m.code_set
-        ORDER BY m.occurred_at, m.known_at, m.domain, m.source_row_id, m.code
-    ) AS place
-FROM rows r
-JOIN matched m ON m.person_id = r.person_id AND m.available_at < r.prediction_time
+        PARTITION BY row, code_set
+        ORDER BY occurred_at, known_at, domain, source_row_id, code
+    ) AS place,
+    CASE
+        WHEN age IS NULL OR one_range THEN abnormal_0
+        WHEN age < 14 * 7 THEN abnormal_1
+        WHEN age < 28 * 7 THEN abnormal_2
+        ELSE abnormal_3
+    END AS abnormal
+FROM aged
 """
 _AGGREGATIONS = {
     "any": "CASE WHEN count(*) FILTER ({inside}) > 0 THEN 1 ELSE 0 END",
@@ -151,6 +173,13 @@ SELECT row, coalesce(coverage__enrolled, 0) AS coverage__enrolled,
     coalesce(coverage__payer_unknown, 0) AS coverage__payer_unknown
 FROM rows LEFT JOIN enrolment USING (row) LEFT JOIN payers USING (row)
 """
+_PREGNANCIES = {
+    "person_id": pl.Int64,
+    "prediction_time": TIMESTAMP,
+    "number": pl.Int64,
+    "start_date": pl.Date,
+    "last_date": pl.Date,
+}
 _MEASURES = {"person": _PERSON, "encounter": _ENCOUNTER, "coverage": _COVERAGE}
 
 
@@ -162,6 +191,7 @@ def build_features_sql(
     events: pl.DataFrame,
     catalogue: Catalogue,
     code_sets: Mapping[str, CodeSet],
+    pregnancies: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Compute the same frame as `hrob_assets.risk.features.build.build_features`, by SQL.
 
@@ -169,6 +199,10 @@ def build_features_sql(
     ----------
     rows, persons, coverage, events, catalogue, code_sets
         As there; small.
+    pregnancies : DataFrame, optional
+        What was known at each row, for reference ranges by trimester: ``person_id``,
+        ``prediction_time``, ``number`` (by start), ``start_date`` and ``last_date``. None: nobody
+        is pregnant.
 
     Returns
     -------
@@ -182,7 +216,9 @@ def build_features_sql(
     """
     with duckdb.connect() as connection:
         tables = {"rows": rows.with_row_index("row"), "persons": persons, "coverage": coverage}
-        for name, table in (tables | {"events": events, "rules": _rules(code_sets)}).items():
+        known = pl.DataFrame(schema=_PREGNANCIES) if pregnancies is None else pregnancies
+        more = {"events": events, "rules": _rules(code_sets), "pregnancies": known}
+        for name, table in (tables | more).items():
             connection.register(name, table)
         connection.execute("SET threads = 1")
         connection.execute(_MATCHED)
@@ -232,7 +268,7 @@ def _cell(column: FeatureColumn) -> str:
 
 
 def _rules(code_sets: Mapping[str, CodeSet]) -> pl.DataFrame:
-    numbers = ("factor", "low", "high", "plausible_low", "plausible_high")
+    numbers = ("factor", "low", "high", *TRIMESTER_LIMITS, "plausible_low", "plausible_high")
     fields = ("vocabulary", "code", "match", "unit", *numbers)
     names = ("code_set", *fields)
     schema = pl.Schema((name, pl.Float64 if name in numbers else pl.String) for name in names)

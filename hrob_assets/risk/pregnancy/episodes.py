@@ -1,6 +1,7 @@
 """Pregnancy episodes and states as frames."""
 
 from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -22,10 +23,13 @@ from hrob_assets.risk.pregnancy.terms import (
     KINDS,
     LATE_HALF_WIDTH,
     LATE_WEEKS,
+    LONGEST_PREGNANCY_DAYS,
     PRECISION,
+    SECOND_TRIMESTER_DAYS,
+    THIRD_TRIMESTER_DAYS,
     WEEK_HALF_WIDTH,
 )
-from hrob_assets.risk.pregnancy.timeline import STATE, all_episodes, states
+from hrob_assets.risk.pregnancy.timeline import STATE, all_episodes, known_episodes, states
 from hrob_assets.risk.tables import TIMESTAMP
 
 _STATE_TYPES = {
@@ -42,6 +46,113 @@ _STATE_TYPES = {
 }
 _CODE_OF_KIND = {kind: code for code, kind in enumerate(KINDS)}
 _ROWS = {"person_id": pl.Int64, "prediction_time": TIMESTAMP}
+
+
+class KnownPregnancies(NamedTuple):
+    """The pregnancies that each row knows.
+
+    Parameters
+    ----------
+    first, end : int64 arrays, shape (n_rows,)
+        Row r knows ``episodes[first[r]:end[r]]``, by start; rows may share them.
+    episodes : int64 array, shape (n_episodes, 7)
+        Columns as in `hrob_assets.risk.pregnancy.layout`, days since 1970.
+    """
+
+    first: np.ndarray
+    end: np.ndarray
+    episodes: np.ndarray
+
+    @property
+    def start_day(self) -> np.ndarray:
+        """First day of each episode (the last menstrual period), days since 1970."""
+        return self.episodes[:, START].copy()
+
+    @property
+    def last_day(self) -> np.ndarray:
+        """Last day of each episode: its end or, when that is not known, the latest possible."""
+        longest = self.episodes[:, START] + LONGEST_PREGNANCY_DAYS - 1
+        return np.where(self.episodes[:, END] == NULL, longest, self.episodes[:, END])
+
+
+def known_pregnancies(rows: pl.DataFrame, signatures: pl.DataFrame) -> KnownPregnancies:
+    """Return all pregnancies of each person as known at each prediction time.
+
+    Parameters
+    ----------
+    rows, signatures : DataFrame
+        As in `pregnancy_at`.
+
+    Examples
+    --------
+    >>> signatures = pl.DataFrame(
+    ...     [(7, datetime(2024, 3, 1), datetime(2024, 3, 9), "GA", 10.0)],
+    ...     schema=SIGNATURES.schema, orient="row",
+    ... )
+    >>> rows = pl.DataFrame(
+    ...     {"person_id": [7, 7], "prediction_time": [datetime(2024, 3, 9), datetime(2024, 3, 10)]},
+    ...     schema_overrides={"prediction_time": pl.Datetime("us")},
+    ... )
+    >>> known = known_pregnancies(rows, signatures)
+    >>> (known.end - known.first).tolist()
+    [0, 1]
+    """
+    _check_rows(rows)
+    keys = rows.select(*_ROWS).with_row_index("row").sort("person_id", "prediction_time")
+    persons = keys["person_id"].unique().sort()
+    table, offsets = _table(signatures, persons)
+    first, end, episodes = known_episodes(
+        keys["prediction_time"].to_physical().to_numpy(writable=True),
+        _offsets(keys["person_id"], persons),
+        table,
+        offsets,
+    )
+    given = keys["row"].arg_sort().to_numpy()
+    return KnownPregnancies(first[given], end[given], episodes)
+
+
+def with_trimester(facts: pl.DataFrame, signatures: pl.DataFrame) -> pl.DataFrame:
+    """Say in which trimester each fact happened, as known at its row's prediction time.
+
+    Parameters
+    ----------
+    facts : DataFrame
+        Facts of rows: ``person_id``, ``prediction_time``, ``occurred_at`` and any others.
+    signatures : DataFrame[SIGNATURES]
+
+    Returns
+    -------
+    DataFrame
+        The facts in their order with ``trimester`` (1 to 3; 0 outside pregnancy).
+    """
+    rows = facts.select(*_ROWS).unique(maintain_order=True)
+    known = known_pregnancies(rows, signatures)
+    count = known.end - known.first
+    of_row = np.repeat(np.arange(rows.height), count)
+    place = np.arange(of_row.size) - np.repeat(np.cumsum(count) - count, count)
+    episode = known.first[of_row] + place
+    spans = rows[of_row].with_columns(
+        pl.Series("number", place),
+        pl.Series("start_day", known.start_day[episode]),
+        pl.Series("last_day", known.last_day[episode]),
+    )
+    numbered = facts.with_row_index("fact")
+    day = pl.col("occurred_at").dt.date().to_physical().cast(pl.Int64)
+    age = day - pl.col("start_day")
+    found = (
+        numbered.join(spans, on=list(_ROWS))
+        .filter(age >= 0, day <= pl.col("last_day"))
+        .sort("fact", "number")
+        .unique("fact", keep="last", maintain_order=True)
+        .select(
+            "fact",
+            trimester=1
+            + (age >= SECOND_TRIMESTER_DAYS).cast(pl.Int8)
+            + (age >= THIRD_TRIMESTER_DAYS).cast(pl.Int8),
+        )
+    )
+    told = numbered.join(found, on="fact", how="left", maintain_order="left").drop("fact")
+    return told.with_columns(pl.col("trimester").cast(pl.Int8).fill_null(0))
 
 
 def pregnancy_at(rows: pl.DataFrame, signatures: pl.DataFrame) -> pl.DataFrame:
@@ -92,19 +203,25 @@ def pregnancy_at(rows: pl.DataFrame, signatures: pl.DataFrame) -> pl.DataFrame:
     >>> pregnancy_at(rows, signatures).select("is_pregnant", "gestational_age_days").rows()
     [(0, None), (1, 82)]
     """
-    _check_rows(rows)
-    keys = rows.select(*_ROWS).with_row_index("row").sort("person_id", "prediction_time")
-    persons = keys["person_id"].unique().sort()
-    table, offsets = _table(signatures, persons)
-    found = states(
-        keys["prediction_time"].to_physical().to_numpy(writable=True),
-        _offsets(keys["person_id"], persons),
-        table,
-        offsets,
-    )
-    unsorted = np.empty_like(found)
-    unsorted[keys["row"].to_numpy()] = found
-    return rows.select(*_ROWS).hstack(_state_columns(unsorted))
+    return pregnancy_states(rows, known_pregnancies(rows, signatures))
+
+
+def pregnancy_states(rows: pl.DataFrame, known: KnownPregnancies) -> pl.DataFrame:
+    """Describe each row's state from the pregnancies that it knows.
+
+    Parameters
+    ----------
+    rows : DataFrame
+    known : KnownPregnancies
+        Of the same rows.
+
+    Returns
+    -------
+    DataFrame
+        As in `pregnancy_at`.
+    """
+    times = rows["prediction_time"].to_physical().to_numpy(writable=True)
+    return rows.select(*_ROWS).hstack(_state_columns(states(times, *known)))
 
 
 def infer_episodes(signatures: pl.DataFrame, *, as_of: datetime) -> pl.DataFrame:

@@ -1,7 +1,10 @@
 """Pregnancy signatures: the events that say something about a pregnancy."""
 
+from collections.abc import Mapping
+
 import polars as pl
 
+from hrob_assets.risk.code_sets import CodeSet, match_codes
 from hrob_assets.risk.pregnancy.terms import KINDS
 from hrob_assets.risk.tables import EVENTS, TIMESTAMP, Column, Table
 
@@ -97,6 +100,29 @@ def pregnancy_signatures(
         .sort(*SIGNATURES.schema)
         .collect()
     )
+
+
+def signatures_of(events: pl.DataFrame, code_sets: Mapping[str, CodeSet]) -> pl.DataFrame:
+    """Return what the events say about pregnancies by these code sets.
+
+    Parameters
+    ----------
+    events : DataFrame[EVENTS]
+        Few enough to be matched in memory.
+    code_sets : mapping of str to CodeSet
+        Those of `KIND_OF_CODE_SET` that are there are used.
+
+    Returns
+    -------
+    DataFrame[SIGNATURES]
+    """
+    pairs = [
+        events.select(vocabulary=vocabulary, code=code).cast(pl.String)
+        for vocabulary, code in (("vocabulary", "code"), ("standard_vocabulary", "standard_code"))
+    ]
+    codes = pl.concat(pairs).drop_nulls().unique()
+    told = [code_sets[name] for name in KIND_OF_CODE_SET if name in code_sets]
+    return pregnancy_signatures(events, match_codes(codes, told))
 
 
 def _kinds_by_code(matches: pl.DataFrame) -> pl.DataFrame:

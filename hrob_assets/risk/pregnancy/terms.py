@@ -1,5 +1,6 @@
 """Numbers of the episode algorithm, each in days and with its source."""
 
+import numba
 import numpy as np
 
 KINDS = ("LB", "SB", "ECT", "SA", "AB", "DELIV", "PREG", "POST", "GA")
@@ -91,3 +92,15 @@ THIRD_TRIMESTER_DAYS = 196
 
 PRECISION = ((7, "week"), (14, "two_week"), (30, "month"), (90, "three_month"))
 """Largest half-width of each class; anything wider is ``poor``."""
+
+
+@numba.njit(cache=True, nogil=True)
+def trimester_of(age_days: int) -> int:
+    """Trimester (1 to 3) at a gestational age: from 14 and from 28 completed weeks.
+
+    Examples
+    --------
+    >>> [trimester_of(days) for days in (97, 98, 195, 196)]
+    [1, 2, 2, 3]
+    """
+    return 1 + (age_days >= SECOND_TRIMESTER_DAYS) + (age_days >= THIRD_TRIMESTER_DAYS)

@@ -33,9 +33,8 @@ from hrob_assets.risk.pregnancy.terms import (
     POSTPARTUM_DAYS,
     SA,
     SB,
-    SECOND_TRIMESTER_DAYS,
     TERM_BIRTH_DAYS,
-    THIRD_TRIMESTER_DAYS,
+    trimester_of,
 )
 
 STATE = (
@@ -73,18 +72,21 @@ def make_room(offsets: np.ndarray) -> tuple[np.ndarray, Scratch, np.ndarray]:
 
 
 @compiled
-def _states(
+def _known_episodes(
     times: np.ndarray,
     time_offsets: np.ndarray,
     signatures: np.ndarray,
     signature_offsets: np.ndarray,
-) -> np.ndarray:
-    """Return the state of every row; rows and signatures are grouped by person.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (first, end, episodes): row r knows ``episodes[first[r]:end[r]]``, by start.
 
     Times ascend within a person, and so does the availability of the signatures. Episodes are
-    inferred again only when a signature has become available since the previous row.
+    inferred again only when a signature has become available since the previous row; rows
+    between share them.
     """
-    result = np.full((len(times), len(STATE)), NULL, np.int64)
+    first, end = np.zeros(len(times), np.int64), np.zeros(len(times), np.int64)
+    result = np.empty((len(time_offsets) + 1, EPISODE_WIDTH), np.int64)
+    total = np.int64(0)
     known, scratch, episodes = make_room(signature_offsets)
     for person in range(len(time_offsets) - 1):
         at, last = signature_offsets[person], signature_offsets[person + 1]
@@ -95,7 +97,33 @@ def _states(
                 at += 1
             if count != seen:
                 size, seen = infer(known, count, scratch, episodes), count
-            _describe(episodes, size, times[row], result[row])
+                result = _with_room(result, total, size)
+                for i in range(size):
+                    copy_row(episodes[i], result[total + i])
+                total += size
+            first[row], end[row] = total - size, total
+    return first, end, result[:total]
+
+
+@compiled
+def _with_room(rows: np.ndarray, used: Integer, wanted: Integer) -> np.ndarray:
+    """Return the rows in use, with room for more."""
+    if used + wanted <= len(rows):
+        return rows
+    larger = np.empty((2 * (used + wanted), EPISODE_WIDTH), np.int64)
+    for i in range(used):
+        copy_row(rows[i], larger[i])
+    return larger
+
+
+@compiled
+def _states(
+    times: np.ndarray, first: np.ndarray, end: np.ndarray, episodes: np.ndarray
+) -> np.ndarray:
+    """Return the state of every row from the episodes that it knows."""
+    result = np.full((len(times), len(STATE)), NULL, np.int64)
+    for row in range(len(times)):
+        _describe(episodes[first[row] : end[row]], end[row] - first[row], times[row], result[row])
     return result
 
 
@@ -146,7 +174,7 @@ def _describe_current(current: np.ndarray, time: Integer, state: np.ndarray) -> 
     age = today - current[START]
     if current[END] == NULL:
         state[3] = age
-        state[4] = 1 + (age >= SECOND_TRIMESTER_DAYS) + (age >= THIRD_TRIMESTER_DAYS)
+        state[4] = trimester_of(age)
     else:
         state[5] = today - current[END]
     state[6] = current[HALF_WIDTH]
@@ -168,18 +196,25 @@ def _describe_past(episodes: np.ndarray, past: Integer, state: np.ndarray) -> No
 Kernel = Callable[..., Any]
 
 
-def _entry_points(fingerprint: int) -> tuple[Kernel, Kernel]:
-    """Return the two functions that Python calls, cached on disk under the fingerprint."""
+def _entry_points(fingerprint: int) -> tuple[Kernel, Kernel, Kernel]:
+    """Return the functions that Python calls, cached on disk under the fingerprint."""
 
     @numba.njit(nogil=True, cache=True)
-    def states(
+    def known_episodes(
         times: np.ndarray,
         time_offsets: np.ndarray,
         signatures: np.ndarray,
         signature_offsets: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        assert fingerprint >= 0  # noqa: S101 - a free variable is part of the cache's key
+        return _known_episodes(times, time_offsets, signatures, signature_offsets)
+
+    @numba.njit(nogil=True, cache=True)
+    def states(
+        times: np.ndarray, first: np.ndarray, end: np.ndarray, episodes: np.ndarray
     ) -> np.ndarray:
         assert fingerprint >= 0  # noqa: S101 - a free variable is part of the cache's key
-        return _states(times, time_offsets, signatures, signature_offsets)
+        return _states(times, first, end, episodes)
 
     @numba.njit(nogil=True, cache=True)
     def all_episodes(
@@ -188,7 +223,7 @@ def _entry_points(fingerprint: int) -> tuple[Kernel, Kernel]:
         assert fingerprint >= 0  # noqa: S101 - a free variable is part of the cache's key
         return _all_episodes(signatures, signature_offsets)
 
-    return states, all_episodes
+    return known_episodes, states, all_episodes
 
 
-states, all_episodes = _entry_points(sources_fingerprint())
+known_episodes, states, all_episodes = _entry_points(sources_fingerprint())

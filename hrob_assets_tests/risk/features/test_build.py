@@ -28,6 +28,7 @@ from hrob_assets_tests.risk.features.timelines import (
     drawn_rows,
     events_of,
     measured_families,
+    pregnancies_of,
     rows_of,
     three_persons,
 )
@@ -51,7 +52,8 @@ def one_row(**given: object):
 
 
 def assert_same_as_sql(rows, **given: object):
-    expected = build_features_sql(rows, **given)
+    known = pregnancies_of(rows, given["events"])
+    expected = build_features_sql(rows, **given, pregnancies=known)
     actual = build_features(rows, **given)
     approximate = [name for name in expected.columns if "__mean_" in name or "__slope_" in name]
 
@@ -171,6 +173,52 @@ def test_a_value_that_is_not_finite_is_no_value():
     assert features["hemoglobin__missing_5d"] == 1
     assert features["hemoglobin__abnormal_any_5d"] == 0
     assert features["hemoglobin__count_5d"] == 1
+
+
+def hemoglobin_taken(days, value, *others, known=None):
+    """Whether a value taken some days before T is abnormal, with other facts of the person."""
+    taken = (1, (*HEMOGLOBIN[:5], value, "g/dL"), T - days * DAY, T - (known or days) * DAY)
+    return one_row(events=[taken, *others])["hemoglobin__abnormal_any_ever"]
+
+
+def weeks_20(days, *, known=None):
+    return (1, FACTS[6], T - days * DAY, T - (known or days) * DAY)
+
+
+@pytest.mark.parametrize(
+    ("days", "value", "abnormal"),
+    [
+        (0, 15.5, 0),  # 20 weeks: second trimester, 9.5 to 16
+        (45, 15.5, 0),  # 14 weeks, the first day of it: "20 weeks" is taken for 20 weeks 3 days
+        (46, 15.5, 1),  # the day before: first trimester, 11 to 12
+        (46, 11.5, 0),
+        (-52, 10.0, 0),  # the last day of the second trimester
+        (-53, 10.0, 1),  # third trimester, from 10.5
+        (-53, 99.0, 0),  # not plausible: no value
+        (143, 12.5, 1),  # the first day of the pregnancy
+        (144, 12.5, 0),  # the day before the pregnancy: 11 to 15
+    ],
+)
+def test_a_value_is_judged_by_the_trimester_in_which_it_was_taken(days, value, abnormal):
+    found = hemoglobin_taken(100 + days, value, weeks_20(100))
+
+    assert found == abnormal
+
+
+def test_a_value_after_the_end_of_pregnancy_is_judged_as_outside_pregnancy():
+    birth = (1, FACTS[4], T - 50 * DAY, T - 50 * DAY)
+    during, after = (hemoglobin_taken(days, 10.0, weeks_20(180), birth) for days in (150, 49))
+
+    assert (during, after) == (0, 1)
+
+
+def test_a_pregnancy_that_becomes_known_later_judges_earlier_values_only_from_then_on():
+    taken = (1, (*HEMOGLOBIN[:5], 10.0, "g/dL"), T - 20 * DAY, T - 20 * DAY)
+    events = [taken, weeks_20(20, known=10)]
+    rows = rows_of([(1, T - days * DAY, "office", 1) for days in (11, 10, 9)])
+    built = build_features(rows, **world(events))
+
+    assert built["hemoglobin__abnormal_any_30d"].to_list() == [1, 1, 0]
 
 
 HEMOGLOBIN_VALUES = ("last_value", "min", "max", "mean", "slope", "missing", "abnormal_any")

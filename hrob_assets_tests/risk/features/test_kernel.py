@@ -14,6 +14,7 @@ from hrob_assets.risk.features.kernel import (
     COUNTED,
     VALUED,
     Facts,
+    Pregnancies,
     Rows,
     SeriesColumn,
     order_by_availability,
@@ -42,7 +43,7 @@ def one_person(*facts, t_days, columns):
             np.array([round(fact[0] * DAY_US) for fact in facts], np.int64),
             np.array([round(fact[1] * DAY_US) for fact in facts], np.int64),
             np.array([fact[2] for fact in facts], np.float64),
-            np.array([fact[3] for fact in facts], np.bool_),
+            np.array([fact[3] for fact in facts], np.uint8),
         ),
         Rows(np.array([0, len(t_days)]), np.array(t_days, np.int64) * DAY_US),
         plan_columns([SeriesColumn(0, *column) for column in columns], n_series=1),
@@ -151,12 +152,22 @@ fact = st.tuples(
     st.one_of(st.just(0), moment),  # 0: known as it happens
     st.integers(0, 1),
     st.one_of(st.just(NAN), st.integers(-9, 9).map(float)),
-    st.booleans(),
+    st.integers(0, 15),
 )
-person = st.tuples(st.lists(fact, max_size=12), st.lists(day, max_size=5))
+known_pregnancy = st.tuples(st.integers(-230, 60), st.integers(0, 300))  # first day, days more
+row = st.tuples(day, st.lists(known_pregnancy, max_size=2))
+person = st.tuples(st.lists(fact, max_size=12), st.lists(row, max_size=5))
 
 
-def naive(facts, t_us, column):
+def judged(fact, pregnancies):
+    """Whether a value is abnormal by the range of the last pregnancy that holds its day."""
+    today = fact[0] // DAY_US
+    ages = [today - first for first, more in pregnancies if first <= today <= first + more]
+    trimester = 0 if not ages else 1 if ages[-1] < 98 else 2 if ages[-1] < 196 else 3
+    return not math.isnan(fact[3]) and bool(fact[4] & (1 << trimester))
+
+
+def naive(facts, t_us, pregnancies, column):
     """One cell by the definition; facts in order of occurrence."""
     inside = [
         fact
@@ -170,7 +181,8 @@ def naive(facts, t_us, column):
     return {
         "any": lambda: float(bool(inside)),
         "count": lambda: float(len(inside)),
-        "abnormal_any": lambda: float(any(fact[4] for fact in inside)),
+        "abnormal_any": lambda: float(any(fact[4] & 1 for fact in inside)),
+        "abnormal_by_trimester": lambda: float(any(judged(fact, pregnancies) for fact in inside)),
         "missing": lambda: float(not values),
         "days_since_last": lambda: t_us // DAY_US - inside[-1][0] // DAY_US if inside else NAN,
         "last_value": lambda: values[-1] if values else NAN,
@@ -195,7 +207,7 @@ def naive_slope(moments_us, values):
 @given(st.lists(person, max_size=4), st.sampled_from([1, 2]))
 def test_every_cell_is_what_the_definition_says(persons, n_threads):
     timelines = [sorted(facts, key=lambda fact: fact[0]) for facts, _ in persons]
-    times = [sorted(t_us) for _, t_us in persons]
+    rows_of = [sorted(rows, key=lambda row: row[0]) for _, rows in persons]
     flat = [fact for facts in timelines for fact in facts]
     facts = Facts(
         np.cumsum([0, *map(len, timelines)]),
@@ -203,16 +215,28 @@ def test_every_cell_is_what_the_definition_says(persons, n_threads):
         np.array([fact[0] for fact in flat], np.int64),
         np.array([max(fact[0], fact[1]) for fact in flat], np.int64),
         np.array([fact[3] for fact in flat], np.float64),
-        np.array([fact[4] for fact in flat], np.bool_),
+        np.array([fact[4] for fact in flat], np.uint8),
     )
-    rows = Rows(np.cumsum([0, *map(len, times)]), np.array([*chain(*times)], np.int64))
+    all_rows = [*chain(*rows_of)]
+    known = [*chain(*(pregnancies for _, pregnancies in all_rows))]
+    ends = np.cumsum([0, *(len(pregnancies) for _, pregnancies in all_rows)])
+    rows = Rows(
+        np.cumsum([0, *map(len, rows_of)]), np.array([t_us for t_us, _ in all_rows], np.int64)
+    )
+    pregnancies = Pregnancies(
+        ends[:-1],
+        ends[1:],
+        np.array([first for first, _ in known], np.int64),
+        np.array([first + more for first, more in known], np.int64),
+    )
 
-    actual = slide(facts, rows, plan_columns(ALL_COLUMNS, n_series=2), n_threads=n_threads).T
+    plan = plan_columns(ALL_COLUMNS, n_series=2)
+    actual = slide(facts, rows, plan, n_threads=n_threads, pregnancies=pregnancies).T
 
     expected = [
-        [naive(timeline, t_us, column) for column in ALL_COLUMNS]
-        for timeline, t_all in zip(timelines, times, strict=True)
-        for t_us in t_all
+        [naive(timeline, t_us, known_then, column) for column in ALL_COLUMNS]
+        for timeline, rows_then in zip(timelines, rows_of, strict=True)
+        for t_us, known_then in rows_then
     ]
     np.testing.assert_allclose(
         actual, np.array(expected).reshape(actual.shape), rtol=1e-5, atol=1e-5

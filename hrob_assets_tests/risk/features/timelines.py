@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 import polars as pl
 from hypothesis import strategies as st
 
-from hrob_assets.risk.code_sets import Code, CodeSet
+from hrob_assets.risk.code_sets import Code, CodeSet, match_codes
 from hrob_assets.risk.features.catalogue import (
     AGGREGATIONS,
     MEASURES,
@@ -13,8 +13,9 @@ from hrob_assets.risk.features.catalogue import (
     FeatureColumn,
     FeatureFamily,
 )
-from hrob_assets.risk.pregnancy.signatures import KIND_OF_CODE_SET
+from hrob_assets.risk.pregnancy.signatures import KIND_OF_CODE_SET, pregnancy_signatures
 from hrob_assets.risk.tables import COVERAGE, EVENTS, PERSONS
+from hrob_assets_tests.risk.pregnancy_reference import episodes_at
 
 T = datetime(2024, 3, 4)
 DAY = timedelta(days=1)
@@ -22,7 +23,13 @@ MICROSECOND = timedelta(microseconds=1)
 
 ICD = {"name": "-", "source": "-", "match": "prefix"}
 EXACT = {"name": "-", "source": "-"}
-HEMOGLOBIN_LIMITS = {"low": 11.0, "high": 15.0, "plausible_low": 1.0, "plausible_high": 25.0}
+BY_TRIMESTER = {"low_1": 11.0, "high_1": 12.0, "low_2": 9.5, "high_2": 16.0, "low_3": 10.5}
+HEMOGLOBIN_LIMITS = BY_TRIMESTER | {
+    "low": 11.0,
+    "high": 15.0,
+    "plausible_low": 1.0,
+    "plausible_high": 25.0,
+}
 GIVEN = {
     "hypertension": (Code("ICD10CM", "I10", **ICD), Code("SNOMED", "38341003", **EXACT)),
     "heart": (Code("ICD10CM", "I", **ICD), Code("SNOMED", "38341003", **EXACT)),
@@ -149,6 +156,28 @@ def rows_of(drawn):
             "occurred_at": pl.Datetime("us"),
         },
         orient="row",
+    )
+
+
+def pregnancies_of(rows, events, code_sets=CODE_SETS):
+    """What each row knows of pregnancies, by the slow reference; as the SQL form wants it."""
+    kinds = match_codes(events.select("vocabulary", "code").unique(), code_sets.values())
+    statements = pregnancy_signatures(events, kinds).rows()
+    known = [
+        (person, time, number, episode.start, episode.end or episode.start + 300)
+        for person, time in rows.select("person_id", "prediction_time").unique().rows()
+        for number, episode in enumerate(
+            episodes_at([told for who, *told in statements if who == person], time)
+        )
+    ]
+    schema = ("person_id", "prediction_time", "number", "start_date", "last_date")
+    return pl.DataFrame(known, schema=schema, orient="row").cast(
+        {
+            "person_id": pl.Int64,
+            "prediction_time": pl.Datetime("us"),
+            "start_date": pl.Date,
+            "last_date": pl.Date,
+        }
     )
 
 
