@@ -13,6 +13,9 @@ import click
 from hrob_assets.risk.errors import HrobError
 
 if TYPE_CHECKING:  # slow to import
+    from collections.abc import Mapping
+    from typing import Any
+
     import polars as pl
 
     from hrob_assets.pipeline import PipelineOutcome
@@ -29,6 +32,14 @@ def main() -> None:
         "ignore", module="dagster"
     )  # preview and beta notices of a pinned version
     logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+_made_before = click.option(
+    "--data-root",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=Path("data/demo"),
+    show_default=True,
+)
 
 
 @main.command()
@@ -158,6 +169,43 @@ def compare_selections(use_case: str, selections: tuple[Path, ...], data_root: P
         click.echo(f"{row.pop('selection')}")
         click.echo("".join(f"    {name:<22}{value}\n" for name, value in row.items()), nl=False)
     click.echo(f"\n{caution(table.height, use_case)}")
+
+
+@main.command()
+@click.argument("use_case")
+@_made_before
+def decisions(use_case: str, data_root: Path) -> None:
+    """List who was made champion of USE_CASE and why; fails when a record was tampered with."""
+    with _clear_errors():
+        _check_use_cases((use_case,))
+        from hrob_assets.pipeline import decisions_on, use_data_root  # noqa: PLC0415 - slow
+
+        use_data_root(data_root)
+        records = decisions_on(use_case)
+    for record in records:
+        _print_decision(record)
+    click.echo(
+        f"{len(records)} records, each signed and in its place; the aliases are as decided."
+        if records
+        else f"No decision was made on {use_case} in {data_root}."
+    )
+
+
+@main.command()
+@click.argument("use_case")
+@_made_before
+@click.option("--reason", required=True, help="Why, in one sentence, for the record.")
+@click.option("--restore", is_flag=True, help="Only put back aliases that were moved by hand.")
+def rollback(use_case: str, data_root: Path, reason: str, restore: bool) -> None:  # noqa: FBT001 - click hands it over
+    """Make the previous champion of USE_CASE the champion again."""
+    with _clear_errors():
+        _check_use_cases((use_case,))
+        from hrob_assets import pipeline  # noqa: PLC0415 - slow to import
+
+        pipeline.use_data_root(data_root)
+        change = pipeline.restore_aliases if restore else pipeline.roll_back
+        record = change(use_case, reason=reason)
+    _print_decision(record)
 
 
 @main.command()
@@ -341,6 +389,24 @@ def _print_list(name: str, frame: "pl.DataFrame", people: int) -> None:
         click.echo(
             f"{row['rank']:>4}. person {row['person_id']:<12} {row['probability']:.0%}  {reasons}"
         )
+
+
+def _print_decision(record: "Mapping[str, Any]") -> None:
+    asked = ", ".join(f"{name} {value}" for name, value in sorted(record["asked_by"].items()))
+    versions = ", ".join(
+        f"{name.replace('_', ' ')} {record[name]}"
+        for name in ("challenger", "champion_before", "champion", "previous_champion")
+        if record[name] is not None
+    )
+    click.echo(
+        f"{record['sequence']:>4}. {record['decided_at']}  {record['kind']}: {record['reason']}\n"
+        f"      versions: {versions}\n"
+        f"      asked by: {asked or 'not known'}\n"
+        f"      signed with {record['signed_with']['key']} ({record['signed_with']['source']})"
+    )
+    for verdict in record["criteria"]:
+        mark = {True: "yes", False: "NO", None: "-"}[verdict["passed"]]
+        click.echo(f"      {mark:>4}  {verdict['criterion']}: {verdict['found']}")
 
 
 def _reason(reason: dict[str, object]) -> str:

@@ -16,6 +16,7 @@ from hrob_assets.assets.feature_store import definition_version, stale_ranges
 from hrob_assets.assets.keys import use_case_key
 from hrob_assets.assets.partitions import Weeks
 from hrob_assets.components.catalogue import shared_catalogue
+from hrob_assets.resources.decision_records import DecisionRecords
 from hrob_assets.resources.environment import (
     Environment,
     load_environment,
@@ -213,11 +214,54 @@ def _with_first_week(environment: Environment) -> Environment:
 
 
 def _has_champion(environment: Environment, name: str) -> bool:
+    return _registry(environment).version(name, CHAMPION) is not None
+
+
+def decisions_on(use_case_name: str) -> tuple[Mapping[str, Any], ...]:
+    """The verified records of decisions on a use case, oldest first, as `DecisionRecords` says."""
+    environment = load_environment()
+    return _decision_records(environment).verified(use_case_name, _registry(environment))
+
+
+def roll_back(use_case_name: str, *, reason: str) -> Mapping[str, Any]:
+    """Make the previous champion the champion, and tell the Dagster UI; returns the record."""
+    environment = load_environment()
+    records = _decision_records(environment)
+    return _told(records.roll_back(use_case_name, _registry(environment), reason=reason))
+
+
+def restore_aliases(use_case_name: str, *, reason: str) -> Mapping[str, Any]:
+    """Put aliases that were moved by hand back, and tell the Dagster UI; returns the record."""
+    environment = load_environment()
+    records = _decision_records(environment)
+    return _told(records.restore(use_case_name, _registry(environment), reason=reason))
+
+
+def _told(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    names = ("champion", "previous_champion", "reason", "sequence")
+    metadata = {name.replace("_", " "): str(record[name]) for name in names}
+    event = dg.AssetMaterialization(
+        use_case_key(record["use_case"], "champion_model"),
+        description=f"{record['kind']} on the command line",
+        metadata={"decision": record["kind"], **metadata},
+    )
+    with dg.DagsterInstance.get() as instance:
+        instance.report_runless_asset_event(event)
+    return record
+
+
+def _decision_records(environment: Environment) -> DecisionRecords:
     root = environment.data_root.absolute()
-    registry = ModelRegistry(
+    return DecisionRecords(
+        folder=str(root / "decisions"), key_variable=environment.decision_key_variable
+    )
+
+
+def _registry(environment: Environment) -> ModelRegistry:
+    root = environment.data_root.absolute()
+    return ModelRegistry(
         tracking_uri=environment.tracking_uri, artifact_root=str(root / "mlflow_artifacts")
     )
-    return registry.version(name, CHAMPION) is not None
 
 
 def weeks_of_the_data(environment: Environment) -> Weeks:

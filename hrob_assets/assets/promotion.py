@@ -1,5 +1,8 @@
 """The gate: who becomes champion, judged from stored evidence."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -9,6 +12,7 @@ import polars as pl
 from hrob_assets.assets.evaluation import evaluated, required_model
 from hrob_assets.assets.keys import ENCOUNTER_FEATURES, model_group, use_case_key
 from hrob_assets.assets.metadata import markdown_table, readable
+from hrob_assets.resources.decision_records import DecisionRecords, operating_system_user
 from hrob_assets.resources.model_registry import (
     CHALLENGER,
     CHAMPION,
@@ -16,6 +20,7 @@ from hrob_assets.resources.model_registry import (
     RegisteredModel,
 )
 from hrob_assets.risk.acceptance import Verdict, judge
+from hrob_assets.risk.decision import Decision
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.evaluation import Estimate, paired_difference, row_log_loss, seed_of
 from hrob_assets.risk.tables import ROW_KEY
@@ -23,8 +28,15 @@ from hrob_assets.risk.training import predict
 from hrob_assets.risk.use_case import UseCase
 
 
-def promotion_definitions(use_case: UseCase) -> dg.Definitions:
-    """The champion, the criteria as checks, and the training job."""
+def promotion_definitions(use_case: UseCase, *, lineage: Mapping[str, str]) -> dg.Definitions:
+    """The champion, the criteria as checks, and the training job.
+
+    Parameters
+    ----------
+    use_case : UseCase
+    lineage : mapping of str to str
+        Code and configuration as they are now, from `lineage_of`.
+    """
     name = use_case.name
     job = dg.define_asset_job(
         f"train_{name}",
@@ -33,10 +45,10 @@ def promotion_definitions(use_case: UseCase) -> dg.Definitions:
         ),
         description="Training set, selection, challenger, evaluation, and the gate to champion.",
     )
-    return dg.Definitions(assets=[_champion_model(use_case)], jobs=[job])
+    return dg.Definitions(assets=[_champion_model(use_case, lineage)], jobs=[job])
 
 
-def _champion_model(use_case: UseCase) -> dg.AssetsDefinition:
+def _champion_model(use_case: UseCase, lineage: Mapping[str, str]) -> dg.AssetsDefinition:
     name = use_case.name
 
     @dg.asset(
@@ -60,7 +72,9 @@ def _champion_model(use_case: UseCase) -> dg.AssetsDefinition:
         evaluation: pl.LazyFrame,
         features: pl.LazyFrame,
         model_registry: ModelRegistry,
+        decision_records: DecisionRecords,
     ) -> dg.MaterializeResult:
+        records = decision_records.verified(name, model_registry)
         challenger = required_model(model_registry, name, CHALLENGER)
         champion = model_registry.load(name, CHAMPION)
         predictions = evaluation.collect()
@@ -69,9 +83,14 @@ def _champion_model(use_case: UseCase) -> dg.AssetsDefinition:
         found = evaluated(predictions, threshold=challenger.model.threshold, name=name)
         verdicts = judge(found, use_case.acceptance, improvement=improvement)
         accepted = all(verdict.passed for verdict in verdicts)
-        if accepted:
-            model_registry.promote(name, challenger.version)
-        elif champion is None:
+        decision = _decision(
+            challenger, champion, records, verdicts, lineage, asked_by=_asked_by(context)
+        )
+        if decision.kind == "promoted":
+            decision_records.change_champion(decision, model_registry)
+        else:
+            decision_records.append(decision, model_registry)
+        if not accepted and champion is None:
             raise dg.Failure(_refusal(verdicts), allow_retries=False)
         scoring = challenger if accepted or champion is None else champion
         context.log.info("champion of %s is version %s", name, scoring.version)
@@ -142,6 +161,56 @@ def _improvement(
         },
         seed=seed_of(challenger.name, champion.version, challenger.version),
     )
+
+
+def _decision(
+    challenger: RegisteredModel,
+    champion: RegisteredModel | None,
+    records: Sequence[Mapping[str, Any]],
+    verdicts: tuple[Verdict, ...],
+    lineage: Mapping[str, str],
+    *,
+    asked_by: Mapping[str, str],
+) -> Decision:
+    before = None if champion is None else champion.version
+    unmet = ", ".join(verdict.criterion for verdict in verdicts if verdict.passed is False)
+    kind = "refused" if unmet else "promoted"
+    if before == challenger.version:
+        kind = "kept"
+    return Decision(
+        use_case=challenger.name,
+        kind=kind,
+        decided_at=datetime.now(UTC),
+        challenger=challenger.version,
+        champion_before=before,
+        champion=challenger.version if kind == "promoted" else before,
+        previous_champion=before if kind == "promoted" else _previous(records),
+        reason=f"not met: {unmet}" if unmet else "all criteria are met",
+        criteria=tuple(asdict(verdict) for verdict in verdicts),
+        lineage=lineage,
+        asked_by=asked_by,
+    )
+
+
+def _previous(records: Sequence[Mapping[str, Any]]) -> str | None:
+    return records[-1]["previous_champion"] if records else None
+
+
+def _asked_by(context: dg.AssetExecutionContext) -> dict[str, str]:
+    """The run and what its tags say of who or what started it."""
+    tags = context.run.tags
+    found = {name: tags[tag] for tag, name in _ASKED_BY.items() if tag in tags}
+    run = {"run": context.run.run_id, "job": context.run.job_name}
+    return run | found | operating_system_user()
+
+
+_ASKED_BY = {
+    "dagster/schedule_name": "schedule",
+    "dagster/sensor_name": "sensor",
+    "dagster/backfill": "backfill",
+    "dagster/parent_run_id": "run before",
+    "user": "user",
+}
 
 
 def _refusal(verdicts: tuple[Verdict, ...]) -> str:

@@ -70,6 +70,7 @@ class RiskModel(dg.Component, dg.Model, dg.Resolvable):
         catalogue = read_feature_mappings(files.feature_mappings, code_set_names=tuple(code_sets))
         selection = read_feature_selection(files.feature_selection, catalogue)
         rules = read_imputation(files.imputation, catalogue)
+        lineage = lineage_of(files.folder, SHARED_CODE_SETS)
         _require_code_sets(use_case, tuple(code_sets))
         require_features(catalogue.column_names, use_case.cohort.criteria)
         return dg.Definitions.merge(
@@ -99,10 +100,10 @@ class RiskModel(dg.Component, dg.Model, dg.Resolvable):
                 columns=catalogue.column_names,
                 selection=selection,
                 rules=rules,
-                lineage=lineage_of(files.folder, SHARED_CODE_SETS),
+                lineage=lineage,
             ),
             evaluation_definitions(use_case),
-            promotion_definitions(use_case),
+            promotion_definitions(use_case, lineage=lineage),
             scoring_definitions(
                 use_case,
                 catalogue=catalogue,

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from hrob_assets.resources.alerts import Alerts
+from hrob_assets.resources.decision_records import DecisionRecords
 from hrob_assets.resources.environment import Environment, claim_data_root, load_environment
 from hrob_assets.resources.lineage import in_process_with_lineage
 from hrob_assets.resources.model_registry import ModelRegistry
@@ -25,6 +26,9 @@ def resources() -> dg.Definitions:
             "model_registry": ModelRegistry(
                 tracking_uri=_tracking_uri(environment),
                 artifact_root=str(root / "mlflow_artifacts"),
+            ),
+            "decision_records": DecisionRecords(
+                folder=str(root / "decisions"), key_variable=environment.decision_key_variable
             ),
             "score_table": ScoreTable(data_root=str(root)),
             "alerts": Alerts.of(environment.alerts),

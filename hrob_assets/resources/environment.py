@@ -103,6 +103,9 @@ class Environment:
     threads : int
     alerts : AlertSettings
         Who is told beside the log; nobody unless it says so.
+    decision_key_variable : str, optional
+        Name of the variable that holds the key which signs decisions on the champion; null means
+        a key file in the data root, for a developer's machine.
     """
 
     source: Source
@@ -117,6 +120,7 @@ class Environment:
     mlflow_tracking_uri: Address | None = None
     mlflow_tracking_uri_variable: VariableName | None = None
     dagster_database_variable: VariableName | None = None
+    decision_key_variable: VariableName | None = None
     name: str = field(default="dev")
 
     @property

@@ -143,18 +143,33 @@ class ModelRegistry(dg.ConfigurableResource):
         found = aliases.get(alias)
         return None if found is None else str(found)
 
-    def promote(self, name: str, version: str) -> None:
-        """Make a version the champion; the one before stays as previous champion.
+    def set_alias(self, name: str, alias: str, version: str | None) -> None:
+        """Let an alias name a version, or no version; one step, whole or not at all.
 
-        The new alias is set in one step after the old one was kept, so there is always a champion.
+        Who scores people is decided in `DecisionRecords.change_champion`, which calls this.
         """
         _, client = self._mlflow()
-        before = self.version(name, CHAMPION)
-        if before == version:
-            return
-        if before is not None:
-            client.set_registered_model_alias(name, PREVIOUS_CHAMPION, before)
-        client.set_registered_model_alias(name, CHAMPION, version)
+        if version is not None:
+            client.set_registered_model_alias(name, alias, version)
+        elif self.version(name, alias) is not None:
+            client.delete_registered_model_alias(name, alias)
+
+    def note(self, name: str, key: str) -> str | None:
+        """What is noted on a registered model under a key; None when nothing is."""
+        _, client = self._mlflow()
+        found = client.search_registered_models(f"name = '{name}'")
+        return found[0].tags.get(key) if found else None
+
+    def set_note(self, name: str, key: str, text: str) -> None:
+        """Note a text on a registered model; an earlier one under the key is replaced."""
+        _, client = self._mlflow()
+        client.set_registered_model_tag(name, key, text)
+
+    def tag_version(self, name: str, version: str, tags: Mapping[str, str]) -> None:
+        """Tag a version; earlier tags of the same names are replaced."""
+        _, client = self._mlflow()
+        for key, text in tags.items():
+            client.set_model_version_tag(name, version, key, text)
 
     def _experiment(self, name: str) -> None:
         mlflow, _ = self._mlflow()

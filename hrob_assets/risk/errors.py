@@ -18,6 +18,10 @@ class ContractError(HrobError, ValueError):
     """A table breaks its contract."""
 
 
+class RecordError(HrobError, ValueError):
+    """Records of decisions, or what they speak of, are not as they were written."""
+
+
 class SourceError(HrobError, OSError):
     """A source cannot be read: absent, unreachable or in a wrong format."""
 

@@ -1,3 +1,5 @@
+import uuid
+
 import dagster as dg
 import polars as pl
 import pytest
@@ -28,7 +30,7 @@ NOISE = {"coefficients": [0.001, 0.0], "intercept": -1.1}
 @pytest.fixture
 def gate(tmp_path, registry, run_context, request):
     """Registers a challenger, evaluates it and lets the gate decide."""
-    name = request.node.name.split("[")[0][:60]
+    name = f"{request.node.name.split('[')[0][:50]}_{uuid.uuid4().hex[:6]}"
     use_case = use_case_named(name)
 
     class Gate:
@@ -51,7 +53,7 @@ def gate(tmp_path, registry, run_context, request):
             materialise(definitions, tmp_path, registry, only="evaluation")
 
         def decide(self):
-            definitions = promotion_definitions(use_case)
+            definitions = promotion_definitions(use_case, lineage={})
             result = materialise(definitions, tmp_path, registry, only="champion_model")
             event = result.get_asset_materialization_events()[0]
             check = result.get_asset_check_evaluations()[0]

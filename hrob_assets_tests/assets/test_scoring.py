@@ -51,7 +51,7 @@ def scored(tmp_path, registry, run_context, request):
         def champion(self, *coefficients):
             with registry.tracked_run(run_context, name):
                 version = registry.register(name, fitted(COLUMNS, coefficients), tags={})
-            registry.promote(name, version)
+            registry.set_alias(name, CHAMPION, version)
 
         def run(self, first, last):
             result = materialise(

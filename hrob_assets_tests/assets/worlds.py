@@ -7,6 +7,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
+from hrob_assets.resources.decision_records import DecisionRecords
 from hrob_assets.resources.storage import ParquetIOManager
 from hrob_assets.risk.features.catalogue import FeatureColumn
 from hrob_assets.risk.features.selection import FeatureSelection, ImputationRule, Screening
@@ -92,6 +93,7 @@ def materialise(definitions, root, registry, *, only, weeks=None, weekly=(), **r
             resources={
                 "io_manager": ParquetIOManager(root),
                 "model_registry": registry,
+                "decision_records": DecisionRecords(folder=str(root / "decisions")),
                 **resources,
             },
             tags=tags,

@@ -4,7 +4,6 @@ import pytest
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.pipeline import Pipeline
 
-from hrob_assets.resources import model_registry
 from hrob_assets.resources.model_registry import CHALLENGER, CHAMPION, PREVIOUS_CHAMPION
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.features.selection import ImputationRule
@@ -106,70 +105,28 @@ def test_an_updated_model_and_its_comparator_come_back_to_the_bit(registry, run_
     assert found.comparator.columns == ("y",)
 
 
-def test_promotion_keeps_the_champion_before_and_the_challenger(registry, run_context):
-    name = "promoted"
-    first = register(registry, run_context, name, fitted(["x"], [1.0]))
-    registry.promote(name, first)
-    second = register(registry, run_context, name, fitted(["x"], [2.0]))
+def test_an_alias_names_a_version_and_then_none(registry, run_context):
+    version = register(registry, run_context, "named", fitted(["x"], [1.0]))
 
-    assert registry.version(name, CHAMPION) == first
+    registry.set_alias("named", PREVIOUS_CHAMPION, version)
+    assert registry.version("named", PREVIOUS_CHAMPION) == version
 
-    registry.promote(name, second)
-
-    assert aliases(registry, name) == {
-        CHALLENGER: second,
-        CHAMPION: second,
-        PREVIOUS_CHAMPION: first,
-    }
-
-    registry.promote(name, second)
-
-    assert registry.version(name, PREVIOUS_CHAMPION) == first
-    coefficient = registry.load(name, PREVIOUS_CHAMPION).model.estimator.named_steps["model"].coef_
-    assert coefficient.tolist() == [[1.0]]
+    for _ in range(2):
+        registry.set_alias("named", PREVIOUS_CHAMPION, None)
+        assert registry.version("named", PREVIOUS_CHAMPION) is None
 
 
-class BreaksOnAlias:
-    """A client whose server goes away when one alias is to be set."""
+def test_what_is_noted_on_a_model_is_read_again(registry, run_context):
+    version = register(registry, run_context, "noted", fitted(["x"], [1.0]))
 
-    def __init__(self, client, alias) -> None:
-        self._client, self._alias = client, alias
+    registry.set_note("noted", "key", "first")
+    registry.set_note("noted", "key", "second")
+    registry.tag_version("noted", version, {"rows": "ab"})
 
-    def __getattr__(self, name) -> object:
-        return getattr(self._client, name)
-
-    def set_registered_model_alias(self, name, alias, version):
-        """Set an alias, but not the one."""
-        if alias == self._alias:
-            raise ConnectionError(alias)
-        self._client.set_registered_model_alias(name, alias, version)
-
-
-@pytest.mark.parametrize("alias", [PREVIOUS_CHAMPION, CHAMPION])
-def test_there_is_a_champion_also_when_promotion_is_cut_short(
-    registry, run_context, monkeypatch, alias
-):
-    name = f"cut_short_at_{alias}"
-    first = register(registry, run_context, name, fitted(["x"], [1.0]))
-    registry.promote(name, first)
-    second = register(registry, run_context, name, fitted(["x"], [2.0]))
-    connect = model_registry.ModelRegistry._mlflow
-
-    def breaks(self):
-        mlflow, client = connect(self)
-        return mlflow, BreaksOnAlias(client, alias)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(model_registry.ModelRegistry, "_mlflow", breaks)
-        with pytest.raises(ConnectionError):
-            registry.promote(name, second)
-
-    assert registry.version(name, CHAMPION) == first
-
-    registry.promote(name, second)
-
-    assert aliases(registry, name)[CHAMPION] == second
-    assert aliases(registry, name)[PREVIOUS_CHAMPION] == first
+    assert registry.note("noted", "key") == "second"
+    assert registry.note("noted", "other") is None
+    assert registry.note("nobody", "key") is None
+    assert registry.load("noted", CHALLENGER).tags["rows"] == "ab"
 
 
 class Unreviewed(BaseEstimator, TransformerMixin):
