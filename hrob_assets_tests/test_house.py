@@ -60,6 +60,7 @@ def nodes(house):
 
 def test_the_assets_are_these(nodes):
     stages = [
+        "baseline",
         "champion_model",
         "cohort",
         "data_dictionary",
@@ -152,6 +153,7 @@ def test_data_flow_from_raw_to_the_weekly_list(house):
         "selection_comparison": {"training_set"},
         "data_dictionary": {"encounter_features", "cohort", "persons", "load"},
         "trained_model": {"training_set", "feature_selection"},
+        "baseline": {"training_set", "persons"},
         "evaluation": {"training_set", "trained_model"},
         "champion_model": {"evaluation", "encounter_features"},
         "weekly_scores": {"cohort", "encounter_features", "events", "champion_model"},

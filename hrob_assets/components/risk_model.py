@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import dagster as dg
 
 from hrob_assets.assets.alerts import list_alert_definitions
+from hrob_assets.assets.baseline import baseline_definitions
 from hrob_assets.assets.cohort import cohort_definitions
 from hrob_assets.assets.data_dictionary import data_dictionary_definitions
 from hrob_assets.assets.evaluation import evaluation_definitions
@@ -20,6 +21,7 @@ from hrob_assets.assets.training import training_definitions
 from hrob_assets.components.catalogue import SHARED_CODE_SETS
 from hrob_assets.resources.environment import load_environment
 from hrob_assets.resources.lineage import lineage_of
+from hrob_assets.risk.baseline import require_characteristics
 from hrob_assets.risk.code_sets import read_code_sets
 from hrob_assets.risk.cohort import require_features
 from hrob_assets.risk.errors import ConfigurationError, nearest
@@ -73,6 +75,7 @@ class RiskModel(dg.Component, dg.Model, dg.Resolvable):
         lineage = lineage_of(files.folder, SHARED_CODE_SETS)
         _require_code_sets(use_case, tuple(code_sets))
         require_features(catalogue.column_names, use_case.cohort.criteria)
+        require_characteristics(catalogue.column_names, use_case.baseline)
         return dg.Definitions.merge(
             cohort_definitions(use_case, weekly=weekly),
             label_definitions(
@@ -102,6 +105,7 @@ class RiskModel(dg.Component, dg.Model, dg.Resolvable):
                 rules=rules,
                 lineage=lineage,
             ),
+            baseline_definitions(use_case),
             evaluation_definitions(use_case),
             promotion_definitions(use_case, lineage=lineage),
             scoring_definitions(

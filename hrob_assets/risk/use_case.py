@@ -1,6 +1,7 @@
 """The use case: one question, as data. Everything a risk model is, and nothing of where it runs."""
 
 from collections.abc import Mapping
+from dataclasses import field
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -261,6 +262,76 @@ class Monitoring:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class Characteristic:
+    """One row of the baseline table: a feature, or what a person is.
+
+    Examples
+    --------
+    >>> Characteristic("Age", feature="age__years", unit="years").kind
+    'number'
+    >>> Characteristic("Race", person="race").kind
+    'category'
+    """
+
+    name: str
+    feature: str | None = None
+    person: Literal["gender", "race", "ethnicity"] | None = None
+    kind: Literal["number", "yes_no", "category"] | None = None
+    unit: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.feature is None) == (self.person is None):
+            msg = f"characteristic {self.name!r} must have either feature or person"
+            raise ValueError(msg)
+        if self.kind is None:
+            object.__setattr__(self, "kind", "category" if self.person else "number")
+
+    @property
+    def column(self) -> str:
+        """The column that holds it."""
+        return str(self.person or self.feature)
+
+
+@dataclass(frozen=True, config=_STRICT)
+class SignOff:
+    """Who signed a step of the framework, as what, and when."""
+
+    step: Literal["goal", "tool", "retrospective", "bias", "prospective", "monitoring"]
+    name: str
+    role: str
+    signed_on: date
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Card:
+    """What only people can say of a model; whatever is not given is shown as a gap."""
+
+    developer: str | None = None
+    developer_contact: str | None = None
+    funding: str | None = None
+    intended_use: str | None = None
+    decision_role: str | None = None
+    population: str | None = None
+    users: str | None = None
+    how_to_use: str | None = None
+    cautioned_uses: str | None = None
+    known_risks: str | None = None
+    clinical_risk_level: str | None = None
+    representativeness: str | None = None
+    external_validation: str | None = None
+    outcome_impact: str | None = None
+    irb_statement: str | None = None
+    stakeholders: str | None = None
+    availability: str | None = None
+    regulatory_status: str | None = None
+    publications: str | None = None
+    patient_disclosure: str | None = None
+    data_sharing: str | None = None
+    keywords: tuple[str, ...] = ()
+    sign_offs: tuple[SignOff, ...] = ()
+
+
+@dataclass(frozen=True, config=_STRICT)
 class UseCase:
     """A risk model, complete and without a place."""
 
@@ -279,6 +350,8 @@ class UseCase:
     scoring: Scoring
     monitoring: Monitoring
     notes: tuple[str, ...] = ()
+    baseline: tuple[Characteristic, ...] = ()
+    card: Card = field(default_factory=Card)
 
 
 _ADAPTER = TypeAdapter(UseCase)
