@@ -121,3 +121,36 @@ def shown_steps(counts: Sequence[int]) -> list[int | str]:
         if isinstance(shown[-1], int):
             last = count
     return shown
+
+
+def hidden_together(kinds: Sequence[Sequence[int]]) -> list[bool]:
+    """Which parts must be hidden when several counts of each are shown and so are the totals.
+
+    Parameters
+    ----------
+    kinds : sequence of sequence of int
+        Counts of one kind each, for the same parts: rows, events, and so on.
+
+    Returns
+    -------
+    list of bool
+        The parts with a small count, and the next larger ones until, of no kind, the totals less
+        what is shown leave a small count or the count of a single part.
+
+    Examples
+    --------
+    >>> hidden_together([[300, 200, 40], [50, 30, 4]])
+    [False, True, True]
+    >>> hidden_together([[300, 200], [50, 30]])
+    [False, False]
+    """
+    parts = len(kinds[0])
+    hidden = [any(is_small(kind[part]) for kind in kinds) for part in range(parts)]
+    if not any(hidden):
+        return hidden
+    others = sorted((p for p in range(parts) if not hidden[p]), key=lambda p: kinds[0][p])
+    for part in others:
+        if sum(hidden) > 1 and not any(is_small(sum(compress(k, hidden))) for k in kinds):
+            break
+        hidden[part] = True
+    return hidden

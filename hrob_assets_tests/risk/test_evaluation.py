@@ -1,12 +1,9 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 from hrob_assets.risk.errors import TooSmallError
 from hrob_assets.risk.evaluation import (
-    _weighted_auroc,
     auroc,
     calibration_factor,
     calibration_table,
@@ -50,40 +47,6 @@ def test_auroc_is_that_of_scikit_learn(decimals):
 
     assert found.value == pytest.approx(roc_auc_score(outcome, probability), abs=1e-12)
     assert found.low < found.value < found.high
-
-
-@given(
-    st.lists(
-        st.tuples(st.sampled_from([0.1, 0.2, 0.2, 0.5, 0.9]), st.booleans(), st.integers(0, 4)),
-        min_size=3,
-        max_size=40,
-    )
-)
-@settings(max_examples=150, deadline=None)
-def test_the_weighted_auroc_of_the_bootstrap_is_that_of_scikit_learn(drawn):
-    drawn = sorted([*drawn, (0.2, True, 1), (0.5, False, 1)])
-    score, outcome, weight = (np.array(values) for values in zip(*drawn, strict=True))
-    starts = np.flatnonzero(np.diff(score, prepend=-1.0))
-
-    found = _weighted_auroc(weight.astype(np.float32), outcome.astype(np.int8), starts)
-
-    assert found == pytest.approx(roc_auc_score(outcome, score, sample_weight=weight), abs=1e-6)
-
-
-def test_the_interval_of_auroc_is_that_of_drawing_persons_with_all_their_rows():
-    person, probability, outcome = predictions(rows=300, persons=60)
-    found = auroc(person, probability, outcome, seed=1)
-
-    rng = np.random.default_rng(99)
-    draws = []
-    for _ in range(600):
-        drawn = rng.integers(0, 60, 60)
-        rows = np.concatenate([np.flatnonzero(person == one) for one in drawn])
-        draws.append(roc_auc_score(outcome[rows], probability[rows]))
-    low, high = np.quantile(draws, [0.025, 0.975])
-
-    assert found.low == pytest.approx(low, abs=0.02)
-    assert found.high == pytest.approx(high, abs=0.02)
 
 
 def test_the_calibration_factor_is_predicted_minus_observed():
