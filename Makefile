@@ -11,7 +11,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup demo demo-readmission run dev test check format bench bench-features clean
+.PHONY: help setup demo demo-readmission run staging dev test check format bench bench-features clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 20
@@ -34,6 +34,10 @@ demo-readmission: $(READY) ## Main path on real patients (Diabetes 130)
 run: $(READY) ## Main path on your data: SOURCE=<folder | file.duckdb | postgresql://...> [USE_CASE=...]
 	@test -n "$(SOURCE)" || { echo "SOURCE must name a folder, a .duckdb file or a postgresql:// address" >&2; exit 2; }
 	@$(BIN)/hrob run "$(SOURCE)" $(if $(USE_CASE),--use-case $(USE_CASE))
+
+staging: $(READY) ## Main path on the small staging world, on PostgreSQL, against golden bands
+	@rm -rf data/staging
+	@$(BIN)/hrob staging $(if $(HROB_STAGING_DAGSTER_DATABASE),,--own-server)
 
 dev: $(READY) ## Dagster UI on 127.0.0.1:3000 with what demo made
 	@$(BIN)/hrob dev

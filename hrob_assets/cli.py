@@ -22,6 +22,10 @@ if TYPE_CHECKING:  # slow to import
 
 _TOO_SMALL = 3
 _REFUSED = 4
+_STAGING_WEEKS = 4
+_CODE_PORT = 4000
+_UI_PORT = 3000
+_MLFLOW_PORT = 5000
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -264,6 +268,94 @@ def export_meds(out: Path, data_root: Path, clock: str, overwrite: bool) -> None
         f"Wrote {counts.rows:,} rows of {counts.subjects:,} persons and {counts.codes:,} codes "
         f"in {counts.shards} shards to {out}"
     )
+
+
+@main.command()
+@click.option("--data-root", type=click.Path(path_type=Path), default=Path("data/staging"))
+@click.option("--own-server", is_flag=True, help="Start a PostgreSQL server for this run only.")
+def staging(data_root: Path, own_server: bool) -> None:  # noqa: FBT001 - click hands it over
+    """Run the main path on the staging world and compare its figures with their golden bands."""
+    from contextlib import nullcontext  # noqa: PLC0415 - only here
+
+    from hrob_assets.pipeline import golden_table, run_pipeline, use_data_root  # noqa: PLC0415
+    from hrob_assets.resources.environment import load_environment  # noqa: PLC0415
+    from hrob_assets.resources.own_postgresql import own_postgresql  # noqa: PLC0415
+
+    os.environ["HROB_ENV"] = "staging"
+    os.environ["HROB_DATA_ROOT"] = str(data_root)
+    with _clear_errors():
+        keys = ("mlflow_tracking_uri_variable", "dagster_database_variable")
+        variables = load_environment().variables
+        databases = {variables[key]: variables[key].lower() for key in keys if key in variables}
+        with own_postgresql(databases) if own_server else nullcontext():
+            use_data_root(data_root)
+            outcome = run_pipeline(score_weeks=_STAGING_WEEKS, say=click.echo)
+            table = golden_table(outcome.environment)
+    for name, why in {**outcome.not_trained, **outcome.refused}.items():
+        click.echo(f"{name} has no champion: {why}", err=True)
+    _print_bands(table)
+    if not table["within"].all():
+        sys.exit(1)
+
+
+def _print_bands(table: "pl.DataFrame") -> None:
+    click.echo(f"\n{'use case':<22}{'figure':<42}{'at least':>10}{'found':>12}{'at most':>10}")
+    for row in table.iter_rows(named=True):
+        found = "none" if row["found"] is None else f"{row['found']:.4g}"
+        click.echo(
+            f"{row['use_case']:<22}{row['figure']:<42}{row['at_least']:>10g}{found:>12}"
+            f"{row['at_most']:>10g}{'' if row['within'] else '  OUT OF BAND'}"
+        )
+    out = table.height - table["within"].sum()
+    click.echo(f"\n{table.height - out} of {table.height} figures are in their bands.")
+
+
+@main.command()
+@click.argument("part", type=click.Choice(["code-location", "webserver", "daemon", "mlflow"]))
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option(
+    "--port", type=click.IntRange(1024, 65535), default=None, help="[default: 4000, 3000]"
+)
+@click.option(
+    "--workspace", type=click.Path(path_type=Path, exists=True), default=Path("workspace.yaml")
+)
+def serve(part: str, host: str, port: int | None, workspace: Path) -> None:
+    """Start one PART of a deployment in the current environment; each is a process of its own."""
+    from hrob_assets.pipeline import use_data_root  # noqa: PLC0415 - slow to import
+    from hrob_assets.resources.environment import (  # noqa: PLC0415
+        claim_data_root,
+        load_environment,
+    )
+
+    with _clear_errors():
+        environment = load_environment()
+        claim_data_root(environment)
+        use_data_root(environment.data_root.absolute())
+    places = ["-w", str(workspace.absolute())]
+    commands = {
+        "code-location": [
+            *("dagster", "code-server", "start", "-m", "hrob_assets.definitions"),
+            *("-h", host, "-p", str(port or _CODE_PORT)),
+        ],
+        "webserver": ["dagster-webserver", *places, "-h", host, "-p", str(port or _UI_PORT)],
+        "daemon": ["dagster-daemon", "run", *places],
+        "mlflow": [
+            "mlflow",
+            "server",
+            "--workers",
+            "1",
+            "-h",
+            host,
+            "-p",
+            str(port or _MLFLOW_PORT),
+        ],
+    }
+    if part == "mlflow":  # by variable, because other users of a machine see the arguments
+        with _clear_errors():
+            os.environ["MLFLOW_BACKEND_STORE_URI"] = environment.tracking_uri
+    program, *arguments = commands[part]
+    path = str(Path(sys.executable).with_name(program))
+    os.execv(path, [path, *arguments])  # noqa: S606 - fixed programs, no shell
 
 
 @main.command()

@@ -29,8 +29,10 @@ from hrob_assets.resources.model_registry import CHAMPION, ModelRegistry
 from hrob_assets.resources.score_table import ScoreTable
 from hrob_assets.resources.storage import Storage
 from hrob_assets.risk.errors import TooSmallError
+from hrob_assets.risk.golden import bands_from, feature_figures, judge_bands, model_figures
 
 PROJECT = Path(__file__).resolve().parents[1]
+STAGING_BANDS = Path(__file__).parent / "resources" / "staging_bands.yaml"
 _DAGSTER_HOME = "dagster_home"
 _MOST_WEEKS = 522  # ten years of weekly partitions; older encounters are history only
 
@@ -262,6 +264,34 @@ def _registry(environment: Environment) -> ModelRegistry:
     return ModelRegistry(
         tracking_uri=environment.tracking_uri, artifact_root=str(root / "mlflow_artifacts")
     )
+
+
+def golden_table(environment: Environment, bands: Path = STAGING_BANDS) -> pl.DataFrame:
+    """Compare what the main path made with the bands of the staging world.
+
+    Returns
+    -------
+    DataFrame
+        As `hrob_assets.risk.golden.judge_bands`, with ``use_case`` before it.
+
+    Raises
+    ------
+    ConfigurationError
+        If a use case has no bands, or a band cannot be read.
+    """
+    values = yaml.safe_load(bands.read_text(encoding="utf-8")) or {}
+    assets = environment.data_root / "assets"
+    features = pl.scan_parquet(assets / "feature_store" / "encounter_features" / "*.parquet")
+    scores = ScoreTable(data_root=str(environment.data_root))
+    tables = []
+    for name in environment.use_cases:
+        golden = bands_from(values.get(name) or {}, place=f"{bands.name}, {name}")
+        evaluation = assets / name / "evaluation.parquet"
+        figures = model_figures(pl.read_parquet(evaluation)) if evaluation.exists() else {}
+        figures |= feature_figures(features, golden)
+        figures["weekly lists"] = float(scores.scorings(name)["week"].n_unique())
+        tables.append(judge_bands(figures, golden).select(pl.lit(name).alias("use_case"), pl.all()))
+    return pl.concat(tables)
 
 
 def weeks_of_the_data(environment: Environment) -> Weeks:
