@@ -1,0 +1,124 @@
+"""Where nurses act on a prediction, its outcome no longer tells whether it was right."""
+
+import hashlib
+
+import polars as pl
+
+from hrob_assets.risk.errors import ContractError
+from hrob_assets.risk.tables import TIMESTAMP
+from hrob_assets.risk.use_case import SilentArm
+
+_BITS = 52
+ACTIONS = ("reviewed_at", "acted_at")
+
+
+def in_silent_arm(person_id: pl.Series, arm: SilentArm, *, salt: str) -> pl.Series:
+    """Whether each person belongs to the share whose high risk is not shown.
+
+    Of the person and the salt alone: the same person is always in the same arm, whatever the order
+    or the week, and nobody can be moved to the other arm.
+
+    Parameters
+    ----------
+    person_id : Series
+    arm : SilentArm
+    salt : str
+        Secret of the deployment, so that nobody works the arms out.
+
+    Examples
+    --------
+    >>> half = SilentArm(share=0.5, signed_off_by="Dr Who")
+    >>> in_silent_arm(pl.Series([1, 2, 3, 4]), half, salt="s").to_list()
+    [False, True, True, True]
+    """
+    if arm.share > 0 and not salt:
+        msg = "the arm of a person must depend on a secret (found an empty salt); set one"
+        raise ContractError(msg)
+    drawn = [_drawn(person, salt) < arm.share for person in person_id]
+    return pl.Series("silent", drawn, dtype=pl.Boolean)
+
+
+def _drawn(person: object, salt: str) -> float:
+    digest = hashlib.sha256(f"silent|{salt}|{person}".encode()).digest()
+    return (int.from_bytes(digest[:8]) >> (64 - _BITS)) / 2**_BITS
+
+
+def flag_feedback(rows: pl.DataFrame, actions: pl.DataFrame | None) -> pl.DataFrame:
+    """Mark rows that somebody reviewed or acted on before their outcome could be seen.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Of the ledger.
+    actions : DataFrame, optional
+        ``person_id``, ``reviewed_at`` and ``acted_at`` (null when not). None: nothing was
+        recorded.
+
+    Returns
+    -------
+    DataFrame
+        The rows, with ``reviewed_at`` and ``acted_at`` (the first from the prediction to the end
+        of ripening) and ``contaminated`` (acted on). Adds no rows.
+    """
+    flagged = rows.with_row_index("row")
+    for name in ACTIONS:
+        if actions is None:
+            flagged = flagged.with_columns(pl.lit(None, dtype=TIMESTAMP).alias(name))
+            continue
+        dated = actions.select("person_id", name).drop_nulls()
+        near = flagged.select("row", "person_id", "prediction_time", "ripe_at").join(
+            dated, on="person_id"
+        )
+        inside = (pl.col(name) >= pl.col("prediction_time")) & (
+            pl.col(name) < pl.col("ripe_at")
+        ).fill_null(value=True)
+        first = near.filter(inside).group_by("row").agg(pl.col(name).min())
+        flagged = flagged.join(first, on="row", how="left", maintain_order="left")
+    return flagged.with_columns(contaminated=pl.col("acted_at").is_not_null()).drop("row")
+
+
+def readable_rows(rows: pl.DataFrame, arm: SilentArm, *, salt: str = "") -> pl.DataFrame:
+    """Rows from which calibration can be read while nurses act on the list.
+
+    With a silent arm: rows that were not high risk, and the high-risk rows of the silent arm with
+    the weight that stands for all high-risk rows. The choice rests on what was known when the row
+    was scored, so that it tells nothing of the outcome. Without one: all rows, and `contaminated`
+    tells which of them were acted on.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        From `flag_feedback`.
+    arm : SilentArm
+    salt : str
+
+    Returns
+    -------
+    DataFrame
+        Rows with ``weight`` and ``silent``.
+    """
+    marked = rows.with_columns(in_silent_arm(rows["person_id"], arm, salt=salt))
+    if arm.share == 0:
+        return marked.with_columns(weight=pl.lit(1.0))
+    weight = pl.when(pl.col("high_risk")).then(1 / arm.share).otherwise(1.0)
+    return marked.filter(~pl.col("high_risk") | pl.col("silent")).with_columns(weight=weight)
+
+
+def contamination(rows: pl.DataFrame, arm: SilentArm) -> str | None:
+    """What must be said of every figure of these rows, or None.
+
+    Examples
+    --------
+    >>> acted = pl.DataFrame({"high_risk": [True] * 20, "contaminated": [True] * 12 + [False] * 8})
+    >>> contamination(acted, SilentArm())
+    '60% of the high-risk rows were acted on: outcomes may be better because of it, so
+    over-prediction among them proves nothing. A silent arm would tell.'
+    """
+    high = rows.filter("high_risk")
+    if arm.share > 0 or high.is_empty() or not high["contaminated"].any():
+        return None
+    share = high["contaminated"].cast(pl.Float64).sum() / high.height
+    return (
+        f"{share:.0%} of the high-risk rows were acted on: outcomes may be better because of it, "
+        "so over-prediction among them proves nothing. A silent arm would tell."
+    )

@@ -1,0 +1,99 @@
+from datetime import datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+from pydantic import ValidationError
+
+from hrob_assets.risk.errors import ContractError
+from hrob_assets.risk.feedback import contamination, flag_feedback, in_silent_arm, readable_rows
+from hrob_assets.risk.use_case import SilentArm
+
+T = datetime(2024, 1, 1)
+DAY = timedelta(days=1)
+QUARTER = SilentArm(share=0.25, signed_off_by="Medical director")
+
+
+def rows(size=4000, *, seed=1):
+    rng = np.random.default_rng(seed)
+    return pl.DataFrame(
+        {
+            "person_id": np.arange(size),
+            "prediction_time": T,
+            "ripe_at": T + 90 * DAY,
+            "high_risk": rng.random(size) < 0.3,
+        }
+    )
+
+
+def test_a_row_is_contaminated_when_somebody_acted_before_its_outcome_could_be_seen():
+    actions = pl.DataFrame(
+        {
+            "person_id": [0, 1, 2, 3],
+            "reviewed_at": [T + DAY, T + 2 * DAY, T - DAY, None],
+            "acted_at": [T + 3 * DAY, None, T - DAY, T + 91 * DAY],
+        }
+    )
+
+    found = flag_feedback(rows(5), actions)
+
+    assert found["contaminated"].to_list() == [True, False, False, False, False]
+    assert found["reviewed_at"].to_list() == [T + DAY, T + 2 * DAY, None, None, None]
+    assert flag_feedback(rows(5), None)["contaminated"].any() is False
+
+
+def test_arms_are_stable_and_have_their_share():
+    people = pl.Series(range(20_000))
+
+    arm = in_silent_arm(people, QUARTER, salt="secret")
+
+    assert abs(arm.mean() - 0.25) < 0.01
+    assert in_silent_arm(people.reverse(), QUARTER, salt="secret").reverse().equals(arm)
+    assert not in_silent_arm(people, QUARTER, salt="other").equals(arm)
+
+
+def test_the_silent_arm_stands_for_all_high_risk_rows():
+    found = readable_rows(flag_feedback(rows(), None), QUARTER, salt="s")
+
+    high = found.filter("high_risk")
+    assert high["silent"].all()
+    assert high["weight"].unique().to_list() == [4.0]
+    assert high["weight"].sum() == pytest.approx(rows()["high_risk"].sum(), rel=0.1)
+    assert found.filter(~pl.col("high_risk")).height == (~rows()["high_risk"]).sum()
+
+
+def test_what_nurses_do_shows_as_over_prediction_unless_calibration_is_read_on_the_silent_arm():
+    rng = np.random.default_rng(3)
+    marked = flag_feedback(rows(40_000), None)
+    silent = in_silent_arm(marked["person_id"], QUARTER, salt="s")
+    p = np.where(marked["high_risk"], 0.4, 0.1)
+    helped = marked["high_risk"].to_numpy() & ~silent.to_numpy()
+    y = rng.random(p.size) < np.where(helped, p * 0.7, p)
+    told = marked.with_columns(probability=p, label=y)
+
+    read = readable_rows(told, QUARTER, salt="s")
+
+    naive = told["label"].sum() / told["probability"].sum()
+    weight = read["weight"].to_numpy()
+    honest = (weight @ read["label"].to_numpy()) / (weight @ read["probability"].to_numpy())
+    assert naive < 0.9
+    assert honest == pytest.approx(1.0, abs=0.03)
+
+
+def test_without_a_silent_arm_all_rows_are_read_and_the_contamination_is_told():
+    actions = pl.DataFrame({"person_id": range(4000), "reviewed_at": T, "acted_at": T})
+    found = readable_rows(flag_feedback(rows(), actions), SilentArm())
+
+    assert found.height == 4000
+    assert "acted on" in contamination(found, SilentArm())
+    assert contamination(found, QUARTER) is None
+    assert (
+        contamination(readable_rows(flag_feedback(rows(), None), SilentArm()), SilentArm()) is None
+    )
+
+
+def test_a_silent_arm_needs_a_signature_and_a_secret():
+    with pytest.raises(ValidationError, match="must be signed off"):
+        SilentArm(share=0.1)
+    with pytest.raises(ContractError, match="must depend on a secret"):
+        in_silent_arm(pl.Series([1]), QUARTER, salt="")
