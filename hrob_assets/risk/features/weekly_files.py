@@ -1,15 +1,18 @@
 """Features of many weeks, written week by week without ever being in memory at once.
 
 Persons come block after block, weeks are written one after the other: between the two lies a
-spool, a file of compressed pieces, one per block and week.
+spool, a file of compressed pieces, one per block and week. Where other machines take a share of
+the persons, `weekly_pieces` and `write_pieces` are the two sides of what they pass on.
 """
 
+import io
 import os
 import tempfile
 from collections import defaultdict
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -29,13 +32,35 @@ from hrob_assets.risk.features.build import (
 from hrob_assets.risk.features.catalogue import Catalogue
 from hrob_assets.risk.features.fingerprint import NO_ROWS
 from hrob_assets.risk.parquet_files import write_parquet
-from hrob_assets.risk.tables import ROW_KEY
+from hrob_assets.risk.tables import ENCOUNTERS, ROW_KEY
 
 ROW_COLUMNS = (*ROW_KEY, "week", "known_at")
 """Columns of a weekly file that are not features."""
-_ROWS_READ = (*ROW_COLUMNS, "encounter_class", "occurred_at")
+ENCOUNTER_COLUMNS = (*ROW_COLUMNS, "encounter_class", "occurred_at")
+"""Columns of the encounters that the features need."""
+COUNTS = {"week": pl.Date, "encounters": pl.Int64, "persons": pl.Int64}
+"""Columns of what is told of the weeks that were written."""
 _ARROW = cast("Any", pa)  # it has no stubs
 _CODEC = "lz4"
+
+
+@dataclass(frozen=True)
+class WeeklyTask:
+    """Weeks to be made, and everything that their files depend on.
+
+    Parameters
+    ----------
+    weeks, staged, folder, catalogue, code_sets, definition, fingerprints
+        As in `write_weekly_features`.
+    """
+
+    weeks: tuple[date, ...]
+    staged: Mapping[str, Path]
+    folder: Path
+    catalogue: Catalogue
+    code_sets: Mapping[str, CodeSet]
+    definition: str
+    fingerprints: Mapping[date, str]
 
 
 def write_weekly_features(
@@ -81,7 +106,7 @@ def write_weekly_features(
     """
     tables = {name: pl.scan_parquet(path) for name, path in staged.items()}
     encounters = tables.pop("encounters").filter(pl.col("week").is_in(list(weeks)))
-    rows = encounters.select(_ROWS_READ).collect()
+    rows = encounters.select(ENCOUNTER_COLUMNS).collect()
     blocks = feature_blocks(
         rows.sort("person_id", "prediction_time", "encounter_id"),
         **tables,
@@ -103,8 +128,93 @@ def write_weekly_features(
             return week, frame.height, frame["person_id"].n_unique()
 
         counts = list(pool.map(write, weeks))
-    schema = {"week": pl.Date, "encounters": pl.Int64, "persons": pl.Int64}
-    return pl.DataFrame(counts, schema=schema, orient="row")
+    return pl.DataFrame(counts, schema=COUNTS, orient="row")
+
+
+def weekly_pieces(
+    rows: pl.DataFrame,
+    *,
+    persons: pl.DataFrame,
+    coverage: pl.DataFrame,
+    events: pl.DataFrame,
+    codes: pl.DataFrame,
+    task: WeeklyTask,
+    events_per_block: int = EVENTS_PER_BLOCK,
+) -> Iterator[tuple[date, bytes]]:
+    """Compute the features of some persons, cut by week, to be passed on to who writes the weeks.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        `ENCOUNTER_COLUMNS`, in any order.
+    persons, coverage, events, codes : DataFrame
+        As in `build_features`; all that is known of these persons.
+    task : WeeklyTask
+    events_per_block : int
+        As in `build_features`.
+
+    Yields
+    ------
+    week : date
+    piece : bytes
+        A frame as `write_week` takes it, in Arrow's file format, compressed. A week may come
+        more than once.
+
+    Raises
+    ------
+    ContractError, ConfigurationError
+        As `build_features` does.
+    """
+    blocks = feature_blocks(
+        rows.sort("person_id", "prediction_time", "encounter_id"),
+        persons=persons,
+        coverage=coverage,
+        events=events,
+        codes=codes,
+        catalogue=task.catalogue,
+        code_sets=task.code_sets,
+        n_threads=1,
+        events_per_block=events_per_block,
+    )
+    for block in blocks:
+        places, keys, spans = _by_week(block)
+        for week, begin, end in spans:
+            cells = block.cells.take(places[begin:end], axis=1)
+            frame = pl.concat(
+                [keys[begin:end], cells_frame(cells, task.catalogue)], how="horizontal"
+            )
+            piece = io.BytesIO()
+            frame.write_ipc(piece, compression=_CODEC)
+            yield week, piece.getvalue()
+
+
+def write_pieces(week: date, pieces: Iterable[bytes], task: WeeklyTask) -> tuple[date, int, int]:
+    """Write one week from all its pieces, in any order.
+
+    Parameters
+    ----------
+    week : date
+    pieces : iterable of bytes
+        As `weekly_pieces` yields them; none writes an empty file with all columns.
+    task : WeeklyTask
+
+    Returns
+    -------
+    tuple
+        The week, its encounters and its persons: a row of what `write_weekly_features` returns.
+    """
+    empty = pl.concat(
+        [
+            ENCOUNTERS.empty().select(ROW_COLUMNS),
+            cells_frame(np.empty((len(task.catalogue.columns), 0), np.float32), task.catalogue),
+        ],
+        how="horizontal",
+    )
+    frame = pl.concat([empty, *(pl.read_ipc(piece) for piece in pieces)])
+    inputs = task.fingerprints.get(week, NO_ROWS)
+    path = task.folder / f"{week}.parquet"
+    write_week(frame, path, definition=task.definition, inputs=inputs)
+    return week, frame.height, frame["person_id"].n_unique()
 
 
 def write_week(frame: pl.DataFrame, path: Path, *, definition: str, inputs: str = NO_ROWS) -> None:
@@ -143,11 +253,7 @@ class _Spool:
 
     def add(self, block: FeatureBlock, pool: ThreadPoolExecutor) -> None:
         """Append all rows of a block."""
-        order = block.rows["week"].arg_sort()
-        rows = block.rows.select(ROW_COLUMNS)[order]
-        runs = rows["week"].rle().struct.unnest().with_columns(end=pl.col("len").cum_sum())
-        spans = [(week, end - size, end) for size, week, end in runs.iter_rows()]
-        places = order.to_numpy()
+        places, rows, spans = _by_week(block)
         compress = partial(_compressed, block.cells, places)
         for (week, begin, end), piece in zip(spans, pool.map(compress, spans), strict=True):
             os.pwrite(self._descriptor, piece, self._end)
@@ -167,6 +273,15 @@ class _Spool:
             part[:] = np.frombuffer(raw, np.float32).reshape(part.shape)
             begin += piece.rows.height
         return pl.concat([rows, cells_frame(cells, catalogue)], how="horizontal")
+
+
+def _by_week(block: FeatureBlock) -> tuple[np.ndarray, pl.DataFrame, list[tuple[date, int, int]]]:
+    """Order the rows of a block by week: old places, the rows, and where each week lies."""
+    order = block.rows["week"].arg_sort()
+    rows = block.rows.select(ROW_COLUMNS)[order]
+    runs = rows["week"].rle().struct.unnest().with_columns(end=pl.col("len").cum_sum())
+    spans = [(week, end - size, end) for size, week, end in runs.iter_rows()]
+    return order.to_numpy(), rows, spans
 
 
 def _compressed(cells: np.ndarray, places: np.ndarray, span: tuple[date, int, int]) -> bytes:
