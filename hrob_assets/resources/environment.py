@@ -1,8 +1,9 @@
 """Where things are: one base and one overlay of YAML, and what may be set from outside."""
 
 import os
+import re
 from collections.abc import Iterator
-from dataclasses import asdict, field
+from dataclasses import asdict, field, fields, is_dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -75,6 +76,47 @@ class Source:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class Spark:
+    """Where Spark is, for what is done there.
+
+    Parameters
+    ----------
+    master : str
+        ``local[n]``, ``spark://host:port``, ``yarn`` or ``k8s://...``; the driver is a program on
+        this machine.
+    remote : str, optional
+        A server of Spark Connect, ``sc://host:port``, in place of a master.
+    remote_variable : str, optional
+        Name of the variable that holds it, for addresses with a token.
+    events_per_task : int
+        About so many events are in the memory of a task at one time.
+    conf : mapping of str to str, int, float or bool
+        Spark's own settings.
+    """
+
+    master: Annotated[
+        str, Field(pattern=r"^(local(\[.+\])?|local-cluster\[.+\]|spark://.+|yarn|k8s://.+)$")
+    ] = "local[*]"
+    remote: Annotated[str | None, Field(pattern=r"^sc://")] = None
+    remote_variable: str | None = None
+    events_per_task: Annotated[int, Field(ge=1)] = 1_000_000
+    conf: dict[str, str | int | float | bool] = field(default_factory=dict)
+
+    def resolve_remote(self) -> str | None:
+        """The server of Spark Connect, from its variable where one is named."""
+        if self.remote_variable is None:
+            return self.remote
+        found = os.environ.get(self.remote_variable, "")
+        if not found.startswith("sc://"):
+            msg = (
+                f"the variable {self.remote_variable} must hold the address of a Spark Connect "
+                "server, sc://host:port (found none); set it before the start"
+            )
+            raise ConfigurationError(msg)
+        return found
+
+
+@dataclass(frozen=True, config=_STRICT)
 class Environment:
     """Everything that differs from place to place, and nothing of what a model is.
 
@@ -106,6 +148,11 @@ class Environment:
     decision_key_variable : str, optional
         Name of the variable that holds the key which signs decisions on the champion; null means
         a key file in the data root, for a developer's machine.
+    feature_engine : str
+        Where weekly features are made: ``local`` (in the run's process) or ``spark``. The files
+        are the same.
+    spark : Spark
+        Read only where something is done on Spark.
     """
 
     source: Source
@@ -115,6 +162,8 @@ class Environment:
     use_cases: tuple[str, ...]
     start_schedules: bool
     threads: Annotated[int, Field(ge=1)]
+    feature_engine: Literal["local", "spark"] = "local"
+    spark: Spark = field(default_factory=Spark)
     as_of: datetime | None = None
     alerts: AlertSettings = field(default_factory=AlertSettings)
     mlflow_tracking_uri: Address | None = None
@@ -306,8 +355,8 @@ def _checked(values: dict[str, Any], files: str) -> Environment:
         environment = TypeAdapter(Environment).validate_python(values)
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
-            for item in error.errors(include_url=False, include_input=False)
+            f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}{_hint(item)}"
+            for item in error.errors(include_url=False)
         )
         msg = f"the environment ({files}) must be complete and have known keys only: {problems}"
         raise ConfigurationError(msg) from None
@@ -315,6 +364,20 @@ def _checked(values: dict[str, Any], files: str) -> Environment:
         msg = f"first_week must be a Monday (found {environment.first_week}) in {files}"
         raise ConfigurationError(msg)
     return environment
+
+
+def _hint(item: Any) -> str:
+    """Name the nearest valid key or value, where there is a list of them."""
+    if item["type"] == "literal_error":
+        return ". " + nearest(str(item["input"]), re.findall(r"'(\w+)'", item["ctx"]["expected"]))
+    if item["type"] == "unexpected_keyword_argument":
+        *path, name = map(str, item["loc"])
+        place: Any = Environment
+        for part in path:
+            place = next(each.type for each in fields(place) if each.name == part)
+        if is_dataclass(place):
+            return ". " + nearest(name, [each.name for each in fields(place)])
+    return ""
 
 
 def _read(path: Path) -> dict[str, Any]:

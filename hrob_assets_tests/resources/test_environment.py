@@ -7,6 +7,7 @@ import pytest
 
 from hrob_assets.resources.environment import (
     Source,
+    Spark,
     claim_data_root,
     environment_names,
     load_environment,
@@ -88,6 +89,9 @@ def test_an_unknown_environment_names_the_nearest(monkeypatch):
         ({"source": {"kind": "fhir"}}, "source.kind"),
         ({"threads": 0}, "threads"),
         ({"known_lag_days": {"death": -1}}, "known_lag_days.death"),
+        ({"spark": {"master": "spark:7077"}}, "spark.master"),
+        ({"spark": {"remote": "http://127.0.0.1:15002"}}, "spark.remote"),
+        ({"spark": {"events_per_task": 0}}, "spark.events_per_task"),
     ],
 )
 def test_a_bad_key_is_named_with_the_files(root, values, place):
@@ -99,6 +103,54 @@ def test_a_bad_key_is_named_with_the_files(root, values, place):
     assert f"{place}: " in str(error.value)
     assert str(root / "environment.yaml") in str(error.value)
     assert "base.yaml" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "hint"),
+    [
+        ({"feature_engine": "sparc"}, "feature_engine: .*Did you mean 'spark'"),
+        ({"feature_engin": "spark"}, "feature_engin: .*Did you mean 'feature_engine'"),
+        ({"spark": {"mastr": "local[2]"}}, "spark.mastr: .*Did you mean 'master'"),
+        ({"source": {"kind": "omob"}}, "source.kind: .*Did you mean 'omop'"),
+    ],
+)
+def test_an_unknown_key_or_value_names_the_nearest(root, values, hint):
+    write_data_environment(root, values)
+
+    with pytest.raises(ConfigurationError, match=hint):
+        load_environment()
+
+
+@pytest.mark.usefixtures("root")
+def test_features_are_made_in_the_run_itself_unless_spark_is_chosen():
+    found = load_environment()
+
+    assert found.feature_engine == "local"
+    assert (found.spark.master, found.spark.resolve_remote()) == ("local[*]", None)
+
+
+def test_an_overlay_chooses_spark_and_its_settings(root):
+    write_data_environment(
+        root, {"feature_engine": "spark", "spark": {"conf": {"spark.executor.cores": 2}}}
+    )
+
+    found = load_environment()
+
+    assert found.feature_engine == "spark"
+    assert found.spark.conf == {"spark.executor.cores": 2}
+    assert found.spark.events_per_task == 1_000_000
+
+
+def test_the_address_of_spark_may_come_from_a_variable(monkeypatch):
+    spark = Spark(remote_variable="HROB_SPARK")
+    monkeypatch.delenv("HROB_SPARK", raising=False)
+
+    with pytest.raises(ConfigurationError, match="the variable HROB_SPARK must hold"):
+        spark.resolve_remote()
+
+    monkeypatch.setenv("HROB_SPARK", "sc://127.0.0.1:15002/;token=hunter2")
+
+    assert spark.resolve_remote() == "sc://127.0.0.1:15002/;token=hunter2"
 
 
 def test_the_first_week_must_be_a_monday(root):
