@@ -34,11 +34,13 @@ from hrob_assets.assets.partitions import (
     week_ranges,
     weekly_schedule,
 )
+from hrob_assets.resources.environment import Spark
+from hrob_assets.resources.feature_engine import make_weekly_features
 from hrob_assets.resources.storage import Storage
 from hrob_assets.risk.code_sets import CodeSet
 from hrob_assets.risk.features.catalogue import Catalogue, FeatureColumn, FeatureFamily
 from hrob_assets.risk.features.fingerprint import NO_ROWS, stale_weeks, week_fingerprints
-from hrob_assets.risk.features.weekly_files import write_weekly_features
+from hrob_assets.risk.features.weekly_files import WeeklyTask
 from hrob_assets.risk.parquet_files import DEFINITION
 from hrob_assets.risk.small_cells import shown_count
 from hrob_assets.risk.tables import ROW_KEY, TIMESTAMP
@@ -51,9 +53,13 @@ def feature_store_definitions(
     weekly: dg.WeeklyPartitionsDefinition,
     owner: str,
     threads: int,
+    spark: Spark | None = None,
     start_schedules: bool = False,
 ) -> dg.Definitions:
-    """The asset of weekly encounter features, shared by all use cases, and what it is made from."""
+    """The asset of weekly encounter features, shared by all use cases, and what it is made from.
+
+    Features are made on Spark where it is given, else in the process of the run.
+    """
     definition = definition_version(catalogue, code_sets)
     features = _encounter_features(
         catalogue,
@@ -62,6 +68,7 @@ def feature_store_definitions(
         weekly=weekly,
         owner=owner,
         threads=threads,
+        spark=spark,
     )
     stage = dg.define_asset_job(
         "stage_source",
@@ -224,6 +231,7 @@ def _encounter_features(
     weekly: dg.WeeklyPartitionsDefinition,
     owner: str,
     threads: int,
+    spark: Spark | None,
 ) -> dg.AssetsDefinition:
     @dg.asset(
         key=ENCOUNTER_FEATURES,
@@ -232,7 +240,7 @@ def _encounter_features(
         partitions_def=weekly,
         backfill_policy=SINGLE_RUN,
         owners=[owner],
-        kinds={"numba", "parquet"},
+        kinds={"numba", "parquet", *(["spark"] if spark else [])},
         pool=STAGED_POOL,
         metadata={"dagster/column_schema": _columns(catalogue), DEFINITION: definition},
         ins={"fingerprints": dg.AssetIn(INPUT_FINGERPRINTS)},
@@ -242,17 +250,16 @@ def _encounter_features(
     def encounter_features(
         context: dg.AssetExecutionContext, fingerprints: pl.LazyFrame, storage: Storage
     ) -> dg.MaterializeResult:
-        weeks = mondays(context.partition_keys)
-        counts = write_weekly_features(
-            weeks,
+        task = WeeklyTask(
+            weeks=tuple(mondays(context.partition_keys)),
             staged=storage.staged_files(_TABLES),
             folder=storage.asset_path(ENCOUNTER_FEATURES),
             catalogue=catalogue,
             code_sets=code_sets,
             definition=definition,
             fingerprints=dict(fingerprints.select("week", "fingerprint").collect().iter_rows()),
-            n_threads=threads,
         )
+        counts = make_weekly_features(context, task, threads=threads, spark=spark)
         add_counts_of_weeks(context, counts)
         return dg.MaterializeResult(metadata=_metadata(counts))
 

@@ -29,6 +29,7 @@ def source_data() -> dg.Definitions:
             weekly=weekly_partitions(environment.first_week),
             owner=OWNER,
             threads=environment.threads,
+            spark=environment.spark if environment.feature_engine == "spark" else None,
             start_schedules=environment.start_schedules,
         ),
         alert_definitions(started=environment.start_schedules),

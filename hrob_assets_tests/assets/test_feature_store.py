@@ -29,7 +29,7 @@ TOUCHED = WEEKS[3:]
 class Store:
     """The feature store on two people, in a folder and an instance of its own."""
 
-    def __init__(self, root, instance) -> None:
+    def __init__(self, root, instance, *, spark=None) -> None:
         self.root, self.instance = root, instance
         self.storage = Storage(data_root=str(root))
         definitions = feature_store_definitions(
@@ -38,6 +38,7 @@ class Store:
             weekly=weekly_partitions(WEEKS[0]),
             owner="team:test",
             threads=1,
+            spark=spark,
         )
         resources = {"io_manager": ParquetIOManager(root), "storage": self.storage}
         assets = dg.Definitions(assets=definitions.assets, resources=resources)
