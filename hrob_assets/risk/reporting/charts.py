@@ -22,7 +22,7 @@ from hrob_assets.risk.reporting.scales import (
 )
 from hrob_assets.risk.reporting.svg import LOOKS, PLAIN, Drawing, Look, Table, tag
 
-_WIDTH, _LEFT, _RIGHT, _TOP = 440.0, 62.0, 14.0, 22.0
+_WIDTH, _LEFT, _RIGHT, _TOP = 440.0, 62.0, 20.0, 22.0
 _MOST_ROWS = 40
 _GROUP = Look("other", "", "square")
 _MOST_MARKS = 60

@@ -122,8 +122,8 @@ def test_a_point_stands_where_its_scales_say():
 
     marks = [e for e in tree(drawn).findall("svg/path") if e.get("class") == "mark one"]
 
-    # 440 wide with 62 and 14 beside, 280 high with 22 above and 44 below; a mark of radius 3.5
-    assert [mark.get("d").split("a")[0] for mark in marks] == ["M58.5 236", "M422.5 22"]
+    # 440 wide with 62 and 20 beside, 280 high with 22 above and 44 below; a mark of radius 3.5
+    assert [mark.get("d").split("a")[0] for mark in marks] == ["M58.5 236", "M416.5 22"]
 
 
 def test_series_differ_by_dashes_and_marks_not_by_colour_alone():
