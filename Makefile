@@ -11,7 +11,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup demo demo-readmission run staging dev test check format bench bench-features clean
+.PHONY: help setup demo demo-readmission run staging dev test check check-deployment image push deploy format bench bench-features clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 20
@@ -45,12 +45,36 @@ dev: $(READY) ## Dagster UI on 127.0.0.1:3000 with what demo made
 test: $(READY) ## All tests
 	@$(BIN)/pytest -n 2 --dist loadgroup
 
-check: $(READY) ## Lint, format, types, import contracts, definitions
+check: $(READY) ## Lint, format, types, import contracts, definitions, deployment files
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports
 	@$(BIN)/pyright
 	@HROB_DATA_ROOT=$$(mktemp -d) $(BIN)/dg check defs
+	@$(MAKE) --no-print-directory check-deployment
+
+check-deployment: $(READY) ## Container file, pipelines, compose and Terraform, as far as can be without a cloud
+	@$(BIN)/hadolint deploy/Containerfile
+	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yaml
+	@$(BIN)/check-jsonschema --builtin-schema vendor.azure-pipelines --data-transform azure-pipelines --regex-variant nonunicode azure-pipelines.yml
+	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
+	@if command -v terraform >/dev/null; then terraform fmt -check deploy/terraform; fi
+	@$(BIN)/pytest -q hrob_assets_tests/test_deployment.py
+
+COMMIT = $(shell git rev-parse HEAD)
+
+image: ## Container image of a clean checkout: IMAGE=<name without tag>
+	@test -n "$(IMAGE)" || { echo "IMAGE must name the image, without a tag" >&2; exit 2; }
+	@test -z "$$(git status --porcelain)" || { echo "the checkout must be clean: an image names its commit" >&2; exit 2; }
+	docker build --file deploy/Containerfile --build-arg GIT_COMMIT=$(COMMIT) --tag "$(IMAGE):$(COMMIT)" .
+
+push: ## The image to its registry: IMAGE=<name without tag>
+	docker push "$(IMAGE):$(COMMIT)"
+
+deploy: ## Terraform: DEPLOY_ENV=staging|prod IMAGE=<name without tag> STATE=<storage account of the state>
+	@test -n "$(DEPLOY_ENV)" -a -n "$(IMAGE)" -a -n "$(STATE)" || { echo "DEPLOY_ENV, IMAGE and STATE must be given" >&2; exit 2; }
+	terraform -chdir=deploy/terraform init -input=false -reconfigure -backend-config=storage_account_name=$(STATE) -backend-config=container_name=$(DEPLOY_ENV) -backend-config=key=hrob_assets.tfstate -backend-config=use_azuread_auth=true
+	terraform -chdir=deploy/terraform apply -input=false -auto-approve -var environment=$(DEPLOY_ENV) -var image=$(IMAGE):$(COMMIT)
 
 format: $(READY) ## Let ruff mend what it can
 	@$(BIN)/ruff check --fix .
