@@ -270,6 +270,25 @@ def export_meds(out: Path, data_root: Path, clock: str, overwrite: bool) -> None
     )
 
 
+@main.command(name="new-use-case")
+@click.argument("name")
+@click.option("--title", required=True)
+@click.option("--question", required=True, help="What the model is asked.")
+@click.option("--owner", required=True, help="A team, as team:<name>.")
+@click.option("--like", default="oncology_ed_visit", show_default=True)
+def new_use_case(name: str, title: str, question: str, owner: str, like: str) -> None:
+    """Write the folder of a new use case NAME, with files that load."""
+    with _clear_errors():
+        from hrob_assets.components import scaffold  # noqa: PLC0415 - slow to import
+
+        folder = scaffold.new_use_case(name, like=like, title=title, question=question, owner=owner)
+    click.echo(
+        f"Wrote {folder}. Change its files, add {name} to use_cases in "
+        "resources/environments/base.yaml and its bands to resources/staging_bands.yaml, "
+        "then run make check."
+    )
+
+
 @main.command()
 @click.option("--data-root", type=click.Path(path_type=Path), default=Path("data/staging"))
 @click.option("--own-server", is_flag=True, help="Start a PostgreSQL server for this run only.")

@@ -21,7 +21,7 @@ resource "azurerm_storage_share" "data" {
   quota              = 512
 }
 
-# Copies of the lists and models of each week; nothing in it can be changed or removed for years.
+# For copies that people make, such as a dump before an upgrade; earlier versions of a file stay.
 resource "azurerm_storage_account" "archive" {
   name                            = "hrob${var.environment}archive"
   resource_group_name             = azurerm_resource_group.this.name
