@@ -327,6 +327,12 @@ class Card:
     publications: str | None = None
     patient_disclosure: str | None = None
     data_sharing: str | None = None
+    interests: str | None = None
+    protocol: str | None = None
+    registration: str | None = None
+    setting: str | None = None
+    inequalities: str | None = None
+    treatment: str | None = None
     keywords: tuple[str, ...] = ()
     sign_offs: tuple[SignOff, ...] = ()
 

@@ -9,12 +9,15 @@ import axe_playwright_python
 import pytest
 from playwright.sync_api import sync_playwright
 
+from hrob_assets.risk.model_card import CardEvidence, model_card
+from hrob_assets.risk.reporting.model_card import model_card_page
 from hrob_assets.risk.reporting.reports import render_evaluation_reports
+from hrob_assets_tests.example import example_use_case
 from hrob_assets_tests.risk.reporting.example_report import example_context, example_report
 
 pytestmark = pytest.mark.xdist_group("browser")  # one browser for all
 
-NAMES = ("index", "summary", "evaluation", "fairness", "comparison")
+NAMES = ("index", "summary", "evaluation", "fairness", "comparison", "model_card")
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
 FLAGS = (
     "--no-sandbox",
@@ -41,7 +44,11 @@ def browser():
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("reports")
-    pages = render_evaluation_reports(example_report(), context=example_context())
+    report = example_report()
+    card = model_card_page(model_card(example_use_case(), CardEvidence(report=report)))
+    pages = render_evaluation_reports(
+        report, context=example_context(), beside={"model_card.html": card}
+    )
     for name, html in pages.items():
         (root / name).write_text(html, encoding="utf-8")
     return root
