@@ -391,3 +391,35 @@ def weeks_until_ripe(ledger: Ledger) -> int:
     """Whole weeks from a prediction until its outcome is ripe, by the run-out in force now."""
     days = ledger.horizon_days + int(ledger.runouts["runout_days"][-1])
     return -(-days // 7)
+
+
+def ledger_at(ledger: Ledger, as_of: datetime) -> Ledger:
+    """The ledger as it was at an earlier moment, but for revisions, of which it has none.
+
+    A row keeps the moment at which it became ripe and its label from then on, so that all weeks
+    up to now are made from one ledger.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    as_of : datetime (UTC)
+        Not after that of the ledger.
+
+    Raises
+    ------
+    ContractError
+        If the ledger knows less than that.
+    """
+    if as_of > ledger.as_of:
+        msg = (
+            f"a ledger up to {as_of.date()} must be made from one that reaches so far (found one "
+            f"up to {ledger.as_of.date()}); build the ledger again"
+        )
+        raise ContractError(msg)
+    told = ledger.rows.filter(pl.col("prediction_time") <= as_of).with_columns(
+        pl.col("ripe_at").fill_null(_END_OF_TIME),
+        pl.when(pl.col("known_at") < as_of).then("known_at").alias("known_at"),
+        pl.col("label").alias("label_now"),
+    )
+    runouts = ledger.runouts.filter(pl.col("from_at") <= as_of)
+    return Ledger(_finish(told, as_of), runouts, ledger.horizon_days, as_of)

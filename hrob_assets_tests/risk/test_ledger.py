@@ -16,6 +16,7 @@ from hrob_assets.risk.ledger import (
     build_ledger,
     changes_between,
     evidence_rows,
+    ledger_at,
     ledger_of_known_outcomes,
     revisions,
     weeks_until_ripe,
@@ -310,3 +311,30 @@ def test_status_of_a_row_whose_outcome_is_given(row, as_of_day, status, ripe_day
     assert found["status"] == status
     assert found["ripe_at"] == (None if ripe_day is None else T + ripe_day * DAY)
     assert found["label"] == (row[0] if status == "mature" else None)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 50), first=st.integers(60, 400), more=st.integers(1, 200))
+def test_an_earlier_ledger_can_be_cut_out_of_a_later_one(seed, first, more):
+    scores, events, coverage, people = world(seed)
+    early, late = (
+        ledger(scores, events, coverage, people, START + day * DAY) for day in (first, first + more)
+    )
+
+    cut = ledger_at(late, early.as_of)
+
+    told = [name for name in OUTCOME_LEDGER.schema if name not in {"label_now", "status"}]
+    assert cut.rows.select(told).equals(early.rows.select(told))
+    assert cut.runouts.equals(early.runouts)
+    assert (
+        evidence_rows(cut)
+        .drop("label_now", "status")
+        .equals(evidence_rows(early).drop("label_now", "status"))
+    )
+
+
+def test_a_ledger_cannot_be_cut_at_a_moment_that_it_does_not_reach():
+    early = ledger(*world(), START + 100 * DAY)
+
+    with pytest.raises(ContractError, match="build the ledger again"):
+        ledger_at(early, START + 101 * DAY)
