@@ -61,15 +61,19 @@ def nodes(house):
 def test_the_assets_are_these(nodes):
     stages = [
         "baseline",
+        "calibration_evidence",
         "champion_model",
+        "claims_runout",
         "cohort",
         "data_dictionary",
         "evaluation",
         "feature_selection",
         "labels",
+        "outcome_ledger",
         "selection_comparison",
         "trained_model",
         "training_set",
+        "weekly_calibration",
         "weekly_scores",
     ]
     shared = {
@@ -123,6 +127,8 @@ def test_weekly_assets_are_backfilled_in_one_run(nodes):
         "cohort",
         "labels",
         "weekly_scores",
+        "weekly_calibration",
+        "calibration_evidence",
     }
     policies = {node.backfill_policy.policy_type for node in weekly}
     assert policies == {dg.BackfillPolicy.single_run().policy_type}
@@ -157,7 +163,21 @@ def test_data_flow_from_raw_to_the_weekly_list(house):
         "evaluation": {"training_set", "trained_model"},
         "champion_model": {"evaluation", "encounter_features"},
         "weekly_scores": {"cohort", "encounter_features", "events", "champion_model"},
+        "outcome_ledger": {"weekly_scores", "events", "coverage", "persons", "load"},
+        "claims_runout": {"weekly_scores", "events", "coverage", "persons", "load"},
+        "weekly_calibration": _WATCHED,
+        "calibration_evidence": _WATCHED,
     }
+
+
+_WATCHED = {
+    "outcome_ledger",
+    "claims_runout",
+    "persons",
+    "coverage",
+    "load",
+    "encounter_features",
+}
 
 
 def test_every_staged_table_and_every_champion_has_checks(house):
@@ -178,6 +198,8 @@ def test_the_calendar_is_made_of_these_schedules(house):
     names = sorted(schedule.name for schedule in house.schedule_defs)
 
     assert names == [
+        "monitor_high_risk_obstetrics_weekly",
+        "monitor_oncology_ed_visit_weekly",
         "refresh_weekly",
         "ripen_high_risk_obstetrics_weekly",
         "ripen_oncology_ed_visit_weekly",

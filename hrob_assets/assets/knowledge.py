@@ -9,6 +9,8 @@ from hrob_assets.risk.errors import ConfigurationError
 
 AS_OF_TAG = "hrob/as_of"
 """Run tag: this run knows nothing from this moment (UTC, ISO 8601) on; a replay sets it."""
+CHANGED_SINCE_TAG = "hrob/changed_since"
+"""Run tag: this run updates the champion for predictions from this day on (UTC, ISO 8601)."""
 
 
 def known_until(context: Any, load: pl.LazyFrame) -> datetime:
@@ -36,9 +38,7 @@ def parse_moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        msg = (
-            f"the tag {AS_OF_TAG} must be a moment such as 2025-01-06 (found {text!r}); correct it"
-        )
+        msg = f"a tag of the run must be a moment such as 2025-01-06 (found {text!r}); correct it"
         raise ConfigurationError(msg) from None
     return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
 
@@ -57,3 +57,9 @@ def end_of_week(week: date) -> datetime:
 def knowledge_tags(moment: datetime) -> dict[str, str]:
     """Tags of a run that knows nothing from a moment on."""
     return {AS_OF_TAG: moment.isoformat()}
+
+
+def changed_since(context: Any) -> datetime | None:
+    """From when on the champion no longer fits, if the run is an update of it; else None."""
+    asked = context.run.tags.get(CHANGED_SINCE_TAG)
+    return None if asked is None else parse_moment(asked)

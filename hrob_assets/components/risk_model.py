@@ -13,6 +13,7 @@ from hrob_assets.assets.data_dictionary import data_dictionary_definitions
 from hrob_assets.assets.evaluation import evaluation_definitions
 from hrob_assets.assets.feature_selection import feature_selection_definitions
 from hrob_assets.assets.labels import label_definitions
+from hrob_assets.assets.monitoring import monitoring_definitions
 from hrob_assets.assets.partitions import weekly_partitions
 from hrob_assets.assets.promotion import promotion_definitions
 from hrob_assets.assets.scoring import scoring_definitions
@@ -114,6 +115,9 @@ class RiskModel(dg.Component, dg.Model, dg.Resolvable):
                 code_sets=code_sets,
                 weekly=weekly,
                 start_schedules=started,
+            ),
+            monitoring_definitions(
+                use_case, code_sets=code_sets, weekly=weekly, start_schedules=started
             ),
             list_alert_definitions(use_case, weekly=weekly, started=started),
         )

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +22,9 @@ from hrob_assets.risk.training import FittedModel, Trial
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 PREVIOUS_CHAMPION = "previous_champion"
+JUDGED_FROM = "judged_from"
+"""Tag of a version: first prediction time of the rows by which it was judged."""
+_MOST_VERSIONS = 1000
 REVIEWED_TYPES = frozenset({"numpy.dtype"})
 """Types beyond those that skops trusts by itself which a model file may hold; all were read."""
 _DESCRIPTION = "fitted_model.json"
@@ -170,6 +174,19 @@ class ModelRegistry(dg.ConfigurableResource):
         _, client = self._mlflow()
         for key, text in tags.items():
             client.set_model_version_tag(name, version, key, text)
+
+    def judged_from(self, name: str) -> dict[str, datetime]:
+        """By version: the first prediction time of which its training saw no outcome.
+
+        Versions that do not say it are left out.
+        """
+        _, client = self._mlflow()
+        found = client.search_model_versions(f"name = '{name}'", max_results=_MOST_VERSIONS)
+        return {
+            str(each.version): datetime.fromisoformat(each.tags[JUDGED_FROM])
+            for each in found
+            if JUDGED_FROM in each.tags
+        }
 
     def _experiment(self, name: str) -> None:
         mlflow, _ = self._mlflow()

@@ -7,7 +7,7 @@ becomes known later is a *revision*: it is kept and told, and does not change pa
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numba
 import numpy as np
@@ -20,7 +20,7 @@ from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.labels import label_rows, outcomes_known
 from hrob_assets.risk.tables import ROW_KEY, TIMESTAMP, Column, Table
 from hrob_assets.risk.use_case import Monitoring, Outcome
-from hrob_assets.risk.windows import DAY_US, as_known_at, week_of
+from hrob_assets.risk.windows import as_known_at, week_of
 
 STATUS = ("pending", "mature", "censored", "revised")
 OUTCOME_LEDGER = Table(
@@ -301,7 +301,7 @@ def evidence_rows(ledger: Ledger) -> pl.DataFrame:
     rows = ledger.rows.sort("model_version", "person_id", "prediction_time", "encounter_id")
     whole = pl.col("ripe_week") + pl.duration(days=7) <= pl.lit(ledger.as_of)
     return (
-        rows.filter(pl.Series(_first_of_horizon(rows, ledger.horizon_days), dtype=pl.Boolean))
+        rows.filter(_first_of_horizon(rows, ledger.horizon_days))
         .join(_replaced(ledger.rows), on="model_version", how="left")
         .filter(pl.col("label").is_not_null() & whole)
         .with_columns(
@@ -323,14 +323,29 @@ def _replaced(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _first_of_horizon(rows: pl.DataFrame, horizon_days: int) -> np.ndarray:
+def _first_of_horizon(rows: pl.DataFrame, horizon_days: int) -> pl.Series:
     """Which rows, sorted by version, person and time, are the first of a horizon."""
     block = rows.select(pl.struct("model_version", "person_id").rle_id()).to_series()
-    return _chosen(
-        block.to_numpy(),
-        rows["prediction_time"].cast(pl.Int64).to_numpy(),
-        horizon_days * DAY_US,
-    )
+    return first_of_horizon(block, rows["prediction_time"], timedelta(days=horizon_days))
+
+
+def first_of_horizon(block: pl.Series, time: pl.Series, horizon: timedelta) -> pl.Series:
+    """Which rows are chosen: the first of a block, then the first a horizon or more after it.
+
+    Parameters
+    ----------
+    block : Series of int
+        Equal for the rows of one person; rows of a block stand together, by time.
+    time : Series of timestamps
+    horizon : timedelta
+
+    Returns
+    -------
+    Series of Boolean
+    """
+    span = int(horizon / timedelta(microseconds=1))
+    chosen = _chosen(block.to_numpy(), time.cast(TIMESTAMP).cast(pl.Int64).to_numpy(), span)
+    return pl.Series("chosen", chosen, dtype=pl.Boolean)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -1,15 +1,19 @@
 """Which rows train, which set the threshold, which test: by time and by patient."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from functools import partial
 
 import numpy as np
 import polars as pl
 
 from hrob_assets.risk.errors import ConfigurationError
-from hrob_assets.risk.use_case import Split
+from hrob_assets.risk.use_case import Split, UseCase
 
 _FRACTION_BITS = 53
+JUDGED_SHARE = 0.4
+"""Share of the persons who are not of the validation set that judge an update."""
 _JUDGES = 2  # another division of persons than those of validation and of the search
 
 
@@ -21,6 +25,52 @@ class Periods:
     train_end: datetime
     test_start: datetime
     test_end: datetime
+
+
+@dataclass(frozen=True)
+class SplitPlan:
+    """Bounds, and the function that gives each row its split.
+
+    Parameters
+    ----------
+    bounds : Periods
+    assign : callable
+        Rows in, the same rows with ``split`` and ``person_seen`` out.
+    """
+
+    bounds: Periods
+    assign: Callable[[pl.DataFrame], pl.DataFrame]
+
+
+def plan_split(
+    use_case: UseCase, *, as_of: datetime, changed_since: datetime | None = None
+) -> SplitPlan:
+    """How rows are divided for a training, or for the update of a champion after a change.
+
+    Parameters
+    ----------
+    use_case : UseCase
+    as_of : datetime (UTC)
+        End of what is known.
+    changed_since : datetime (UTC), optional
+        From when on the champion no longer fits; None for a training.
+    """
+    split, outcome = use_case.split, use_case.outcome
+    days = {"horizon_days": outcome.horizon_days, "runout_days": outcome.runout_days}
+    chosen = {"validation_share": split.validation_share, "seed": use_case.model.seed}
+    trained = periods(split, as_of=as_of, **days)
+    if changed_since is None:
+        return SplitPlan(trained, partial(assign_split, bounds=trained, **chosen))
+    train_days = (trained.train_end - trained.train_start).days
+    bounds = update_periods(changed_since, as_of=as_of, train_days=train_days, **days)
+    assign = partial(
+        assign_update_split,
+        bounds=bounds,
+        judged_share=JUDGED_SHARE,
+        horizon_days=outcome.horizon_days,
+        **chosen,
+    )
+    return SplitPlan(bounds, assign)
 
 
 def periods(split: Split, *, as_of: datetime, horizon_days: int, runout_days: int) -> Periods:

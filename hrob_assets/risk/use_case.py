@@ -248,6 +248,8 @@ class Monitoring:
         Ripe events before an update is asked for.
     sudden_weeks : int
         A change that is complete within these is sudden.
+    cron : str
+        When ledger, calibration and alarm are made, in UTC: after the list.
     silent_arm : SilentArm
     """
 
@@ -258,6 +260,7 @@ class Monitoring:
     cool_down_days: Days
     minimum_events: Annotated[int, Field(ge=1)]
     sudden_weeks: Annotated[int, Field(ge=1)]
+    cron: str = "0 13 * * 1"
     silent_arm: SilentArm = SilentArm()
 
 

@@ -72,17 +72,20 @@ def store(root, tables):
         write_parquet(frame, root / "assets" / f"{key}.parquet")
 
 
-def materialise(definitions, root, registry, *, only, weeks=None, weekly=(), **resources: object):
-    """Materialise one asset of some definitions; its inputs are read from the data root.
+def materialise(
+    definitions, root, registry, *, only, weeks=None, weekly=(), tags=None, **resources: object
+):
+    """Materialise one step of some definitions; its inputs are read from the data root.
 
-    Keys in `weekly` name the inputs that are partitioned like the asset.
+    `only` is the last part of one of its keys; keys in `weekly` name the inputs that are
+    partitioned like it.
     """
-    asset = next(each for each in definitions.assets if each.key.path[-1] == only)
+    asset = next(each for each in definitions.assets if only in {key.path[-1] for key in each.keys})
     inputs = [
         dg.AssetSpec(key, partitions_def=asset.partitions_def if key.path[-1] in weekly else None)
         for key in asset.dependency_keys
     ]
-    tags = {
+    range_tags = {
         "dagster/asset_partition_range_start": weeks[0],
         "dagster/asset_partition_range_end": weeks[1],
     } if weeks else {}  # fmt: skip
@@ -96,6 +99,6 @@ def materialise(definitions, root, registry, *, only, weeks=None, weekly=(), **r
                 "decision_records": DecisionRecords(folder=str(root / "decisions")),
                 **resources,
             },
-            tags=tags,
+            tags={**range_tags, **(tags or {})},
             selection=[asset],
         )

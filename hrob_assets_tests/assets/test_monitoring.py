@@ -1,0 +1,174 @@
+"""The ledger and the weekly calibration as assets, on a world whose truth is known."""
+
+from datetime import date, datetime, timedelta
+
+import dagster as dg
+import numpy as np
+import polars as pl
+import pytest
+
+from hrob_assets.assets.knowledge import AS_OF_TAG
+from hrob_assets.assets.monitoring import ALARMS, UPDATE_REQUEST, monitoring_definitions
+from hrob_assets.assets.staged import LOAD
+from hrob_assets.resources.score_table import ScoreTable
+from hrob_assets.resources.storage import Storage
+from hrob_assets.risk.code_sets import Code, CodeSet
+from hrob_assets.risk.scoring import WEEKLY_SCORES
+from hrob_assets.risk.tables import COVERAGE, EVENTS, PERSONS, TIMESTAMP
+from hrob_assets_tests.assets.worlds import materialise, store, use_case_named
+
+pytestmark = pytest.mark.xdist_group("registry")  # one registry for all
+
+START = datetime(2023, 1, 2)  # a Monday
+WEEKS, PER_WEEK, RISK = 60, 60, 0.2
+AS_OF = START + timedelta(weeks=WEEKS)
+WEEKLY = dg.WeeklyPartitionsDefinition("2023-01-02", day_offset=1, fmt="%Y-%m-%d")
+CODE_SETS = {"ed_visit": CodeSet("ed_visit", (Code("Visit", "emergency", "ED visit", "test"),))}
+
+
+def monday(number):
+    return (START + timedelta(weeks=number)).date()
+
+
+def world(root, *, true_risk):
+    """Each week other persons are scored with 0.2; `true_risk` of a week gives their outcomes."""
+    rng = np.random.default_rng(11)
+    person = np.arange(WEEKS * PER_WEEK)
+    week = person // PER_WEEK
+    moment = [START + timedelta(weeks=int(number) + 1) for number in week]
+    happens = rng.random(person.size) < np.array([true_risk(int(number)) for number in week])
+    visits = [
+        (int(p), "visit", int(p), None, "Visit", "emergency", None, None, None, None,
+         moment[p] + timedelta(days=20), moment[p] + timedelta(days=25))
+        for p in person[happens]
+    ]  # fmt: skip
+    scores = pl.DataFrame(
+        {
+            "person_id": person,
+            "encounter_id": person,
+            "prediction_time": pl.Series(moment, dtype=TIMESTAMP),
+            "week": [monday(int(number)) for number in week],
+            "probability": RISK,
+            "high_risk": False,
+            "rank": None,
+            "overflow": False,
+            "model_version": "1",
+            "data_version": "a",
+            "scored_at": pl.Series(moment, dtype=TIMESTAMP),
+            "reasons": [[] for _ in person],
+        },
+        schema=WEEKLY_SCORES.schema,
+    )
+    people = pl.DataFrame(
+        {
+            "person_id": person,
+            "birth_date": date(1990, 1, 1),
+            "gender": "female",
+            "race": np.where(person % 2 == 0, "White", "Black"),
+            "ethnicity": "Unknown",
+            "death_at": None,
+            "death_known_at": None,
+        },
+        schema=PERSONS.schema,
+    )
+    spans = pl.DataFrame(
+        {
+            "person_id": person,
+            "started_at": START,
+            "ended_at": None,
+            "payer": "Medicaid",
+            "known_at": START,
+            "end_known_at": None,
+        },
+        schema=COVERAGE.schema,
+    )
+    load = pl.DataFrame(
+        [("events", len(visits), None, 0.0, AS_OF)], schema=LOAD.schema, orient="row"
+    )
+    store(
+        root,
+        {
+            "staged/events": pl.DataFrame(visits, schema=EVENTS.schema, orient="row"),
+            "staged/persons": people,
+            "staged/coverage": spans,
+            "staged/load": load,
+            f"feature_store/encounter_features/{monday(0)}": scores.select(
+                "person_id", "encounter_id", "prediction_time"
+            ),
+        },
+    )
+    table = ScoreTable(data_root=str(root))
+    table.append("example", scores)
+    return table
+
+
+@pytest.fixture
+def monitored(tmp_path, registry):
+    """Runs the ledger, then weeks of the calibration; gives the metadata by week."""
+    definitions = monitoring_definitions(
+        use_case_named("example"), code_sets=CODE_SETS, weekly=WEEKLY
+    )
+
+    def run(first, last, *, true_risk, as_of=None):
+        table = world(tmp_path, true_risk=true_risk)
+        shared = {"score_table": table, "storage": Storage(data_root=str(tmp_path))}
+        tags = {AS_OF_TAG: as_of.isoformat()} if as_of else {}
+        for only in ("outcome_ledger", "weekly_calibration"):
+            weeks = (monday(first).isoformat(), monday(last).isoformat())
+            weeks = weeks if only == "weekly_calibration" else None
+            result = materialise(
+                definitions, tmp_path, registry, only=only, weeks=weeks, tags=tags, **shared
+            )
+        return {
+            event.materialization.partition: event.materialization.metadata
+            for event in result.get_asset_materialization_events()
+            if event.materialization.asset_key.path[-1] == "weekly_calibration"
+        }
+
+    return run
+
+
+def test_a_world_that_is_as_predicted_raises_no_alarm(monitored):
+    found = monitored(12, WEEKS - 1, true_risk=lambda _: RISK)
+
+    assert len(found) == WEEKS - 12
+    assert all(week[ALARMS].value == [] for week in found.values())
+    last = found[monday(WEEKS - 1).isoformat()]
+    assert abs(last["calibration factor"].value) < 0.05
+    assert last["detectors"].value == 3  # everybody, and two races
+
+
+def test_a_change_raises_an_alarm_that_asks_for_an_update_from_the_change_on(monitored):
+    found = monitored(12, WEEKS - 1, true_risk=lambda week: RISK if week < 25 else 0.4)
+
+    asked = {week: m[UPDATE_REQUEST].value for week, m in found.items() if UPDATE_REQUEST in m}
+    first = asked[min(asked)]
+    assert first["model_version"] == "1"
+    # Outcomes of week 25 are ripe 60 + 14 days after its Monday: eleven weeks later.
+    assert monday(36) <= date.fromisoformat(min(asked)) <= monday(42)
+    assert monday(22) <= date.fromisoformat(first["changed_since"]) <= monday(28)
+    alarms = [alarm for week in found.values() for alarm in week[ALARMS].value]
+    assert {alarm["direction"] for alarm in alarms} == {"under-prediction"}
+
+
+def test_a_week_made_at_the_time_and_the_same_week_made_later_are_the_same(monitored, tmp_path):
+    def shifted(week):
+        return RISK if week < 20 else 0.35
+
+    files = [tmp_path / "assets" / "example" / name / f"{monday(40)}.parquet"
+             for name in ("weekly_calibration", "calibration_evidence")]  # fmt: skip
+    at_the_time = monitored(40, 40, true_risk=shifted, as_of=START + timedelta(weeks=41))
+    live = [pl.read_parquet(path) for path in files]
+    later = monitored(12, WEEKS - 1, true_risk=shifted)
+
+    week = monday(40).isoformat()
+    assert later[week] == at_the_time[week]
+    for path, frame in zip(files, live, strict=True):
+        assert pl.read_parquet(path).equals(frame)
+
+
+def test_no_figure_tells_a_small_cell(monitored):
+    found = monitored(9, 9, true_risk=lambda _: RISK)
+
+    figures = found[monday(9).isoformat()]
+    assert "calibration factor" not in figures
