@@ -320,6 +320,107 @@ MEASUREMENTS = """
 30350-3 | Hemoglobin [Mass/volume] in Venous blood | g/dL
 """
 
+ROUTINE_CONDITIONS = """
+O09.41 | Supervision of pregnancy with grand multiparity, first trimester
+O09.42 | Supervision of pregnancy with grand multiparity, second trimester
+O09.43 | Supervision of pregnancy with grand multiparity, third trimester
+O35.8XX0 | Maternal care for other fetal abnormality and damage
+O40.3XX0 | Polyhydramnios, third trimester
+O41.03X0 | Oligohydramnios, third trimester
+O42.90 | Premature rupture of membranes, unspecified
+O9A.313 | Physical abuse complicating pregnancy, third trimester
+K50.90 | Crohn disease, unspecified
+K74.60 | Cirrhosis of liver, unspecified
+G40.909 | Epilepsy, unspecified, not intractable
+I25.10 | Atherosclerotic heart disease of native coronary artery
+I27.0 | Primary pulmonary hypertension
+I48.91 | Atrial fibrillation, unspecified
+C10.9 | Malignant neoplasm of oropharynx, unspecified
+C16.9 | Malignant neoplasm of stomach, unspecified
+C22.0 | Liver cell carcinoma
+C71.9 | Malignant neoplasm of brain, unspecified
+C90.00 | Multiple myeloma not having achieved remission
+"""
+
+ROUTINE_OBSERVATIONS = """
+Z57.9 | Occupational exposure to unspecified risk factor
+Z58.6 | Inadequate drinking-water supply
+"""
+
+ROUTINE_CPT = """
+32555 | Thoracentesis with imaging guidance
+36561 | Insertion of tunneled central venous port
+43235 | Upper gastrointestinal endoscopy, diagnostic
+45378 | Colonoscopy, diagnostic
+49083 | Abdominal paracentesis with imaging guidance
+59000 | Amniocentesis, diagnostic
+59320 | Cerclage of cervix, vaginal
+70551 | MRI of brain without contrast
+70553 | MRI of brain without and with contrast
+71046 | Chest X-ray, two views
+76817 | Transvaginal obstetric ultrasound
+76820 | Doppler velocimetry, umbilical artery
+76825 | Fetal echocardiography
+77067 | Screening mammography
+78815 | PET with CT
+81002 | Urinalysis without microscopy
+82950 | Glucose, post-dose
+82951 | Glucose tolerance test, three specimens
+86850 | Antibody screen, red blood cells
+86900 | Blood typing, ABO
+87086 | Urine culture, quantitative
+87653 | Group B streptococcus, amplified probe
+90384 | Rho(D) immune globulin, full dose
+90686 | Influenza vaccine, quadrivalent
+90715 | Tetanus, diphtheria and pertussis vaccine
+90834 | Psychotherapy, 45 minutes
+93000 | Electrocardiogram, complete
+93306 | Transthoracic echocardiography
+96127 | Brief emotional or behavioral assessment
+96360 | Intravenous hydration, first hour
+96372 | Therapeutic injection
+97110 | Therapeutic exercise
+97802 | Medical nutrition therapy, initial
+97803 | Medical nutrition therapy, follow-up
+99291 | Critical care, first 30 to 74 minutes
+99406 | Smoking cessation counseling
+99408 | Alcohol or substance abuse screening and intervention
+99497 | Advance care planning
+"""
+
+ROUTINE_HCPCS = """
+G0108 | Diabetes self-management training
+G0299 | Direct skilled nursing at home
+J0897 | Injection, denosumab
+J1100 | Injection, dexamethasone
+J1756 | Injection, iron sucrose
+J2405 | Injection, ondansetron
+"""
+
+ROUTINE_DRUGS = """
+11289 | warfarin
+121191 | rituximab
+197591 | diazepam 5 MG Oral Tablet
+28439 | lamotrigine
+283742 | esomeprazole
+301542 | rosuvastatin
+310798 | hydrochlorothiazide 25 MG Oral Tablet
+32968 | clopidogrel
+35636 | risperidone
+4815 | glyburide
+50121 | fluticasone propionate
+6835 | methimazole
+"""
+
+ROUTINE_MEASUREMENTS = """
+6690-2 | Leukocytes [#/volume] in Blood by automated count | 10*3/uL
+8867-4 | Heart rate | /min
+9279-1 | Respiratory rate | /min
+8310-5 | Body temperature | Cel
+59408-5 | Oxygen saturation in arterial blood by pulse oximetry | %
+39156-5 | Body mass index | kg/m2
+"""
+
 KNOWN_CONCEPTS = (
     (9201, "Visit", "IP", "Inpatient Visit", "Visit"),
     (9202, "Visit", "OP", "Outpatient Visit", "Visit"),
@@ -348,4 +449,7 @@ KNOWN_CONCEPTS = (
     (8645, "UCUM", "U/L", "unit per liter", "Unit"),
     (8876, "UCUM", "mm[Hg]", "millimeter mercury column", "Unit"),
     (9529, "UCUM", "kg", "kilogram", "Unit"),
+    (8541, "UCUM", "/min", "per minute", "Unit"),
+    (586323, "UCUM", "Cel", "degree Celsius", "Unit"),
+    (9531, "UCUM", "kg/m2", "kilogram per square meter", "Unit"),
 )

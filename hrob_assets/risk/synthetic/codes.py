@@ -16,6 +16,9 @@ from hrob_assets.risk.synthetic import code_lists
 FIRST_CUSTOM_CONCEPT = 2_000_000_001
 DOMAINS = ("condition", "procedure", "drug", "measurement", "observation")
 
+STANDARD_VOCABULARIES = ("CPT4", "HCPCS", "RxNorm", "LOINC")
+VITAL_SIGNS = "8480-6 8462-4 29463-7 8867-4 9279-1 8310-5 59408-5 39156-5"
+
 INPATIENT, OUTPATIENT, EMERGENCY, EMERGENCY_INPATIENT = 9201, 9202, 9203, 262
 OFFICE, TELEHEALTH, LABORATORY = 581477, 5083, 32036
 
@@ -64,6 +67,12 @@ CATALOGUE: tuple[Code, ...] = (
     *_parse(code_lists.CPT, "CPT4", "procedure"),
     *_parse(code_lists.DRUGS, "RxNorm", "drug"),
     *_parse(code_lists.MEASUREMENTS, "LOINC", "measurement"),
+    *_parse(code_lists.ROUTINE_CONDITIONS, "ICD10CM", "condition"),
+    *_parse(code_lists.ROUTINE_OBSERVATIONS, "ICD10CM", "observation"),
+    *_parse(code_lists.ROUTINE_CPT, "CPT4", "procedure"),
+    *_parse(code_lists.ROUTINE_HCPCS, "HCPCS", "procedure"),
+    *_parse(code_lists.ROUTINE_DRUGS, "RxNorm", "drug"),
+    *_parse(code_lists.ROUTINE_MEASUREMENTS, "LOINC", "measurement"),
 )
 _POSITION = {item.code: index for index, item in enumerate(CATALOGUE)}
 
@@ -117,7 +126,7 @@ def concept_table() -> pl.DataFrame:
         ``concept_id``, ``concept_name``, ``domain_id``, ``vocabulary_id``, ``concept_class_id``,
         ``standard_concept`` (``S`` or null) and ``concept_code``.
     """
-    standard = {"CPT4", "RxNorm", "LOINC"}
+    standard = STANDARD_VOCABULARIES
     rows = [
         (
             FIRST_CUSTOM_CONCEPT + index,

@@ -13,7 +13,7 @@ from hrob_assets.risk.synthetic.scenarios import Drift, miss_visits, replace_cod
 
 _DIAGNOSIS = np.array([item.domain == "condition" for item in CATALOGUE])
 _LABORATORY = np.array([item.domain == "measurement" for item in CATALOGUE])
-_LABORATORY[codes.codes("8480-6 8462-4 29463-7")] = False
+_LABORATORY[codes.codes(codes.VITAL_SIGNS)] = False
 _VITALS_AND_CHRONIC = " ".join(item.stages for item in CONDITIONS.values())
 _LASTING = np.zeros(len(CATALOGUE), dtype=bool)
 _LASTING[codes.codes(_VITALS_AND_CHRONIC + " I10 E11.9 J44.9 I50.9 D64.9 G89.3 R53.83")] = True

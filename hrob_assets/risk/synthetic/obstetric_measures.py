@@ -52,13 +52,17 @@ def add_laboratory(chart: Chart) -> None:
     hemoglobin = 13.0 - 1.0 * trimester - 1.5 * anemia - 0.2 * chart.women.health[person]
     hemoglobin = np.maximum(hemoglobin + rng.normal(0, 0.8, size), 5)
     platelets = 252 - 22 * trimester - 12 * mild - 75 * hellp + rng.normal(0, 48, size)
-    creatinine = 0.72 - 0.12 * np.minimum(trimester, 1) + 0.16 * coming + 0.03 * mild
+    # Near the middle of the reference interval of each trimester (Abbassi-Ghanavati 2009).
+    creatinine = np.array([0.56, 0.58, 0.60, 0.62, 0.66, 0.72])[stage]
+    creatinine = creatinine + 0.16 * coming + 0.03 * mild
     creatinine = creatinine + 0.7 * chart.conditions["kidney_disease"][person]
     diabetic = chart.conditions["preexisting_diabetes"][person]
     sugar = chart.flag(course.flags["gestational_diabetes"]) & (chart.day > 170)  # noqa: PLR2004
     glucose = 84 + 45 * diabetic + 28 * sugar + rng.normal(0, 13, size)
     albumin = 4.2 - 0.55 * trimester - 0.2 * coming + rng.normal(0, 0.25, size)
-    ast = 19 * np.exp(rng.normal(0, 0.32, size) + 0.9 * hellp + 0.1 * mild)
+    bilirubin = np.array([0.24, 0.4, 0.5, 0.5, 0.5, 0.5])[stage]
+    enzyme = np.array([14, 16, 17, 19, 19, 19])[stage]
+    ast = enzyme * np.exp(rng.normal(0, 0.32, size) + 0.9 * hellp + 0.1 * mild)
     count = chart.chance(_count_chance(chart))
     panel = chart.chance(np.where(mild > 0, 0.45, np.where(chart.of("blood_draw"), 0.5, 0.14)))
     panel &= ~chart.of("scan")
@@ -75,7 +79,7 @@ def add_laboratory(chart: Chart) -> None:
         ("1920-8", ast, 0),
         ("1742-6", ast * np.exp(rng.normal(-0.1, 0.25, size)), 0),
         ("1751-7", np.maximum(albumin, 1.5), 2),
-        ("1975-2", 0.5 * np.exp(rng.normal(0, 0.35, size) + 0.3 * hellp), 2),
+        ("1975-2", bilirubin * np.exp(rng.normal(0, 0.35, size) + 0.3 * hellp), 2),
         ("2345-7", np.maximum(glucose, 40), 0),
     ):  # fmt: skip
         chart.add(panel, code(name), value=np.round(value, digits))

@@ -18,11 +18,12 @@ from hrob_assets.risk.synthetic.population import (
     select_series,
 )  # fmt: skip
 from hrob_assets.risk.synthetic.pregnancies import NEVER, Course, draw_course, history, risk_parts
+from hrob_assets.risk.synthetic.routine_care import add_routine_care
 from hrob_assets.risk.synthetic.scenarios import Drift
 
 FIRST_ID = 1_000_001
 STREAMS = ("women", "series", "conditions", "factors", "course", "visits", "facts", "spans",
-           "death", "extract")  # fmt: skip
+           "death", "extract", "care")  # fmt: skip
 
 
 @dataclass
@@ -89,6 +90,7 @@ def simulate_obstetrics(
     obstetric_facts.add_reasons(chart)
     obstetric_measures.add_vitals(chart)
     obstetric_measures.add_laboratory(chart)
+    add_routine_care(chart, rng["care"])
     spans = draw_medicaid_spans(
         series, series.lmp + course.end, len(women), clock.days, rng["spans"]
     )

@@ -7,7 +7,12 @@ import numpy as np
 import polars as pl
 
 from hrob_assets.risk.synthetic import codes
-from hrob_assets.risk.synthetic.codes import CATALOGUE, FIRST_CUSTOM_CONCEPT, UNIT_CONCEPTS
+from hrob_assets.risk.synthetic.codes import (
+    CATALOGUE,
+    FIRST_CUSTOM_CONCEPT,
+    STANDARD_VOCABULARIES,
+    UNIT_CONCEPTS,
+)
 from hrob_assets.risk.synthetic.population import People, Spans
 from hrob_assets.risk.synthetic.records import RECORD, Visits
 from hrob_assets.risk.synthetic.scenarios import UNIT_CHANGES, Drift
@@ -16,7 +21,7 @@ CLAIM_TYPE, RECORD_TYPE = 32810, 32817
 _DOMAIN = np.array([codes.DOMAINS.index(item.domain) for item in CATALOGUE])
 _SOURCE_VALUE = pl.Series([item.code for item in CATALOGUE])
 _UNIT = pl.Series([item.unit or None for item in CATALOGUE])
-_STANDARD = np.array([item.vocabulary in {"CPT4", "RxNorm", "LOINC"} for item in CATALOGUE])
+_STANDARD = np.array([item.vocabulary in STANDARD_VOCABULARIES for item in CATALOGUE])
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """Visits and facts of patients with cancer: clinic, laboratory, drugs, symptoms, emergencies."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from hrob_assets.risk.synthetic.codes import code
 from hrob_assets.risk.synthetic.obstetric_visits import ALL_HOURS, OFFICE_HOURS, at_hours
 from hrob_assets.risk.synthetic.population import YEAR, Spans, merge_spans
 from hrob_assets.risk.synthetic.records import RECORD, Facts, Visits, join_visits, visits
+from hrob_assets.risk.synthetic.routine_care import ONCOLOGY, ONCOLOGY_RARE, oncology_vitals
 from hrob_assets.risk.synthetic.scenarios import Drift
 
 TREATED_MONTHLY, QUIET_MONTHLY = 3.2, 1.0
@@ -110,9 +111,17 @@ class _Care:
 
 
 def oncology_facts(
-    patients: Patients, visits: Visits, kinds: dict[str, np.ndarray], rng: np.random.Generator
+    patients: Patients,
+    visits: Visits,
+    kinds: dict[str, np.ndarray],
+    rng: np.random.Generator,
+    *,
+    routine: np.random.Generator,
 ) -> Facts:
-    """Add diagnoses, treatment, drugs, laboratory values and weight; all follow the latent path."""
+    """Add diagnoses, treatment, drugs, laboratory values and weight; all follow the latent path.
+
+    Routine care has a stream of its own.
+    """
     person = visits.person
     kind = np.empty(len(visits), dtype=np.int64)
     for number, name in enumerate(KINDS):
@@ -131,6 +140,7 @@ def oncology_facts(
     _add_other_diagnoses(care)
     _add_reasons_of_emergencies(care)
     _add_values(care)
+    _add_routine_care(replace(care, rng=routine))
     return care.facts
 
 
@@ -226,6 +236,22 @@ def _add_vital_signs(care: _Care, own_weight: np.ndarray) -> None:
     care.facts.add(weighed, code("29463-7"), value=np.round(np.maximum(weight, 36), 1))
     care.facts.add(weighed, code("8480-6"), value=np.round(128 + rng.normal(0, 15, size)))
     care.facts.add(weighed, code("8462-4"), value=np.round(75 + rng.normal(0, 10, size)))
+
+
+def _add_routine_care(care: _Care) -> None:
+    """Add procedures, drugs, rare conditions and vital signs that most charts hold."""
+    person, acute = care.visits.person, care.at(EMERGENCY)
+    for name, at_clinic, at_emergency in ONCOLOGY:
+        chance = np.select([care.at(CLINIC), acute], [at_clinic, at_emergency], 0.0)
+        care.add(np.ones(len(person), dtype=bool), chance, code(name))
+    for name, share, chance in ONCOLOGY_RARE:
+        has = care.rng.random(len(care.patients)) < share
+        care.add(has[person], chance * care.coding, code(name))
+    own = care.rng.normal(0, 1, len(care.patients))[person]
+    examined = care.visits.keep & (care.lot() < 0.15) & ~care.at(PLANNED)  # noqa: PLR2004 share
+    values = oncology_vitals(len(person), acute, care.treated, own, care.rng)
+    for name, value in values.items():
+        care.facts.add(examined, code(name), value=value)
 
 
 def draw_oncology_spans(patients: Patients, rng: np.random.Generator) -> Spans:

@@ -15,7 +15,7 @@ from hrob_assets.risk.synthetic.oncology import (
 from hrob_assets.risk.synthetic.scenarios import Drift
 
 FIRST_ID = 5_000_001
-STREAMS = ("patients", "visits", "facts", "spans", "extract")
+STREAMS = ("patients", "visits", "facts", "spans", "extract", "care")
 
 
 @dataclass
@@ -46,7 +46,7 @@ def simulate_oncology(
     }
     drawn = draw_patients(patients, clock.days, rng["patients"])
     visits, kinds = draw_oncology_visits(drawn, drift, rng["visits"])
-    facts = oncology_facts(drawn, visits, kinds, rng["facts"])
+    facts = oncology_facts(drawn, visits, kinds, rng["facts"], routine=rng["care"])
     spans = draw_oncology_spans(drawn, rng["spans"])
     death = np.where(drawn.died, drawn.onset + drawn.stay, np.inf)
     population = extract_population(

@@ -108,6 +108,8 @@ def miss_visits(
 def replace_codes(code: np.ndarray, start: np.ndarray, drift: Drift) -> np.ndarray:
     """Return the code positions after the replacement of codes."""
     active = drift.active("code_replacement", start)
+    if not active.any():
+        return code
     for old, new in REPLACED:
         code = np.where(active & (code == codes.code(old)), codes.code(new), code)
     return code
