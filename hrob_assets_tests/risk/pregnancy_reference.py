@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from itertools import pairwise
+from fractions import Fraction
+from itertools import pairwise, takewhile
 
 BIRTHS, LOSSES = ("LB", "SB", "DELIV"), ("ECT", "SA", "AB")
 TERM = {
@@ -305,7 +306,12 @@ NULL_OUTSIDE = (
     "start_date",
     "end_date",
     "outcome",
+    "identified_at_days",
+    "term_days",
+    "last_term_days",
+    "days_since_last_end",
 )
+LOST = ("SB", "ECT", "SA")
 
 
 def state_at(rows, time):
@@ -324,8 +330,22 @@ def state_at(rows, time):
         "previous_pregnancies": len(past),
         "previous_live_births": sum(one.outcome in ("LB", "DELIV") for one in past),
         "previous_preterm": sum(one.end - one.start < 259 for one in born),
-        "previous_losses": sum(one.outcome in ("SB", "ECT", "SA") for one in past),
+        "previous_losses": sum(one.outcome in LOST for one in past),
+        "previous_births": len(born),
+        "previous_stillbirths": sum(one.outcome == "SB" for one in past),
+        "previous_early_losses": sum(one.outcome in ("ECT", "SA") for one in past),
+        "previous_induced_abortions": sum(one.outcome == "AB" for one in past),
+        "previous_early_preterm": sum(one.end - one.start < 238 for one in born),
+        "losses_in_a_row": len(list(takewhile(lambda one: one.outcome in LOST, past[::-1]))),
+        "last_was_preterm": 0,
+        "last_was_loss": int(bool(past) and past[-1].outcome in LOST),
     }
+    if past and past[-1].end is not None:
+        state |= {
+            "last_term_days": past[-1].end - past[-1].start,
+            "days_since_last_end": today - past[-1].end,
+            "last_was_preterm": int(past[-1] in born and past[-1].end - past[-1].start < 259),
+        }
     if pregnant:
         age = today - current.start
         state |= {
@@ -334,6 +354,7 @@ def state_at(rows, time):
         }
     if postpartum:
         state["days_postpartum"] = today - current.end
+        state["term_days"] = current.end - current.start
     if pregnant or postpartum:
         state |= {
             "precision_days": current.half,
@@ -343,7 +364,146 @@ def state_at(rows, time):
             if current.end is None
             else date(1970, 1, 1) + timedelta(days=current.end),
             "outcome": current.outcome,
+            "identified_at_days": max(0, to_day(current.identified) - current.start),
         }
         if past and past[-1].end is not None:
             state["interpregnancy_interval_days"] = current.start - past[-1].end
     return state
+
+
+def flag(condition):
+    return int(bool(condition))
+
+
+def episode_measures(state):
+    """Measures of the family pregnancy beyond the state."""
+    age, half = state["gestational_age_days"], state["precision_days"]
+    pregnant = age is not None
+    seen = state["identified_at_days"]
+    bounds = {"week": (-1, 7), "two_week": (7, 14), "month": (14, 30), "three_month": (30, 90)}
+    classes = {
+        f"precision_{name}": flag(half is not None and low < half <= high)
+        for name, (low, high) in (bounds | {"poor": (90, 10**9)}).items()
+    }
+    trimesters = {f"trimester_{n}": flag(state["trimester"] == n) for n in (1, 2, 3)}
+    return {
+        **trimesters,
+        **classes,
+        "weeks_to_due_date": (280 - age) / 7 if pregnant else None,
+        "preterm_if_born_now": flag(pregnant and 20 <= age / 7 < 37),
+        "past_due_date": flag(pregnant and age >= 40 * 7),
+        "late_term": flag(pregnant and 41 <= age / 7 < 42),
+        "post_term": flag(pregnant and age >= 42 * 7),
+        "identified_late": flag(seen is not None and seen >= 14 * 7),
+    }
+
+
+def care_measures(state, visit_days, today):
+    """Measures of the family prenatal_care; days of known visits in any order."""
+    numbers = (
+        "visits", "expected_visits", "share_of_expected", "expected_since_first",
+        "share_since_first", "month_began", "first_visit_days", "days_since_last_visit",
+        "longest_gap_days", "days_overdue",
+    )  # fmt: skip
+    flags = (
+        "began_in_first_trimester", "began_late", "no_visit_yet", "inadequate", "intermediate",
+        "adequate", "adequate_plus",
+    )  # fmt: skip
+    found = dict.fromkeys(numbers) | dict.fromkeys(flags, 0)
+    if state["start_date"] is None:
+        return found
+    start = (state["start_date"] - date(1970, 1, 1)).days
+    until = today if state["end_date"] is None else (state["end_date"] - date(1970, 1, 1)).days
+    due = [7 * week for week in [*range(6, 27, 4), *range(30, 35, 2), *range(36, 43)]]
+    days = sorted({day - start for day in visit_days if start <= day <= until})
+    age = until - start
+    expected = sum(one <= age for one in due)
+    late = Fraction(days[0] if days else age) / Fraction(30.4375) >= 4
+    found |= {
+        "visits": len(days),
+        "expected_visits": expected,
+        "share_of_expected": len(days) / expected if expected else None,
+        "no_visit_yet": flag(not days),
+        "began_late": flag(late),
+        "inadequate": flag(late),
+    }
+    if not days:
+        return found
+    passed = sum(one <= days[0] for one in due)
+    since = max(1, expected - max(0, passed - 1))
+    share = Fraction(len(days), since)
+    interval = 28 if days[-1] < 28 * 7 else 14 if days[-1] < 36 * 7 else 7
+    return found | {
+        "expected_since_first": since,
+        "share_since_first": float(share),
+        "month_began": int(Fraction(days[0]) / Fraction(30.4375)) + 1,
+        "first_visit_days": days[0],
+        "days_since_last_visit": age - days[-1],
+        "longest_gap_days": max(later - former for former, later in pairwise([*days, age])),
+        "days_overdue": max(0, age - days[-1] - interval),
+        "began_in_first_trimester": flag(days[0] < 14 * 7),
+        "inadequate": flag(late or share < Fraction(1, 2)),
+        "intermediate": flag(not late and Fraction(1, 2) <= share < Fraction(8, 10)),
+        "adequate": flag(not late and Fraction(8, 10) <= share < Fraction(11, 10)),
+        "adequate_plus": flag(not late and share >= Fraction(11, 10)),
+    }
+
+
+def earlier_measures(state, episodes, coded_days):
+    """Measures of the family earlier_pregnancies; coded_days: measure -> days known."""
+    start = None if state["start_date"] is None else (state["start_date"] - date(1970, 1, 1)).days
+    spans = [
+        (one.start, (one.start + 300 if one.end is None else one.end) + 42) for one in episodes
+    ]
+    interval = state["interpregnancy_interval_days"]
+    history = {
+        name: flag(
+            any(
+                (start is None or day < start) and any(low <= day <= high for low, high in spans)
+                for day in days
+            )
+        )
+        for name, days in coded_days.items()
+    }
+    return history | {
+        "births": state["previous_births"],
+        "no_birth": flag(state["previous_births"] == 0),
+        "many_births": flag(state["previous_births"] >= 5),
+        "stillbirths": state["previous_stillbirths"],
+        "early_losses": state["previous_early_losses"],
+        "induced_abortions": state["previous_induced_abortions"],
+        "early_preterm_births": state["previous_early_preterm"],
+        "losses_in_a_row": state["losses_in_a_row"],
+        "last_preterm": state["last_was_preterm"],
+        "last_loss": state["last_was_loss"],
+        "last_term_days": state["last_term_days"],
+        "days_since_last_end": state["days_since_last_end"],
+        "interval_under_6_months": flag(interval is not None and interval < 183),
+        "interval_under_18_months": flag(interval is not None and interval < 548),
+        "interval_over_5_years": flag(interval is not None and interval >= 1826),
+    }
+
+
+def measures_at(rows, coded, time):
+    """All measures of kind pregnancy that the state does not hold, by column.
+
+    ``coded``: (measure of earlier_pregnancies or "visit", occurred, known).
+    """
+    today, state = to_day(time), state_at(rows, time)
+    known = [(name, to_day(occurred)) for name, occurred, at in coded if max(occurred, at) < time]
+    history = {
+        name: [day for told, day in known if told == name]
+        for name in ("cesarean", "preeclampsia", "gestational_diabetes", "postpartum_hemorrhage",
+                     "abruption", "severe_morbidity")
+    }  # fmt: skip
+    visits = [day for name, day in known if name == "visit"]
+    parts = {
+        "pregnancy": episode_measures(state),
+        "prenatal_care": care_measures(state, visits, today),
+        "earlier_pregnancies": earlier_measures(state, episodes_at(rows, time), history),
+    }
+    return {
+        f"{family}__{name}": value
+        for family, measures in parts.items()
+        for name, value in measures.items()
+    }

@@ -31,11 +31,11 @@ from hrob_assets.risk.features.measures import (
     encounter_measures,
     person_measures,
 )
+from hrob_assets.risk.features.pregnancy_measures import pregnancy_measures
 from hrob_assets.risk.pregnancy import (
     KnownPregnancies,
     known_pregnancies,
     pregnancy_signatures,
-    pregnancy_states,
 )
 from hrob_assets.risk.pregnancy.signatures import KIND_OF_CODE_SET
 from hrob_assets.risk.tables import CODE_COLUMNS, COVERAGE, EVENTS, PERSONS, ROW_KEY, TIMESTAMP
@@ -207,6 +207,7 @@ class _Recipe(NamedTuple):
 
     catalogue: Catalogue
     code_map: CodeMap
+    measure_map: CodeMap
     plan: Plan
     pregnancy_codes: pl.DataFrame
     pregnancy_matches: pl.DataFrame
@@ -243,6 +244,7 @@ def _recipe(
     return _Recipe(
         catalogue,
         map_codes(codes, [code_sets[name] for name in series]),
+        map_codes(codes, [code_sets[name] for name in catalogue.measure_code_sets]),
         plan_columns(columns, n_series=len(series)),
         text.join(told, on="code_id", how="semi"),
         matches,
@@ -266,7 +268,7 @@ def _build_block(
         "person": lambda: person_measures(rows, persons.collect()),
         "coverage": lambda: coverage_measures(rows, coverage.collect()),
         "encounter": lambda: encounter_measures(rows),
-        "pregnancy": lambda: _pregnancy_columns(rows, known),
+        "pregnancy": lambda: _pregnancy_columns(rows, read, known, recipe),
     }
     place = {name: number for number, name in enumerate(recipe.catalogue.column_names)}
     for kind in sorted(kinds - {"codes"}):
@@ -303,10 +305,13 @@ def _known_pregnancies(
     return known_pregnancies(rows, pregnancy_signatures(complete, recipe.pregnancy_matches))
 
 
-def _pregnancy_columns(rows: pl.DataFrame, known: KnownPregnancies) -> pl.DataFrame:
-    """Columns ``pregnancy__<measure>``."""
-    states = pregnancy_states(rows, known)
-    return states.drop("person_id", "prediction_time").rename(lambda name: f"pregnancy__{name}")
+def _pregnancy_columns(
+    rows: pl.DataFrame, events: pl.DataFrame, known: KnownPregnancies, recipe: _Recipe
+) -> pl.DataFrame:
+    """Columns of the kind ``pregnancy``."""
+    persons = rows["person_id"].unique().sort().to_numpy()
+    facts = read_facts(events, persons, recipe.measure_map, n_threads=recipe.n_threads)
+    return pregnancy_measures(rows, known, facts, recipe.catalogue.measure_code_sets)
 
 
 def _check_rows(rows: pl.DataFrame) -> None:
@@ -323,7 +328,7 @@ def _check_rows(rows: pl.DataFrame) -> None:
 def _needed_code_sets(
     catalogue: Catalogue, code_sets: Mapping[str, CodeSet]
 ) -> Mapping[str, CodeSet]:
-    needed = list(catalogue.code_sets)
+    needed = [*catalogue.code_sets, *catalogue.measure_code_sets]
     by_trimester = [name for name in needed if name in code_sets and code_sets[name].by_trimester]
     if by_trimester or any(family.kind == "pregnancy" for family in catalogue.families):
         needed += KIND_OF_CODE_SET

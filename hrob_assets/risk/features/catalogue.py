@@ -48,6 +48,19 @@ MEASURES: dict[str, dict[str, tuple[str, ...]]] = {
             "medicaid",
             "payer_unknown",
         ),
+        "coverage_churn": (
+            *(
+                f"{what}_{days}d"
+                for what in ("stretches", "days_uncovered", "longest_gap_days", "payer_changes")
+                for days in (365, 730, 1825)
+            ),
+            "gaps_730d",
+            "gaps_1825d",
+            "days_since_gap",
+            "new_member",
+            "returned",
+            "two_payers",
+        ),
     },
     "pregnancy": {
         "pregnancy": (
@@ -64,6 +77,64 @@ MEASURES: dict[str, dict[str, tuple[str, ...]]] = {
             "previous_preterm",
             "previous_losses",
             "interpregnancy_interval_days",
+            "trimester_1",
+            "trimester_2",
+            "trimester_3",
+            "weeks_to_due_date",
+            "preterm_if_born_now",
+            "past_due_date",
+            "late_term",
+            "post_term",
+            "precision_week",
+            "precision_two_week",
+            "precision_month",
+            "precision_three_month",
+            "precision_poor",
+            "identified_at_days",
+            "identified_late",
+            "term_days",
+        ),
+        "prenatal_care": (
+            "visits",
+            "expected_visits",
+            "share_of_expected",
+            "expected_since_first",
+            "share_since_first",
+            "month_began",
+            "first_visit_days",
+            "days_since_last_visit",
+            "longest_gap_days",
+            "days_overdue",
+            "began_in_first_trimester",
+            "began_late",
+            "no_visit_yet",
+            "inadequate",
+            "intermediate",
+            "adequate",
+            "adequate_plus",
+        ),
+        "earlier_pregnancies": (
+            "births",
+            "no_birth",
+            "many_births",
+            "stillbirths",
+            "early_losses",
+            "induced_abortions",
+            "early_preterm_births",
+            "losses_in_a_row",
+            "last_preterm",
+            "last_loss",
+            "last_term_days",
+            "days_since_last_end",
+            "interval_under_6_months",
+            "interval_under_18_months",
+            "interval_over_5_years",
+            "cesarean",
+            "preeclampsia",
+            "gestational_diabetes",
+            "postpartum_hemorrhage",
+            "abruption",
+            "severe_morbidity",
         ),
     },
     "encounter": {
@@ -79,6 +150,19 @@ MEASURES: dict[str, dict[str, tuple[str, ...]]] = {
 }
 """Measures by kind and family, for the kinds that are not counted from codes."""
 
+CODED_MEASURES: dict[str, dict[str, tuple[str, ...]]] = {
+    "prenatal_care": dict.fromkeys(MEASURES["pregnancy"]["prenatal_care"], ("prenatal_visit",)),
+    "earlier_pregnancies": {
+        "cesarean": ("cesarean_delivery",),
+        "preeclampsia": ("preeclampsia", "severe_preeclampsia", "eclampsia"),
+        "gestational_diabetes": ("gestational_diabetes",),
+        "postpartum_hemorrhage": ("postpartum_hemorrhage",),
+        "abruption": ("abruption",),
+        "severe_morbidity": ("severe_maternal_morbidity",),
+    },
+}
+"""Measures by family that are read from codes beside those that date pregnancies: the code sets."""
+
 KINDS = ("codes", *MEASURES)
 
 _NULLABLE = frozenset({"days_since_last", "last_value", "min", "max", "mean", "slope"}) | frozenset(
@@ -90,6 +174,22 @@ _NULLABLE = frozenset({"days_since_last", "last_value", "min", "max", "mean", "s
         "precision_days",
         "days_since_identified",
         "interpregnancy_interval_days",
+        "weeks_to_due_date",
+        "identified_at_days",
+        "term_days",
+        "visits",
+        "expected_visits",
+        "share_of_expected",
+        "expected_since_first",
+        "share_since_first",
+        "month_began",
+        "first_visit_days",
+        "days_since_last_visit",
+        "longest_gap_days",
+        "days_overdue",
+        "last_term_days",
+        "days_since_last_end",
+        "days_since_gap",
     }
 )
 _YES_OR_NO = {
@@ -215,8 +315,17 @@ class Catalogue:
 
     @cached_property
     def code_sets(self) -> tuple[str, ...]:
-        """Names of the code sets that the families need, sorted."""
+        """Names of the code sets whose codes the kernel counts, sorted."""
         return tuple(sorted({family.code_set for family in self.families if family.code_set}))
+
+    @cached_property
+    def measure_code_sets(self) -> tuple[str, ...]:
+        """Names of the code sets that measures read (see `CODED_MEASURES`), sorted."""
+        needed = (
+            CODED_MEASURES.get(column.family, {}).get(column.measure or "", ())
+            for column in self.columns
+        )
+        return tuple(sorted({name for names in needed for name in names}))
 
     def family(self, name: str) -> FeatureFamily:
         """Return the family of this name, or raise `ConfigurationError` with the nearest name."""
@@ -310,7 +419,7 @@ def _family(
         code_set = fields["code_set"].choice(tuple(code_set_names))
         columns = _coded_columns(fields["columns"], name, group)
     else:
-        columns = _measured_columns(fields["measures"], name, group, kind)
+        columns = _measured_columns(fields["measures"], name, group, kind, code_set_names)
     rationale, source = fields["rationale"].text(), fields["source"].text()
     return FeatureFamily(name, group, kind, code_set, columns, rationale, source)
 
@@ -349,7 +458,7 @@ def _window(element: Entry) -> int | None:
 
 
 def _measured_columns(
-    measures: Entry, family: str, group: str, kind: str
+    measures: Entry, family: str, group: str, kind: str, code_set_names: Collection[str]
 ) -> tuple[FeatureColumn, ...]:
     families = MEASURES[kind]
     if family not in families:
@@ -360,6 +469,10 @@ def _measured_columns(
         measure = element.choice(families[family])
         if measure in result:
             element.fail(f"measure {measure!r} must occur once", "Remove one.")
+        for needed in CODED_MEASURES.get(family, {}).get(measure, ()):
+            if needed not in code_set_names:
+                what = f"measure {measure!r} must find the code set {needed!r}; it is not there"
+                element.fail(what, nearest(needed, code_set_names))
         name = f"{family}__{measure}"
         result[measure] = FeatureColumn(name, family, group, kind, measure=measure)
     return tuple(result.values())

@@ -174,6 +174,15 @@ _WORDS = {
 }
 
 
+_NULL_SAYS = {
+    "pregnancy": "outside a pregnancy and the 42 days after it, or in the other of the two",
+    "prenatal_care": "outside a pregnancy and the 42 days after it, or before the first visit",
+    "earlier_pregnancies": "when no earlier pregnancy with a known end is on record",
+    "coverage": "when no coverage reaches the prediction time",
+    "coverage_churn": "when there was no gap",
+}
+
+
 def meaning_of(column: FeatureColumn) -> str:
     """Say in words what a column holds, over which window, and what null means.
 
@@ -185,7 +194,8 @@ def meaning_of(column: FeatureColumn) -> str:
     'ed visit: times recorded in the 30 days before the prediction time'
     """
     idea = column.family.replace("_", " ")
-    empty = "; null where the history says nothing" if column.nullable else ""
+    says = _NULL_SAYS.get(column.family, "where the history says nothing")
+    empty = f"; null {says}" if column.nullable else ""
     if column.aggregation is None:
         return f"{idea}: {(column.measure or '').replace('_', ' ')}{empty}"
     days = "ever" if column.window_days is None else f"in the {column.window_days} days"

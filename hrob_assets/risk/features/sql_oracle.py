@@ -126,7 +126,7 @@ SELECT row,
     date_diff('day', occurred_at, prediction_time) AS this_encounter__days_to_known
 FROM rows
 """
-_COVERAGE = """
+_STRETCHES = """
 WITH spans AS (
     SELECT r.row, r.prediction_time AS t, t - INTERVAL 365 DAY AS first, c.started_at AS s,
         CASE WHEN c.ended_at < t AND c.end_known_at < t THEN c.ended_at ELSE t END AS e,
@@ -151,6 +151,13 @@ stretches AS (
     FROM starts s JOIN ends e ON e.row = s.row AND e.e > s.s
     GROUP BY s.row, s.t, s.first, s.s
 ),
+gaps AS (
+    SELECT row, t, place, s, s - lag(e) OVER (PARTITION BY row ORDER BY place) AS length
+    FROM stretches
+)
+"""
+_COVERAGE = f"""
+{_STRETCHES},
 enrolment AS (
     SELECT row, bool_or(e = t)::INT AS coverage__enrolled,
         coalesce(sum(epoch_us(e) - epoch_us(greatest(s, first))) FILTER (e > first), 0)
@@ -172,7 +179,52 @@ SELECT row, coalesce(coverage__enrolled, 0) AS coverage__enrolled,
     coalesce(coverage__medicaid, 0) AS coverage__medicaid,
     coalesce(coverage__payer_unknown, 0) AS coverage__payer_unknown
 FROM rows LEFT JOIN enrolment USING (row) LEFT JOIN payers USING (row)
-"""
+"""  # noqa: S608 - made of the constant above
+_CHURN_YEARS = ",\n".join(
+    f"""
+    (SELECT count(*) FROM stretches s WHERE s.row = r.row AND s.e > r.t - INTERVAL {days} DAY)
+        AS coverage_churn__stretches_{days}d,
+    (SELECT count(*) FROM gaps g
+     WHERE g.row = r.row AND g.length IS NOT NULL AND g.s > r.t - INTERVAL {days} DAY)
+        + (r.is_out)::INT AS coverage_churn__gaps_{days}d,
+    CASE WHEN n = 0 THEN 0 ELSE (
+        epoch_us(r.t) - epoch_us(greatest(r.since, r.t - INTERVAL {days} DAY)) - coalesce(
+        (SELECT sum(epoch_us(s.e) - epoch_us(greatest(s.s, r.t - INTERVAL {days} DAY)))
+         FROM stretches s WHERE s.row = r.row AND s.e > r.t - INTERVAL {days} DAY), 0)
+    ) // 86400000000 END AS coverage_churn__days_uncovered_{days}d,
+    coalesce(greatest(
+        (SELECT max(epoch_us(g.s) - epoch_us(g.s - g.length)) FROM gaps g
+         WHERE g.row = r.row AND g.s > r.t - INTERVAL {days} DAY),
+        CASE WHEN r.is_out THEN epoch_us(r.t) - epoch_us(r.until) END
+    ), 0) // 86400000000 AS coverage_churn__longest_gap_days_{days}d,
+    (SELECT count(*) FROM changes c
+     WHERE c.row = r.row AND c.payer != c.before AND c.s > r.t - INTERVAL {days} DAY)
+        AS coverage_churn__payer_changes_{days}d
+    """  # noqa: S608 - a constant
+    for days in (365, 730, 1825)
+)
+_CHURN = f"""
+{_STRETCHES},
+changes AS (
+    SELECT row, s, payer, lag(payer) OVER (PARTITION BY row ORDER BY s, e, payer) AS before
+    FROM spans
+),
+known AS (
+    SELECT r.row, r.prediction_time AS t, min(s.s) AS since, max(s.e) AS until,
+        max(s.s) AS latest, count(s.row) AS n,
+        count(s.row) > 0 AND NOT coalesce(bool_or(s.e = s.t), false) AS is_out
+    FROM rows r LEFT JOIN stretches s ON s.row = r.row
+    GROUP BY r.row, r.prediction_time
+)
+SELECT row, {_CHURN_YEARS},
+    CASE WHEN is_out THEN 0 WHEN n > 1 THEN date_diff('day', latest, t) END
+        AS coverage_churn__days_since_gap,
+    (n = 1 AND NOT is_out AND latest > t - INTERVAL 90 DAY)::INT AS coverage_churn__new_member,
+    (n > 1 AND NOT is_out AND latest > t - INTERVAL 90 DAY)::INT AS coverage_churn__returned,
+    (SELECT count(DISTINCT p.payer) > 1 FROM spans p WHERE p.row = r.row AND p.e = p.t)::INT
+        AS coverage_churn__two_payers
+FROM known r
+"""  # noqa: S608 - made of the constants above
 _PREGNANCIES = {
     "person_id": pl.Int64,
     "prediction_time": TIMESTAMP,
@@ -180,7 +232,7 @@ _PREGNANCIES = {
     "start_date": pl.Date,
     "last_date": pl.Date,
 }
-_MEASURES = {"person": _PERSON, "encounter": _ENCOUNTER, "coverage": _COVERAGE}
+_MEASURES = {"person": (_PERSON,), "encounter": (_ENCOUNTER,), "coverage": (_COVERAGE, _CHURN)}
 
 
 def build_features_sql(
@@ -244,7 +296,7 @@ def _queries(catalogue: Catalogue) -> Iterator[str]:
                 f"The SQL form must not be asked for {kind} features; it has none. Leave them out."
             )
             raise ConfigurationError(msg)
-        yield _MEASURES[kind]
+        yield from _MEASURES[kind]
     for family in catalogue.families:
         if family.kind == "codes":
             yield _family_query(family)

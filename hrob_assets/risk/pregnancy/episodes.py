@@ -41,6 +41,14 @@ _STATE_TYPES = {
     "previous_live_births": pl.Int16,
     "previous_preterm": pl.Int16,
     "previous_losses": pl.Int16,
+    "previous_births": pl.Int16,
+    "previous_stillbirths": pl.Int16,
+    "previous_early_losses": pl.Int16,
+    "previous_induced_abortions": pl.Int16,
+    "previous_early_preterm": pl.Int16,
+    "last_was_preterm": pl.Int8,
+    "last_was_loss": pl.Int8,
+    "losses_in_a_row": pl.Int16,
     "start_date": pl.Date,
     "end_date": pl.Date,
 }
@@ -179,12 +187,19 @@ def pregnancy_at(rows: pl.DataFrame, signatures: pl.DataFrame) -> pl.DataFrame:
           two_week, month, three_month or poor);
         - ``days_since_identified``: since the first record of it became available;
         - ``interpregnancy_interval_days``: from the known end of the previous pregnancy;
-        - ``start_date``, ``end_date`` (null while pregnant), ``outcome`` (PREG while pregnant).
+        - ``start_date``, ``end_date`` (null while pregnant), ``outcome`` (PREG while pregnant);
+        - ``identified_at_days``: gestational age when the first record of it became available;
+        - ``term_days``: from start to end, only when postpartum.
 
         Never null: ``previous_pregnancies``, ``previous_live_births`` (a delivery record
-        without a stated outcome counts), ``previous_preterm`` (births before 259 days) and
-        ``previous_losses`` (stillbirth, ectopic, spontaneous); the current episode is not
-        among them.
+        without a stated outcome counts), ``previous_preterm`` and ``previous_early_preterm``
+        (births before 259 and 238 days), ``previous_births`` (also stillbirths),
+        ``previous_losses`` (stillbirth, ectopic, spontaneous), ``previous_stillbirths``,
+        ``previous_early_losses`` (ectopic, spontaneous), ``previous_induced_abortions``,
+        ``losses_in_a_row`` (the last ones); the current episode is not among them. Of the last
+        pregnancy before it: ``last_was_preterm``, ``last_was_loss`` (0 when there is none) and,
+        null when there is none or its end is not known, ``last_term_days`` and
+        ``days_since_last_end``.
 
     Notes
     -----

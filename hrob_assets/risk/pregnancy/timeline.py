@@ -26,7 +26,9 @@ from hrob_assets.risk.pregnancy.layout import (
     sources_fingerprint,
 )
 from hrob_assets.risk.pregnancy.terms import (
+    AB,
     DELIV,
+    EARLY_PRETERM_DAYS,
     ECT,
     LB,
     LONGEST_PREGNANCY_DAYS,
@@ -54,6 +56,18 @@ STATE = (
     "start_date",
     "end_date",
     "outcome",
+    "identified_at_days",
+    "term_days",
+    "previous_births",
+    "previous_stillbirths",
+    "previous_early_losses",
+    "previous_induced_abortions",
+    "previous_early_preterm",
+    "last_was_preterm",
+    "last_was_loss",
+    "losses_in_a_row",
+    "last_term_days",
+    "days_since_last_end",
 )
 MICROSECONDS_PER_DAY = 86_400_000_000
 
@@ -166,6 +180,7 @@ def _describe(episodes: np.ndarray, size: Integer, time: Integer, state: np.ndar
             if past and episodes[past - 1, END] != NULL:
                 state[12] = current[START] - episodes[past - 1, END]
     _describe_past(episodes, past, state)
+    _describe_last(episodes, past, today, state)
 
 
 @compiled
@@ -177,20 +192,43 @@ def _describe_current(current: np.ndarray, time: Integer, state: np.ndarray) -> 
         state[4] = trimester_of(age)
     else:
         state[5] = today - current[END]
+        state[17] = current[END] - current[START]
     state[6] = current[HALF_WIDTH]
     state[7] = (time - current[IDENTIFIED]) // MICROSECONDS_PER_DAY
     state[13], state[14], state[15] = current[START], current[END], current[OUTCOME]
+    state[16] = max(current[IDENTIFIED] // MICROSECONDS_PER_DAY - current[START], 0)
 
 
 @compiled
 def _describe_past(episodes: np.ndarray, past: Integer, state: np.ndarray) -> None:
     state[8], state[9], state[10], state[11] = past, 0, 0, 0
+    state[18], state[19], state[20], state[21], state[22] = 0, 0, 0, 0, 0
     for i in range(past):
         outcome = episodes[i, OUTCOME]
         state[9] += outcome in (LB, DELIV)
         state[11] += outcome in (SB, ECT, SA)
+        state[19] += outcome == SB
+        state[20] += outcome in (ECT, SA)
+        state[21] += outcome == AB
         born = outcome in (LB, SB, DELIV)
         state[10] += born and episodes[i, END] - episodes[i, START] < TERM_BIRTH_DAYS
+        state[18] += born
+        state[22] += born and episodes[i, END] - episodes[i, START] < EARLY_PRETERM_DAYS
+
+
+@compiled
+def _describe_last(episodes: np.ndarray, past: Integer, today: Integer, state: np.ndarray) -> None:
+    """Write what is known of the last pregnancy before the present one."""
+    state[23], state[24], state[25] = 0, 0, 0
+    for i in range(past - 1, -1, -1):
+        if episodes[i, OUTCOME] not in (SB, ECT, SA):
+            break
+        state[25] += 1
+    if past and episodes[past - 1, END] != NULL:
+        outcome, end = episodes[past - 1, OUTCOME], episodes[past - 1, END]
+        state[26], state[27] = end - episodes[past - 1, START], today - end
+        state[23] = outcome in (LB, SB, DELIV) and state[26] < TERM_BIRTH_DAYS
+        state[24] = outcome in (SB, ECT, SA)
 
 
 Kernel = Callable[..., Any]

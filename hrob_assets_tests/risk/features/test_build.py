@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 
 from hrob_assets.risk.errors import ConfigurationError, ContractError
 from hrob_assets.risk.features.build import build_features, feature_blocks
-from hrob_assets.risk.features.catalogue import Catalogue
+from hrob_assets.risk.features.catalogue import MEASURES, Catalogue
 from hrob_assets.risk.features.sql_oracle import build_features_sql
 from hrob_assets.risk.tables import COVERAGE, EVENTS
 from hrob_assets_tests.risk.features.timelines import (
@@ -266,7 +266,7 @@ def test_plausible_limits_are_in_the_unit_of_the_code_set():
 
 def test_implausible_values_are_none_in_the_sql_form_too():
     rows = rows_of([(1, T, "home", 1)])
-    given = world([(1, fact, T - DAY, T - DAY) for fact in FACTS[-4:]])
+    given = world([(1, fact, T - DAY, T - DAY) for fact in FACTS[15:19]])
     built = build_features_sql(rows, **given).row(0, named=True)
 
     assert_same_as_sql(rows, **given)
@@ -289,7 +289,7 @@ def test_age_is_whole_on_a_birthday_and_grows_by_the_day(person, time, years):
     assert built["age__years"].to_list() == pytest.approx([years], rel=1e-6)
 
 
-def coverage_at_t(*spans):
+def coverage_at_t(*spans, family="coverage"):
     features = one_row(
         coverage=[
             (
@@ -304,7 +304,7 @@ def coverage_at_t(*spans):
         ],
         catalogue=Catalogue(measured_families("coverage")),
     )
-    return [features[name] for name in Catalogue(measured_families("coverage")).column_names]
+    return [features[f"{family}__{name}"] for name in MEASURES["coverage"][family]]
 
 
 @pytest.mark.parametrize(
@@ -327,6 +327,42 @@ def coverage_at_t(*spans):
 )
 def test_coverage_is_told_by_the_spans_known_at_the_prediction_time(spans, expected):
     assert coverage_at_t(*spans) == expected
+
+
+CHURN = (
+    "gaps_730d",
+    "days_uncovered_365d",
+    "longest_gap_days_1825d",
+    "payer_changes_365d",
+    "days_since_gap",
+    "new_member",
+    "returned",
+    "two_payers",
+)
+
+
+@pytest.mark.parametrize(
+    ("spans", "expected"),
+    [
+        ([], (0, 0, 0, 0, None, 0, 0, 0)),
+        ([(-60, None, "A", -60)], (0, 0, 0, 0, None, 1, 0, 0)),
+        ([(-90, None, "A", -90)], (0, 0, 0, 0, None, 0, 0, 0)),
+        ([(-800, -500, "A", -800), (-60, 9, "B", -60)], (1, 305, 440, 1, 60, 0, 1, 0)),
+        ([(-800, -100, "A", -800)], (1, 100, 100, 0, 0, 0, 0, 0)),
+        ([(-800, None, "A", -800), (-100, None, "B", -100)], (0, 0, 0, 1, None, 0, 0, 1)),
+        ([(-900, -800, "A", -900), (-790, 5, "A", -790)], (0, 0, 10, 0, 790, 0, 0, 0)),
+    ],
+)
+def test_churn_is_told_by_the_spans_known_at_the_prediction_time(spans, expected):
+    found = dict(
+        zip(
+            MEASURES["coverage"]["coverage_churn"],
+            coverage_at_t(*spans, family="coverage_churn"),
+            strict=True,
+        )
+    )
+
+    assert tuple(found[name] for name in CHURN) == expected
 
 
 def test_an_emergency_that_became_a_stay_is_both():

@@ -138,7 +138,8 @@ def test_an_end_of_coverage_that_lies_or_is_known_in_the_future_is_not_seen(cove
 def test_the_poison_would_be_tasted_one_moment_earlier(fact, days):
     known_in_time = (1, fact, min(T - MICROSECOND, T + days * DAY), T - MICROSECOND)
     known_too_late = (*known_in_time[:3], T)
-    families = {"J45": set()}.get(fact[2], {"heart", "pregnancy", "hypertension"})
+    of_pregnancy = {"pregnancy", "prenatal_care", "earlier_pregnancies"}
+    families = {"J45": set()}.get(fact[2], {"heart", "hypertension", *of_pregnancy})
 
     clean, poisoned = bytes_of(features([], [])), bytes_of(features([known_too_late], []))
     tasted = bytes_of(features([known_in_time], []))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hrob_assets.risk.code_sets import Code, CodeSet, match_codes
 from hrob_assets.risk.features.catalogue import (
     AGGREGATIONS,
+    CODED_MEASURES,
     MEASURES,
     Catalogue,
     FeatureColumn,
@@ -44,10 +45,18 @@ GIVEN = {
     "pregnancy_live_birth": (Code("ICD10CM", "Z370", **ICD),),
     "pregnancy_marker": (Code("ICD10CM", "Z331", **ICD),),
     "gestational_age": (Code("ICD10CM", "Z3A20", **ICD, weeks=20.0),),
+    "prenatal_visit": (Code("ICD10CM", "Z34", **ICD),),
+    "preeclampsia": (Code("ICD10CM", "O149", **ICD),),
+}
+READ_BY_MEASURES = {
+    name
+    for measures in CODED_MEASURES.values()
+    for code_sets in measures.values()
+    for name in code_sets
 }
 CODE_SETS = {
     name: CodeSet(name, GIVEN.get(name, (Code("HROB", "never", **EXACT),)))
-    for name in [*GIVEN, *KIND_OF_CODE_SET]
+    for name in dict.fromkeys([*GIVEN, *KIND_OF_CODE_SET, *sorted(READ_BY_MEASURES)])
 }
 
 FACTS = (
@@ -71,6 +80,8 @@ FACTS = (
     ("measurement", "LOINC", "718-7", None, None, -13.5, "g/dL"),
     ("measurement", "LOINC", "718-7", None, None, 5.0, "g/L"),
     ("measurement", "None", "glu", "LOINC", "2345-7", 0.1, "mmol/L"),
+    ("condition", "ICD10CM", "Z3480", None, None, None, None),
+    ("condition", "ICD10CM", "O149", None, None, None, None),
 )
 
 
