@@ -42,7 +42,7 @@ def evaluation_definitions(use_case: UseCase) -> dg.Definitions:
         group_name=model_group(use_case.name),
         owners=[use_case.owner],
         kinds={"polars", "parquet", "mlflow"},
-        deps=[use_case_key(use_case.name, "trained_model")],
+        deps=[use_case_key(use_case.name, name) for name in ("trained_model", "updated_model")],
         ins={"training_set": dg.AssetIn(use_case_key(use_case.name, "training_set"))},
         description=(
             "Frozen predictions of the challenger on the test period, with discrimination, "

@@ -1,4 +1,4 @@
-"""Ripe outcomes, calibration and the alarm, week by week; a sensor that asks for an update."""
+"""Which outcomes are ripe, how true the predictions were, and the alarm, week by week."""
 
 from collections.abc import Mapping
 from datetime import date

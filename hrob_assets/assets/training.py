@@ -1,6 +1,7 @@
 """The training set and the challenger that is fitted on it."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -8,15 +9,16 @@ import polars as pl
 
 from hrob_assets.assets.feature_selection import present_record, rows_of
 from hrob_assets.assets.keys import ENCOUNTER_FEATURES, model_group, staged_key, use_case_key
+from hrob_assets.assets.knowledge import changed_since, known_until
 from hrob_assets.assets.metadata import as_cells, bar_plot, described, markdown_table, readable
 from hrob_assets.assets.partitions import mondays
-from hrob_assets.resources.model_registry import ModelRegistry
+from hrob_assets.resources.model_registry import JUDGED_FROM, ModelRegistry
 from hrob_assets.resources.storage import Storage
 from hrob_assets.risk.features.screening import kept_columns, rules_of_record
 from hrob_assets.risk.features.selection import FeatureSelection, ImputationRule
 from hrob_assets.risk.models.logistic_regression import term_names
 from hrob_assets.risk.small_cells import shown_count, shown_parts, shown_share
-from hrob_assets.risk.split import periods
+from hrob_assets.risk.split import plan_split
 from hrob_assets.risk.training import (
     TRAINING_COLUMNS,
     FittedModel,
@@ -74,18 +76,16 @@ def _training_set(use_case: UseCase, columns: Sequence[str]) -> dg.AssetsDefinit
         load: pl.LazyFrame,
         storage: Storage,
     ) -> dg.Output[pl.DataFrame]:
-        bounds = periods(
-            use_case.split,
-            as_of=load.select("as_of").head(1).collect().item(),
-            horizon_days=use_case.outcome.horizon_days,
-            runout_days=use_case.outcome.runout_days,
+        plan = plan_split(
+            use_case, as_of=known_until(context, load), changed_since=changed_since(context)
         )
+        bounds = plan.bounds
         folder = storage.asset_path(use_case_key(use_case.name, "labels"))
         weeks = context.asset_partition_keys_for_input("labels")
         missing = [week for week in mondays(weeks) if not (folder / f"{week}.parquet").exists()]
         require_ripe(labels, bounds, missing_weeks=missing, use_case_name=use_case.name)
         frame = assemble_training_set(
-            features, cohort, labels, use_case=use_case, bounds=bounds, columns=columns
+            features, cohort, labels, use_case=use_case, plan=plan, columns=columns
         )
         figures: dict[str, Any] = {
             f"{name}": value.isoformat() for name, value in vars(bounds).items()
@@ -137,7 +137,7 @@ def _trained_model(
             model=use_case.model,
             threshold=use_case.threshold,
         )
-        tags = {**lineage, "training_set": training_set_tag(frame)}
+        tags = {**lineage, **evidence_tags(frame)}
         with model_registry.tracked_run(context, use_case.name) as run:
             _log_trials(run, fitted)
             log_selection(run, record, selection)
@@ -146,6 +146,13 @@ def _trained_model(
         return dg.MaterializeResult(metadata=_model_metadata(fitted, version, run_id))
 
     return trained_model
+
+
+def evidence_tags(rows: pl.DataFrame) -> dict[str, str]:
+    """What a version is trained on, and the first prediction time of the rows that judge it."""
+    judged = rows.filter(pl.col("split") == "test")["prediction_time"].min()
+    start = {JUDGED_FROM: judged.isoformat()} if isinstance(judged, datetime) else {}
+    return {"training_set": training_set_tag(rows), **start}
 
 
 def _summary(frame: pl.DataFrame) -> pl.DataFrame:

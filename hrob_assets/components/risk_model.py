@@ -8,11 +8,13 @@ import dagster as dg
 
 from hrob_assets.assets.alerts import list_alert_definitions
 from hrob_assets.assets.baseline import baseline_definitions
+from hrob_assets.assets.calibration_drift import calibration_drift_definitions
 from hrob_assets.assets.cohort import cohort_definitions
 from hrob_assets.assets.data_dictionary import data_dictionary_definitions
 from hrob_assets.assets.evaluation import evaluation_definitions
 from hrob_assets.assets.feature_selection import feature_selection_definitions
 from hrob_assets.assets.labels import label_definitions
+from hrob_assets.assets.model_update import model_update_definitions
 from hrob_assets.assets.monitoring import monitoring_definitions
 from hrob_assets.assets.partitions import weekly_partitions
 from hrob_assets.assets.promotion import promotion_definitions
@@ -107,6 +109,13 @@ class RiskModel(dg.Component, dg.Model, dg.Resolvable):
                 lineage=lineage,
             ),
             baseline_definitions(use_case),
+            model_update_definitions(
+                use_case,
+                group_of_column={column.name: column.group for column in catalogue.columns},
+                selection=selection,
+                rules=rules,
+                lineage=lineage,
+            ),
             evaluation_definitions(use_case),
             promotion_definitions(use_case, lineage=lineage),
             scoring_definitions(
@@ -119,6 +128,7 @@ class RiskModel(dg.Component, dg.Model, dg.Resolvable):
             monitoring_definitions(
                 use_case, code_sets=code_sets, weekly=weekly, start_schedules=started
             ),
+            calibration_drift_definitions(use_case, started=started),
             list_alert_definitions(use_case, weekly=weekly, started=started),
         )
 

@@ -31,7 +31,7 @@ from hrob_assets.risk.models.logistic_regression import (
 )
 from hrob_assets.risk.recalibration import UNCHANGED, Recalibration
 from hrob_assets.risk.small_cells import in_words
-from hrob_assets.risk.split import Periods, assign_split, person_fraction
+from hrob_assets.risk.split import Periods, SplitPlan, person_fraction
 from hrob_assets.risk.use_case import ModelSpec, Threshold, Tuning, UseCase
 
 TRAINING_COLUMNS = (
@@ -94,7 +94,7 @@ def assemble_training_set(
     labels: pl.LazyFrame,
     *,
     use_case: UseCase,
-    bounds: Periods,
+    plan: SplitPlan,
     columns: Sequence[str],
 ) -> pl.DataFrame:
     """Rows with a ripe outcome, their split and their features.
@@ -106,7 +106,8 @@ def assemble_training_set(
     features, cohort, labels : LazyFrame
         The weekly tables, all weeks.
     use_case : UseCase
-    bounds : Periods
+    plan : SplitPlan
+        From `split.plan_split`.
     columns : sequence of str
         Feature columns.
 
@@ -116,7 +117,7 @@ def assemble_training_set(
         `TRAINING_COLUMNS` and `columns`, sorted by prediction time and encounter.
     """
     key = ["person_id", "encounter_id", "prediction_time"]
-    start, end = bounds.train_start, bounds.test_end
+    start, end = plan.bounds.train_start, plan.bounds.test_end
     rows = (
         labels.filter(
             pl.col("label").is_not_null(),
@@ -128,12 +129,7 @@ def assemble_training_set(
         .sort("prediction_time", "encounter_id")
         .collect()
     )
-    split = assign_split(
-        rows,
-        bounds,
-        validation_share=use_case.split.validation_share,
-        seed=use_case.model.seed,
-    )
+    split = plan.assign(rows)
     wanted = pl.col("eligible")
     if use_case.cohort.train_on == "all":
         wanted = wanted | (pl.col("split") == "train")

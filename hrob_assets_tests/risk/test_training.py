@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from hrob_assets.risk.errors import ConfigurationError, ContractError, TooSmallError
 from hrob_assets.risk.features.selection import ImputationRule
-from hrob_assets.risk.split import Periods
+from hrob_assets.risk.split import Periods, SplitPlan, assign_split
 from hrob_assets.risk.training import (
     TRAINING_COLUMNS,
     assemble_training_set,
@@ -108,7 +109,7 @@ def tables(train_on="eligible"):
         frame.lazy().select("person_id", "encounter_id", "prediction_time", "eligible"),
         frame.lazy().select("person_id", "encounter_id", "prediction_time", "week", "label"),
         use_case=example_use_case(train_on=train_on),
-        bounds=BOUNDS,
+        plan=SplitPlan(BOUNDS, partial(assign_split, bounds=BOUNDS, validation_share=0.25, seed=7)),
         columns=["age__years"],
     )
 

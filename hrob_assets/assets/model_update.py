@@ -1,0 +1,211 @@
+"""The update of a champion after an alarm: the smallest that is enough, as a challenger."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from hrob_assets.assets.evaluation import required_model
+from hrob_assets.assets.feature_selection import present_record, rows_of
+from hrob_assets.assets.keys import model_group, use_case_key
+from hrob_assets.assets.knowledge import CHANGED_SINCE_TAG, changed_since
+from hrob_assets.assets.metadata import described, markdown_table, readable
+from hrob_assets.assets.training import evidence_tags
+from hrob_assets.resources.model_registry import CHAMPION, ModelRegistry, RegisteredModel
+from hrob_assets.risk.errors import ConfigurationError
+from hrob_assets.risk.features.screening import kept_columns, rules_of_record
+from hrob_assets.risk.features.selection import FeatureSelection, ImputationRule
+from hrob_assets.risk.model_update import ModelUpdate, recalibrate_fit, update_champion
+from hrob_assets.risk.small_cells import shown_count
+from hrob_assets.risk.training import TRAINING_COLUMNS, FittedModel, train_model
+from hrob_assets.risk.use_case import UseCase
+
+_STAGES = ("training_set", "feature_selection", "update_decision", "updated_model", "evaluation")
+
+
+def model_update_definitions(
+    use_case: UseCase,
+    *,
+    group_of_column: Mapping[str, str],
+    selection: FeatureSelection,
+    rules: Mapping[str, ImputationRule],
+    lineage: Mapping[str, str],
+) -> dg.Definitions:
+    """The decision, the updated model, and the job that takes it through the gate."""
+    name = use_case.name
+    update = _model_update(
+        use_case,
+        group_of_column=group_of_column,
+        selection=selection,
+        rules=rules,
+        lineage=lineage,
+    )
+    job = dg.define_asset_job(
+        f"update_{name}",
+        selection=dg.AssetSelection.assets(
+            *(use_case_key(name, stage) for stage in (*_STAGES, "champion_model"))
+        ),
+        description=(
+            "After an alarm: none, another intercept, intercept and slope, or a new fit, as a "
+            "challenger that must pass the gate. Needs the tag " + CHANGED_SINCE_TAG + "."
+        ),
+    )
+    return dg.Definitions(assets=[update], jobs=[job])
+
+
+def _model_update(
+    use_case: UseCase,
+    *,
+    group_of_column: Mapping[str, str],
+    selection: FeatureSelection,
+    rules: Mapping[str, ImputationRule],
+    lineage: Mapping[str, str],
+) -> dg.AssetsDefinition:
+    name = use_case.name
+
+    @dg.multi_asset(
+        name=f"{name}__model_update",
+        outs={
+            "update_decision": _out(
+                use_case,
+                "update_decision",
+                "Which update the ripe outcomes since a change ask for, by a closed test from the "
+                "smallest to a new fit (Vergouwe 2017), on one row per person and horizon.",
+            ),
+            "updated_model": _out(
+                use_case,
+                "updated_model",
+                "The champion with another intercept, or intercept and slope, or a new fit; "
+                "registered as the challenger. Not made where no update is needed.",
+                required=False,
+            ),
+        },
+        ins={
+            "training_set": dg.AssetIn(use_case_key(name, "training_set")),
+            "feature_selection": dg.AssetIn(use_case_key(name, "feature_selection")),
+        },
+    )
+    def model_update(
+        context: dg.AssetExecutionContext,
+        training_set: pl.LazyFrame,
+        feature_selection: pl.LazyFrame,
+        model_registry: ModelRegistry,
+    ) -> Iterator[dg.Output[Any]]:
+        since = _required_change(context)
+        champion = required_model(model_registry, name, CHAMPION)
+        rows = training_set.select(*TRAINING_COLUMNS, *champion.model.columns).collect()
+        update = update_champion(
+            rows,
+            champion.model,
+            changed_since=since,
+            horizon_days=use_case.outcome.horizon_days,
+            group_of_column=group_of_column,
+            threshold=use_case.threshold,
+            sudden_weeks=use_case.monitoring.sudden_weeks,
+        )
+        yield dg.Output(
+            update.choice.tests,
+            output_name="update_decision",
+            metadata=_decision_metadata(update, champion, since),
+        )
+        challenger = update.challenger
+        if update.choice.update == "refit":
+            record = present_record(
+                feature_selection, rows=rows_of(training_set), selection=selection, rules=rules
+            )
+            columns = kept_columns(record)
+            rows = training_set.select(*TRAINING_COLUMNS, *columns).collect()
+            challenger = _refitted(use_case, rows, columns, rules_of_record(record, rules))
+        if challenger is None:
+            context.log.info("no update is needed: the champion stays")
+            return
+        tags = {
+            **lineage,
+            **evidence_tags(rows),
+            "update": update.choice.update,
+            "updated_from": champion.version,
+        }
+        with model_registry.tracked_run(context, name) as run:
+            run.log_params({"update": update.choice.update, "updated_from": champion.version})
+            run.log_dict(update.choice.tests.to_dicts(), "closed_test.json")
+            version = model_registry.register(name, challenger, tags=tags)
+        yield dg.Output(
+            None,
+            output_name="updated_model",
+            metadata=readable(
+                {
+                    "model_version": version,
+                    "update": update.choice.update,
+                    "updated_from": champion.version,
+                    "threshold": challenger.threshold,
+                    "intercept": challenger.recalibration.intercept,
+                    "slope": challenger.recalibration.slope,
+                }
+            ),
+        )
+
+    return model_update
+
+
+def _out(use_case: UseCase, asset: str, description: str, *, required: bool = True) -> dg.AssetOut:
+    return dg.AssetOut(
+        key=use_case_key(use_case.name, asset),
+        group_name=model_group(use_case.name),
+        owners=[use_case.owner],
+        kinds={"polars", "parquet"} if required else {"scikitlearn", "mlflow"},
+        description=description,
+        is_required=required,
+    )
+
+
+def _required_change(context: Any) -> datetime:
+    since = changed_since(context)
+    if since is None:
+        msg = (
+            f"an update must have the run tag {CHANGED_SINCE_TAG}, the first day of the "
+            "predictions that no longer fit (found none); add it, such as 2025-01-06, in the "
+            "launchpad, or let the sensor ask"
+        )
+        raise ConfigurationError(msg)
+    return since
+
+
+def _refitted(
+    use_case: UseCase,
+    rows: pl.DataFrame,
+    columns: Sequence[str],
+    rules: Mapping[str, ImputationRule],
+) -> FittedModel:
+    fitted = train_model(
+        rows, columns=columns, rules=rules, model=use_case.model, threshold=use_case.threshold
+    )
+    return recalibrate_fit(
+        fitted,
+        rows,
+        horizon_days=use_case.outcome.horizon_days,
+        threshold=use_case.threshold,
+    )
+
+
+def _decision_metadata(
+    update: ModelUpdate, champion: RegisteredModel, since: datetime
+) -> dict[str, Any]:
+    choice, pace = update.choice, update.pace
+    figures: dict[str, Any] = {
+        "update": choice.update,
+        "of_version": champion.version,
+        "changed_since": since.date().isoformat(),
+        "independent rows since": shown_count(choice.rows),
+        "events since": shown_count(choice.events, whole=choice.rows),
+        "closed_test": markdown_table(choice.tests),
+        "significance": choice.significance,
+    }
+    if pace is not None:
+        figures |= {
+            "pace": f"{pace.kind}: complete within {pace.weeks} weeks from {pace.began}",
+            "size in log-odds": pace.size,
+            "pace leads the other by": pace.ahead,
+        }
+    return described(choice.tests, **figures)

@@ -1,0 +1,158 @@
+"""The smallest update that is enough, in worlds whose change is known."""
+
+from datetime import datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from hrob_assets.risk.errors import TooSmallError
+from hrob_assets.risk.model_update import (
+    combined,
+    independent_rows,
+    recalibrate_fit,
+    update_champion,
+)
+from hrob_assets.risk.recalibration import Recalibration
+from hrob_assets.risk.training import predict
+from hrob_assets.risk.use_case import Threshold
+from hrob_assets_tests.example import fitted
+
+COLUMNS = ("a__last_value_ever", "b__last_value_ever")
+GROUPS = {"a__last_value_ever": "labs", "b__last_value_ever": "vitals"}
+CHANGE = datetime(2024, 1, 1)
+THRESHOLD = Threshold(capacity_share=0.1, decimals=3)
+
+
+def champion():
+    """Log-odds ``-1.5 + 0.8 a + 0.8 b``."""
+    return fitted(COLUMNS, [0.8, 0.8], intercept=-1.5, threshold=0.4)
+
+
+def rows(*, shift=0.0, a=0.8, b=0.8, persons=4000, seed=3):
+    """One row per person within 20 weeks after the change; splits by person."""
+    rng = np.random.default_rng(seed)
+    x, z = rng.normal(size=(2, persons))
+    day = rng.integers(0, 140, persons)
+    truth = -1.5 + shift + a * x + b * z
+    moment = [CHANGE + timedelta(days=int(d)) for d in day]
+    return pl.DataFrame(
+        {
+            "person_id": np.arange(persons),
+            "encounter_id": np.arange(persons),
+            "prediction_time": pl.Series(moment, dtype=pl.Datetime("us")),
+            "week": [m.date() - timedelta(days=m.weekday()) for m in moment],
+            "split": np.array(["train", "train", "validation", "test"])[np.arange(persons) % 4],
+            "label": rng.random(persons) < 1 / (1 + np.exp(-truth)),
+            "a__last_value_ever": x.astype(np.float32),
+            "b__last_value_ever": z.astype(np.float32),
+        }
+    )
+
+
+def update(frame, model=None):
+    return update_champion(
+        frame,
+        model or champion(),
+        changed_since=CHANGE,
+        horizon_days=60,
+        group_of_column=GROUPS,
+        threshold=THRESHOLD,
+        sudden_weeks=4,
+    )
+
+
+def test_a_world_that_has_not_changed_asks_for_nothing():
+    found = update(rows())
+
+    assert found.choice.update == "none"
+    assert found.challenger is None
+
+
+def test_a_shift_of_the_base_rate_asks_for_another_intercept_and_gets_it():
+    found = update(rows(shift=0.5))
+
+    assert found.choice.update == "intercept"
+    assert found.challenger.recalibration.slope == 1.0
+    assert found.challenger.recalibration.intercept == pytest.approx(0.5, abs=0.2)
+    assert found.pace.kind == "sudden"
+
+
+def test_a_change_of_the_weights_asks_for_a_new_fit():
+    found = update(rows(a=1.6, b=0.0))
+
+    assert found.choice.update == "refit"
+    assert found.challenger is None
+
+
+def test_rows_of_the_test_split_and_labels_before_the_change_have_no_part_in_it():
+    frame = rows(shift=0.5)
+    other = frame.with_columns(
+        pl.when(pl.col("split") == "test").then(~pl.col("label")).otherwise("label").alias("label")
+    )
+    before = frame.with_columns(
+        pl.col("prediction_time") - pl.duration(days=400),
+        pl.col("person_id") + 10_000,
+        pl.col("encounter_id") + 10_000,
+        ~pl.col("label"),
+        split=pl.lit("train"),
+    )
+
+    expected = update(frame)
+
+    for changed in (other, pl.concat([frame, before])):
+        found = update(changed)
+        assert found.challenger.recalibration == expected.challenger.recalibration
+        assert found.challenger.threshold == expected.challenger.threshold
+
+
+def test_the_threshold_is_that_of_the_validation_rows_after_the_update():
+    frame = rows(shift=0.5)
+
+    challenger = update(frame).challenger
+
+    validation = frame.filter(pl.col("split") == "validation")
+    share = (predict(challenger, validation) >= challenger.threshold).mean()
+    assert share == pytest.approx(0.1, abs=0.005)
+
+
+def test_an_update_of_an_updated_model_is_exact():
+    frame, once = rows(shift=0.5), update(rows(shift=0.5)).challenger
+
+    again = update(frame, once)
+
+    assert again.choice.update == "none"
+
+
+def test_a_new_fit_is_brought_to_the_level_after_the_change():
+    frame = rows(shift=0.7)
+
+    found = recalibrate_fit(champion(), frame, horizon_days=60, threshold=THRESHOLD)
+
+    validation = frame.filter(pl.col("split") == "validation")
+    assert predict(found, validation).mean() == pytest.approx(validation["label"].mean(), abs=1e-6)
+
+
+def test_too_few_events_are_told():
+    with pytest.raises(TooSmallError, match="wait for more outcomes"):
+        update(rows(persons=80))
+
+
+def test_two_recalibrations_are_one():
+    p = np.array([0.1, 0.5, 0.9])
+    first, then = Recalibration(0.3, 0.8), Recalibration(-0.2, 1.4)
+
+    np.testing.assert_allclose(combined(first, then).applied(p), then.applied(first.applied(p)))
+
+
+def test_a_person_counts_once_per_horizon():
+    days = [0, 59, 60, 61, 119, 120]
+    frame = pl.DataFrame(
+        {
+            "person_id": [1] * 6,
+            "encounter_id": list(range(6)),
+            "prediction_time": [CHANGE + timedelta(days=d) for d in days],
+        }
+    )
+
+    assert independent_rows(frame, horizon_days=60)["encounter_id"].to_list() == [0, 2, 5]
