@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # slow to import
     import polars as pl
 
     from hrob_assets.pipeline import PipelineOutcome
+    from hrob_assets.risk.evaluation_report import EvaluationReport
 
 _TOO_SMALL = 3
 _REFUSED = 4
@@ -210,6 +211,53 @@ def rollback(use_case: str, data_root: Path, reason: str, restore: bool) -> None
         change = pipeline.restore_aliases if restore else pipeline.roll_back
         record = change(use_case, reason=reason)
     _print_decision(record)
+
+
+@main.command()
+@click.argument("scores", type=click.Path(path_type=Path))
+@click.option("--person", required=True, help="Column of the patient or member.")
+@click.option("--probability", required=True, help="Column of the predicted risk, 0 to 1.")
+@click.option("--outcome", required=True, help="Column of what happened, 0 or 1.")
+@click.option("--time", default=None, help="Column of the day or time of the prediction.")
+@click.option("--seen", default=None, help="Column that marks patients of the training rows.")
+@click.option("--groups", default="", help="Columns of groups, with commas between them.")
+@click.option("--threshold", type=float, default=None, help="High risk is this or more.")
+@click.option("--capacity", type=float, default=None, help="Share of rows. [default: 0.1]")
+@click.option("--margin", type=float, default=0.02, show_default=True, help="Of calibration.")
+@click.option("--era", type=click.DateTime(["%Y-%m-%d"]), default=None, help="A later era begins.")
+@click.option("--replicates", type=click.IntRange(100), default=2000, show_default=True)
+@click.option("--seed", type=click.IntRange(1), default=None, help="[default: from the name]")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="A folder.")
+@click.option("--overwrite", is_flag=True, help="Replace an earlier evaluation in OUT.")
+def evaluate(scores: Path, **given: "Any") -> None:
+    """Evaluate the predictions of any model: SCORES is a Parquet or CSV file."""
+    from hrob_assets.risk.evaluation import ReportOptions  # noqa: PLC0415 - slow to import
+    from hrob_assets.risk.evaluation_file import (  # noqa: PLC0415
+        evaluate_file,
+        require_free,
+        write_evaluation,
+    )
+    from hrob_assets.risk.score_file import ScoreColumns  # noqa: PLC0415
+
+    groups = tuple(name.strip() for name in given["groups"].split(",") if name.strip())
+    named = (given[name] for name in ("person", "probability", "outcome", "time", "seen"))
+    with _clear_errors():
+        require_free(given["out"], overwrite=given["overwrite"])
+        report = evaluate_file(
+            scores,
+            ScoreColumns(*named, groups=groups),
+            threshold=given["threshold"],
+            capacity_share=given["capacity"],
+            options=ReportOptions(
+                groups=groups,
+                margin=given["margin"],
+                replicates=given["replicates"],
+                seed=given["seed"] or 0,
+                era_boundary=given["era"].date() if given["era"] else None,
+            ),
+        )
+        files = write_evaluation(report, given["out"])
+    _print_evaluation(report, given["out"], files)
 
 
 @main.command()
@@ -407,6 +455,37 @@ class _clear_errors:  # noqa: N801 - reads as a statement
                 raise click.ClickException(str(cause)) from None
             seen.add(id(cause))
             cause = cause.__cause__ or cause.__context__
+
+
+def _print_evaluation(report: "EvaluationReport", out: Path, files: list[str]) -> None:
+    subject, whole = report.subject, report.analysis("encounter")
+    counts, metrics = whole.counts, whole.metrics
+
+    def told(count: int | None) -> str:
+        return "few" if count is None else f"{count:,}"
+
+    def interval(name: str, form: str) -> str:
+        metric = metrics[name]
+        if metric.value is None:
+            return "suppressed"
+        if metric.low is None or metric.high is None:
+            return f"{metric.value:{form}} (no interval)"
+        return f"{metric.value:{form}} ({metric.low:{form}} to {metric.high:{form}})"
+
+    click.echo(
+        f"{told(counts.rows)} rows of {told(counts.persons)} patients, "
+        f"{told(counts.events)} with the outcome; high risk from {subject.threshold:g} "
+        f"({subject.threshold_origin})"
+    )
+    click.echo(f"AUROC {interval('auroc', '.3f')}")
+    click.echo(f"Calibration factor {interval('calibration_factor', '+.4f')}")
+    if report.fairness is not None:
+        verdicts = report.fairness.verdicts.items()
+        click.echo(f"Groups: {', '.join(f'{count} {name}' for name, count in verdicts)}")
+    if whole.suppressed:
+        click.echo(f"Suppressed: {whole.suppressed}")
+    for name in files:
+        click.echo(f"  {out / name}")
 
 
 def _run(

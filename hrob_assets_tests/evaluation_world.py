@@ -27,7 +27,8 @@ def scores_of_a_world(*, patients: int = 1500, seed: int = 20260105) -> pl.DataF
     score = level[person] + rng.normal(0, 0.5, person.size)
     hidden = rng.normal(0, 0.4, patients)[person] - 0.5 * (race[person] == "Black")
     outcome = rng.random(person.size) < 1 / (1 + np.exp(-score - hidden))
-    day = np.sort(rng.integers(0, 730, person.size))
+    number = np.arange(person.size) - np.searchsorted(person, person)  # 0 for her first row
+    day = rng.integers(0, 400, patients)[person] + 60 * number
     start = np.datetime64(datetime(2023, 1, 2), "us")
     return pl.DataFrame(
         {

@@ -1,0 +1,132 @@
+"""The evaluation of a score file, from the file to a folder that is whole or not there."""
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+from hrob_assets.risk.bootstrap import seed_of
+from hrob_assets.risk.errors import ConfigurationError
+from hrob_assets.risk.evaluation import ReportOptions, evaluate_scores
+from hrob_assets.risk.evaluation_report import EvaluationReport, Subject, to_json
+from hrob_assets.risk.evaluation_tables import evaluation_tables
+from hrob_assets.risk.reporting.reports import render_evaluation_reports
+from hrob_assets.risk.score_file import ScoreColumns, read_scores
+from hrob_assets.risk.sources.whole_folder import whole_folder
+from hrob_assets.risk.training import capacity_threshold
+from hrob_assets.risk.use_case import Threshold
+
+EVALUATION = "evaluation.json"
+CAPACITY_SHARE = 0.10
+
+
+def evaluate_file(
+    file: Path,
+    columns: ScoreColumns,
+    *,
+    threshold: float | None,
+    capacity_share: float | None,
+    options: ReportOptions,
+    outcome: str | None = None,
+) -> EvaluationReport:
+    """Evaluate a score file.
+
+    Parameters
+    ----------
+    file : Path
+    columns : ScoreColumns
+    threshold, capacity_share : float, optional
+        One of them; by default the share is 10 %. A share sets the threshold on the rows of the
+        file itself, rounded to two decimals.
+    options : ReportOptions
+        With a seed of 0 one is made from the name of the file.
+    outcome : str, optional
+        What the outcome is, in words; by default the name of its column.
+
+    Raises
+    ------
+    ConfigurationError
+        If both are given, or one is not between 0 and 1.
+    """
+    if threshold is not None and capacity_share is not None:
+        msg = "either --threshold or --capacity must be given (found both); leave one out"
+        raise ConfigurationError(msg)
+    for name, value in (("threshold", threshold), ("capacity", capacity_share)):
+        if value is not None and not 0 < value < 1:
+            msg = f"--{name} must lie between 0 and 1 (found {value:g}); 0.1 is ten percent"
+            raise ConfigurationError(msg)
+    scores = read_scores(file, columns)
+    share = None if threshold is not None else capacity_share or CAPACITY_SHARE
+    subject = _subject(file, columns, scores, threshold, share, outcome)
+    seed = options.seed or seed_of(file.stem, "evaluation")
+    return evaluate_scores(scores, subject=subject, options=replace(options, seed=seed))
+
+
+def _subject(
+    file: Path,
+    columns: ScoreColumns,
+    scores: pl.DataFrame,
+    threshold: float | None,
+    share: float | None,
+    outcome: str | None,
+) -> Subject:
+    first = last = None
+    if "prediction_time" in scores.columns:
+        days = scores["prediction_time"].dt.date()
+        first, last = days.min(), days.max()
+    if threshold is None:
+        rule = Threshold(capacity_share=share or CAPACITY_SHARE)
+        threshold = capacity_threshold(scores["probability"].to_numpy(), rule)
+    return Subject(
+        name=file.stem,
+        title=file.stem.replace("_", " "),
+        outcome=outcome or columns.outcome,
+        model_version=None,
+        source=f"the rows of {file.name}",
+        first_day=first if isinstance(first, date) else None,
+        last_day=last if isinstance(last, date) else None,
+        threshold=threshold,
+        threshold_origin="given" if share is None else "capacity",
+        capacity_share=share,
+    )
+
+
+def require_free(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that has something in it, unless it is an earlier evaluation to replace.
+
+    Raises
+    ------
+    ConfigurationError
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    earlier = (folder / EVALUATION).is_file()
+    if overwrite and earlier:
+        return
+    then = "give --overwrite to replace that evaluation" if earlier else "choose another folder"
+    msg = f"--out must be a new or empty folder (found content in {folder}); {then}"
+    raise ConfigurationError(msg)
+
+
+def write_evaluation(report: EvaluationReport, folder: Path) -> list[str]:
+    """Write an evaluation as JSON, Parquet and pages; whole or not at all.
+
+    Parameters
+    ----------
+    report : EvaluationReport
+    folder : Path
+        Replaced where it exists.
+
+    Returns
+    -------
+    list of str
+        Names of the files.
+    """
+    with whole_folder(folder) as work:
+        (work / EVALUATION).write_text(to_json(report), encoding="utf-8")
+        for name, table in evaluation_tables(report).items():
+            table.write_parquet(work / f"{name}.parquet")
+        for name, page in render_evaluation_reports(report).items():
+            (work / name).write_text(page, encoding="utf-8")
+        return sorted(path.name for path in work.iterdir())

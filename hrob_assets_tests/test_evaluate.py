@@ -1,0 +1,163 @@
+"""`hrob evaluate`: predictions of any model, from a file to a folder."""
+
+import json
+
+import jsonschema
+import polars as pl
+import pytest
+from click.testing import CliRunner
+
+from hrob_assets.cli import main
+from hrob_assets.risk.evaluation_report import from_json, json_schema
+from hrob_assets_tests.evaluation_world import scores_of_a_world
+
+COLUMNS = ["--person", "person_id", "--probability", "probability", "--outcome", "outcome"]
+QUICK = [*COLUMNS, "--replicates", "100"]
+
+
+def evaluate(*arguments):
+    return CliRunner().invoke(main, ["evaluate", *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def scores():
+    return scores_of_a_world(patients=400)
+
+
+@pytest.fixture
+def file(scores, tmp_path):
+    path = tmp_path / "someones_model.parquet"
+    scores.write_parquet(path)
+    return path
+
+
+def content(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_score_file_becomes_json_tables_and_pages(file, tmp_path):
+    out = tmp_path / "out"
+    more = ["--time", "prediction_time", "--groups", "race,gender", "--seen", "person_seen"]
+    done = evaluate(file, *QUICK, *more, "--era", "2024-01-01", "--threshold", "0.2", "--out", out)
+
+    assert done.exit_code == 0, done.output
+    values = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
+    jsonschema.validate(values, json_schema())
+    report = from_json(json.dumps(values))
+    assert report.subject.threshold_origin == "given"
+    assert {each.dimension for each in report.analyses} == {None, "era", "overlap with training"}
+    assert report.fairness.dimensions == ("race", "gender")
+    metrics = pl.read_parquet(out / "metrics.parquet")
+    area = metrics.filter(metric="auroc", unit="encounter").filter(pl.col("dimension").is_null())
+    assert area["value"].item() == report.analysis("encounter").metrics["auroc"].value
+    assert {"index.html", "summary.html", "evaluation.html", "fairness.html"} <= set(content(out))
+    assert "AUROC 0." in done.output
+    assert "Calibration factor +0." in done.output
+    assert f"{out / 'evaluation.json'}" in done.output
+
+
+def test_csv_gives_the_same_figures_as_parquet(scores, file, tmp_path):
+    text = file.with_suffix(".csv")
+    scores.write_csv(text)
+    for each in (file, text):
+        assert evaluate(each, *QUICK, "--out", tmp_path / each.suffix[1:]).exit_code == 0
+
+    one, other = (content(tmp_path / kind)["metrics.parquet"] for kind in ("parquet", "csv"))
+    assert one == other
+
+
+def test_the_same_call_gives_the_same_bytes_and_another_seed_other_bounds(file, tmp_path):
+    for name, seed in (("one", 5), ("two", 5), ("three", 6)):
+        assert evaluate(file, *QUICK, "--seed", seed, "--out", tmp_path / name).exit_code == 0
+
+    one, two, three = (content(tmp_path / name) for name in ("one", "two", "three"))
+    assert one == two
+    assert one["metrics.parquet"] != three["metrics.parquet"]
+
+
+def test_capacity_sets_the_threshold(scores, file, tmp_path):
+    done = evaluate(file, *QUICK, "--capacity", "0.25", "--out", tmp_path / "out")
+
+    report = from_json((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
+    exact = scores["probability"].quantile(0.75, "higher")
+    assert (report.subject.threshold, report.subject.threshold_origin) == (
+        round(exact, 2),
+        "capacity",
+    )
+    assert "(capacity)" in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--threshold", "0.2", "--capacity", "0.1"], "either --threshold or --capacity"),
+        (["--threshold", "20"], "--threshold must lie between 0 and 1 (found 20)"),
+        (["--groups", "rase"], "Did you mean 'race'?"),
+    ],
+)
+def test_what_cannot_be_meant_is_one_line_and_leaves_nothing(file, tmp_path, arguments, message):
+    refused = evaluate(file, *QUICK, *arguments, "--out", tmp_path / "out")
+
+    assert refused.exit_code == 1
+    assert message in refused.output
+    assert refused.output.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_class_only_is_refused(scores, tmp_path):
+    file = tmp_path / "s.parquet"
+    scores.with_columns(outcome=pl.lit(0)).write_parquet(file)
+
+    refused = evaluate(file, *QUICK, "--out", tmp_path / "out")
+
+    assert refused.exit_code == 1
+    assert "needs both outcomes" in refused.output
+
+
+def test_no_person_is_told(scores, tmp_path):
+    file = tmp_path / "s.parquet"
+    named = pl.col("person_id").cast(pl.String).str.pad_start(9, "7")
+    scores.with_columns(named).write_parquet(file)
+
+    done = evaluate(file, *QUICK, "--groups", "race", "--out", tmp_path / "out")
+
+    assert done.exit_code == 0
+    told = done.output.encode() + b"".join(content(tmp_path / "out").values())
+    assert b"777777" not in told
+
+
+def test_content_is_replaced_only_if_it_is_an_evaluation_and_that_is_asked_for(file, tmp_path):
+    out = tmp_path / "out"
+    assert evaluate(file, *QUICK, "--out", out).exit_code == 0
+    before = content(out)
+
+    refused = evaluate(file, *QUICK, "--seed", "9", "--out", out)
+    assert (refused.exit_code, content(out)) == (1, before)
+    assert "--overwrite" in refused.output
+
+    assert evaluate(file, *QUICK, "--seed", "9", "--out", out, "--overwrite").exit_code == 0
+    assert content(out)["evaluation.json"] != before["evaluation.json"]
+
+
+def test_content_of_others_is_never_replaced(file, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "thesis.txt").write_text("mine", encoding="utf-8")
+
+    refused = evaluate(file, *QUICK, "--out", out, "--overwrite")
+
+    assert refused.exit_code == 1
+    assert [path.name for path in out.iterdir()] == ["thesis.txt"]
+
+
+def test_small_groups_are_not_told(scores, file, tmp_path):
+    assert evaluate(file, *QUICK, "--groups", "race", "--out", tmp_path / "out").exit_code == 0
+
+    report = from_json((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
+    groups = {group.analysis.level: group for group in report.fairness.groups}
+    rare = scores.filter(race="Unknown")["person_id"].n_unique()
+    assert 0 < rare < 11
+    assert groups["Unknown"].verdict == "too few"
+    assert groups["Unknown"].analysis.metrics["calibration_factor"].value is None
+    hidden = [level for level, each in groups.items() if each.analysis.counts.rows is None]
+    assert len(hidden) >= 2  # the total does not give the small one away
