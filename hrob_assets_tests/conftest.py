@@ -1,5 +1,6 @@
 import os
 import uuid
+from dataclasses import replace
 from types import SimpleNamespace
 from unittest import mock
 
@@ -11,7 +12,6 @@ from hrob_assets.pipeline import run_pipeline, use_data_root
 from hrob_assets.resources.environment import write_data_environment
 from hrob_assets.resources.model_registry import ModelRegistry
 from hrob_assets.risk.acceptance import judge
-from hrob_assets.risk.use_case import Acceptance
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -57,12 +57,18 @@ def postgres(postgres_server):
     return postgres_server.get_uri()
 
 
-def lenient(evaluation, _, *, improvement):
+def lenient(rows, acceptance, *, seed):
     """Accept a model of a small world, where chance decides; the gate has tests of its own."""
-    bounds = Acceptance(
-        minimum_auroc=0.5, maximum_auroc=1.0, maximum_absolute_calibration_factor=0.5
+    bounds = replace(
+        acceptance,
+        minimum_auroc=0.5,
+        maximum_auroc=1.0,
+        maximum_absolute_calibration_factor=0.5,
+        maximum_expected_over_observed=5.0,
+        minimum_slope=0.01,
+        maximum_slope=10.0,
     )
-    return judge(evaluation, bounds, improvement=improvement)
+    return judge(rows, bounds, seed=seed)
 
 
 @pytest.fixture(scope="session")

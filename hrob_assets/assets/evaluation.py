@@ -1,11 +1,13 @@
 """How the challenger does on the test period: frozen predictions and figures."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
 import numpy as np
 import polars as pl
 
+from hrob_assets.assets.evidence import sign_evidence
 from hrob_assets.assets.keys import model_group, use_case_key
 from hrob_assets.assets.metadata import (
     calibration_plot,
@@ -13,6 +15,7 @@ from hrob_assets.assets.metadata import (
     markdown_table,
     safe_calibration,
 )
+from hrob_assets.resources.decision_records import DecisionRecords
 from hrob_assets.resources.model_registry import CHALLENGER, ModelRegistry, RegisteredModel
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.evaluation import (
@@ -34,8 +37,8 @@ from hrob_assets.risk.use_case import UseCase
 _PREDICTION_COLUMNS = ("person_id", "encounter_id", "prediction_time", "week", "person_seen")
 
 
-def evaluation_definitions(use_case: UseCase) -> dg.Definitions:
-    """The frozen test predictions of the challenger, with their figures as metadata."""
+def evaluation_definitions(use_case: UseCase, *, lineage: Mapping[str, str]) -> dg.Definitions:
+    """The frozen test predictions of the challenger, signed, with their figures as metadata."""
 
     @dg.asset(
         key=use_case_key(use_case.name, "evaluation"),
@@ -51,7 +54,10 @@ def evaluation_definitions(use_case: UseCase) -> dg.Definitions:
         ),
     )
     def evaluation(
-        context: dg.AssetExecutionContext, training_set: pl.LazyFrame, model_registry: ModelRegistry
+        context: dg.AssetExecutionContext,
+        training_set: pl.LazyFrame,
+        model_registry: ModelRegistry,
+        decision_records: DecisionRecords,
     ) -> dg.Output[pl.DataFrame]:
         challenger = required_model(model_registry, use_case.name, CHALLENGER)
         rows = _its_training_set(challenger, training_set)
@@ -63,6 +69,13 @@ def evaluation_definitions(use_case: UseCase) -> dg.Definitions:
             pl.Series("probability", probability),
             comparator_probability(challenger.model, test),
             pl.lit(challenger.version).alias("model_version"),
+        )
+        sign_evidence(
+            predictions,
+            challenger,
+            lineage=lineage,
+            model_registry=model_registry,
+            decision_records=decision_records,
         )
         context.log.info(
             "evaluated version %s on %s rows", challenger.version, in_words(test.height)

@@ -1,4 +1,4 @@
-"""The gate: who becomes champion, judged from stored evidence."""
+"""The gate: who becomes champion, judged from stored evidence; asset checks only show it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -6,11 +6,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
-import numpy as np
 import polars as pl
 
-from hrob_assets.assets.evaluation import evaluated, required_model
-from hrob_assets.assets.keys import ENCOUNTER_FEATURES, model_group, use_case_key
+from hrob_assets.assets.evaluation import required_model
+from hrob_assets.assets.evidence import Evidence, examine, gather_evidence
+from hrob_assets.assets.keys import (
+    ENCOUNTER_FEATURES,
+    STAGED_POOL,
+    model_group,
+    staged_key,
+    use_case_key,
+)
 from hrob_assets.assets.metadata import markdown_table, readable
 from hrob_assets.resources.decision_records import DecisionRecords, operating_system_user
 from hrob_assets.resources.model_registry import (
@@ -19,13 +25,30 @@ from hrob_assets.resources.model_registry import (
     ModelRegistry,
     RegisteredModel,
 )
-from hrob_assets.risk.acceptance import Verdict, judge
+from hrob_assets.risk.acceptance import CRITERIA, Verdict, judge, not_judged, unmet
+from hrob_assets.risk.bootstrap import seed_of
 from hrob_assets.risk.decision import Decision
-from hrob_assets.risk.errors import ContractError
-from hrob_assets.risk.evaluation import Estimate, paired_difference, row_log_loss, seed_of
+from hrob_assets.risk.groups import group_rows
 from hrob_assets.risk.tables import ROW_KEY
-from hrob_assets.risk.training import predict
 from hrob_assets.risk.use_case import UseCase
+
+NOT_REFUSED = "challenger_meets_the_criteria"
+"""The check that fails when, and only when, a challenger was refused."""
+_TRAINING_STAGES = (
+    "training_set",
+    "feature_selection",
+    "trained_model",
+    "evaluation",
+    "champion_model",
+)
+_ASKED_BY = {
+    "dagster/schedule_name": "schedule",
+    "dagster/sensor_name": "sensor",
+    "dagster/backfill": "backfill",
+    "dagster/parent_run_id": "run before",
+    "user": "user",
+}
+_WORDS = {True: "yes", False: "no", None: "does not apply"}
 
 
 def promotion_definitions(use_case: UseCase, *, lineage: Mapping[str, str]) -> dg.Definitions:
@@ -56,147 +79,116 @@ def _champion_model(use_case: UseCase, lineage: Mapping[str, str]) -> dg.AssetsD
         group_name=model_group(name),
         owners=[use_case.owner],
         kinds={"mlflow"},
+        pool=STAGED_POOL,  # one run at a time: of these, and of those that write the groups
         ins={
             "evaluation": dg.AssetIn(use_case_key(name, "evaluation")),
             "features": dg.AssetIn(ENCOUNTER_FEATURES),
+            "labels": dg.AssetIn(use_case_key(name, "labels")),
+            "persons": dg.AssetIn(staged_key("persons")),
+            "coverage": dg.AssetIn(staged_key("coverage")),
         },
         description=(
-            "The model that scores people. A challenger takes its place only when it meets the "
-            "acceptance criteria and, where there is a champion, has a lower log loss on the same "
-            "rows with a patient-cluster interval above zero."
+            "The model that scores people. The gate judges the challenger from the stored rows of "
+            "its evaluation, which must be signed and still hold: absolute criteria, and against "
+            "a champion on the same rows a gain beyond chance, no group worse off, better than the "
+            "comparator. Each decision is a signed record."
         ),
-        check_specs=[_check_spec(name)],
+        check_specs=_check_specs(name),
     )
     def champion_model(
         context: dg.AssetExecutionContext,
         evaluation: pl.LazyFrame,
         features: pl.LazyFrame,
+        labels: pl.LazyFrame,
+        persons: pl.LazyFrame,
+        coverage: pl.LazyFrame,
         model_registry: ModelRegistry,
         decision_records: DecisionRecords,
     ) -> dg.MaterializeResult:
         records = decision_records.verified(name, model_registry)
-        challenger = required_model(model_registry, name, CHALLENGER)
-        champion = model_registry.load(name, CHAMPION)
-        predictions = evaluation.collect()
-        _require_evidence_of(predictions, challenger)
-        improvement = _improvement(predictions, features, champion, challenger)
-        found = evaluated(predictions, threshold=challenger.model.threshold, name=name)
-        verdicts = judge(found, use_case.acceptance, improvement=improvement)
-        accepted = all(verdict.passed for verdict in verdicts)
-        decision = _decision(
-            challenger, champion, records, verdicts, lineage, asked_by=_asked_by(context)
+        evidence = gather_evidence(
+            evaluation.collect(),
+            features=features,
+            labels=labels,
+            challenger=required_model(model_registry, name, CHALLENGER),
+            champion=model_registry.load(name, CHAMPION),
         )
-        if decision.kind == "promoted":
-            decision_records.change_champion(decision, model_registry)
-        else:
-            decision_records.append(decision, model_registry)
-        if not accepted and champion is None:
-            raise dg.Failure(_refusal(verdicts), allow_retries=False)
-        scoring = challenger if accepted or champion is None else champion
-        context.log.info("champion of %s is version %s", name, scoring.version)
+        sound = examine(
+            evidence, lineage=lineage, records=records, decision_records=decision_records
+        )
+        groups = group_rows(
+            evidence.stored.select(ROW_KEY),
+            groups=use_case.fairness.groups,
+            persons=persons,
+            coverage=coverage,
+            features=features,
+        ).drop(ROW_KEY)
+        verdicts = (*sound, *_judged(evidence, sound, use_case, groups))
+        decision = decide(
+            evidence, verdicts, records=records, lineage=lineage, asked_by=asked_by(context)
+        )
+        record = _carry_out(decision, decision_records, model_registry)
+        context.log.info("%s: %s", decision.kind, decision.reason)
+        if decision.champion is None:
+            raise dg.Failure(
+                _refusal(verdicts), metadata=_metadata(record, None), allow_retries=False
+            )
+        scoring = required_model(model_registry, name, CHAMPION)
         return dg.MaterializeResult(
-            metadata=_metadata(verdicts, challenger, scoring),
-            check_results=[_check(verdicts, accepted)],
+            metadata=_metadata(record, scoring), check_results=_checks(decision, verdicts)
         )
 
     return champion_model
 
 
-def _check_spec(name: str) -> dg.AssetCheckSpec:
-    return dg.AssetCheckSpec(
-        _CHECK,
-        asset=use_case_key(name, "champion_model"),
-        description="All acceptance criteria, judged from the stored test predictions.",
+def _judged(
+    evidence: Evidence, sound: tuple[Verdict, ...], use_case: UseCase, groups: pl.DataFrame
+) -> tuple[Verdict, ...]:
+    if unmet(sound):
+        return not_judged("the evidence is not sound, or there is nothing to compare")
+    champion = evidence.champion.version if evidence.champion else "none"
+    return judge(
+        evidence.frozen_rows(groups),
+        use_case.acceptance,
+        seed=seed_of(use_case.name, champion, evidence.challenger.version),
     )
 
 
-_CHECK = "challenger_meets_the_criteria"
-_TRAINING_STAGES = (
-    "training_set",
-    "feature_selection",
-    "trained_model",
-    "evaluation",
-    "champion_model",
-)
-
-
-def _require_evidence_of(predictions: pl.DataFrame, challenger: RegisteredModel) -> None:
-    versions = predictions["model_version"].unique().to_list()
-    if versions != [challenger.version]:
-        msg = (
-            f"the evaluation must be of the challenger, version {challenger.version} (found "
-            f"{versions}); materialise evaluation again"
-        )
-        raise ContractError(msg)
-
-
-def _improvement(
-    predictions: pl.DataFrame,
-    features: pl.LazyFrame,
-    champion: RegisteredModel | None,
-    challenger: RegisteredModel,
-) -> Estimate | None:
-    """Log loss of champion minus challenger on the test rows; None without another champion.
-
-    The champion sees the features that it was trained on, whatever is selected now.
-    """
-    if champion is None or champion.version == challenger.version:
-        return None
-    columns = champion.model.columns
-    rows = predictions.select(*ROW_KEY, "outcome", "probability").lazy()
-    test = rows.join(features.select(*ROW_KEY, *columns), on=list(ROW_KEY)).collect()
-    if test.height != predictions.height:
-        msg = (
-            "champion and challenger must be compared on the same rows (the feature store no "
-            "longer has all rows of the evaluation); materialise training_set, trained_model "
-            "and evaluation again"
-        )
-        raise ContractError(msg)
-    outcome = test["outcome"].to_numpy().astype(np.int8)
-    return paired_difference(
-        test["person_id"].to_numpy(),
-        {
-            "champion": row_log_loss(predict(champion.model, test), outcome),
-            "challenger": row_log_loss(test["probability"].to_numpy(), outcome),
-        },
-        seed=seed_of(challenger.name, champion.version, challenger.version),
-    )
-
-
-def _decision(
-    challenger: RegisteredModel,
-    champion: RegisteredModel | None,
-    records: Sequence[Mapping[str, Any]],
+def decide(
+    evidence: Evidence,
     verdicts: tuple[Verdict, ...],
-    lineage: Mapping[str, str],
     *,
+    records: Sequence[Mapping[str, Any]],
+    lineage: Mapping[str, str],
     asked_by: Mapping[str, str],
 ) -> Decision:
-    before = None if champion is None else champion.version
-    unmet = ", ".join(verdict.criterion for verdict in verdicts if verdict.passed is False)
-    kind = "refused" if unmet else "promoted"
-    if before == challenger.version:
-        kind = "kept"
+    """The decision that follows from the verdicts; one that is not met, and nothing changes."""
+    challenger = evidence.challenger.version
+    before = None if evidence.champion is None else evidence.champion.version
+    failed = ", ".join(verdict.criterion for verdict in unmet(verdicts))
+    kind, reason = "promoted", "all criteria are met"
+    if evidence.is_of_one_model:
+        kind, reason = "kept", "challenger and champion are the same model"
+    elif failed:
+        kind, reason = "refused", f"not met: {failed}"
+    previous = records[-1]["previous_champion"] if records else None
     return Decision(
-        use_case=challenger.name,
+        use_case=evidence.challenger.name,
         kind=kind,
         decided_at=datetime.now(UTC),
-        challenger=challenger.version,
+        challenger=challenger,
         champion_before=before,
-        champion=challenger.version if kind == "promoted" else before,
-        previous_champion=before if kind == "promoted" else _previous(records),
-        reason=f"not met: {unmet}" if unmet else "all criteria are met",
+        champion=challenger if kind == "promoted" else before,
+        previous_champion=before if kind == "promoted" else previous,
+        reason=reason,
         criteria=tuple(asdict(verdict) for verdict in verdicts),
+        evidence=evidence.described(),
         lineage=lineage,
         asked_by=asked_by,
     )
 
 
-def _previous(records: Sequence[Mapping[str, Any]]) -> str | None:
-    return records[-1]["previous_champion"] if records else None
-
-
-def _asked_by(context: dg.AssetExecutionContext) -> dict[str, str]:
+def asked_by(context: dg.AssetExecutionContext) -> dict[str, str]:
     """The run and what its tags say of who or what started it."""
     tags = context.run.tags
     found = {name: tags[tag] for tag, name in _ASKED_BY.items() if tag in tags}
@@ -204,45 +196,85 @@ def _asked_by(context: dg.AssetExecutionContext) -> dict[str, str]:
     return run | found | operating_system_user()
 
 
-_ASKED_BY = {
-    "dagster/schedule_name": "schedule",
-    "dagster/sensor_name": "sensor",
-    "dagster/backfill": "backfill",
-    "dagster/parent_run_id": "run before",
-    "user": "user",
-}
+def _carry_out(
+    decision: Decision, decision_records: DecisionRecords, model_registry: ModelRegistry
+) -> Mapping[str, Any]:
+    if decision.kind == "promoted":
+        return decision_records.change_champion(decision, model_registry)
+    return decision_records.append(decision, model_registry)
 
 
 def _refusal(verdicts: tuple[Verdict, ...]) -> str:
-    unmet = "; ".join(f"{v.must_hold} (found {v.found})" for v in verdicts if not v.passed)
-    return f"The challenger is refused and there is no champion yet. It must have: {unmet}"
+    failed = "; ".join(f"{v.must_hold} (found {v.found})" for v in unmet(verdicts))
+    return f"The challenger is refused and there is no champion yet. It must have: {failed}"
 
 
-def _check(verdicts: tuple[Verdict, ...], accepted: bool) -> dg.AssetCheckResult:  # noqa: FBT001
-    return dg.AssetCheckResult(
-        passed=accepted,
-        check_name=_CHECK,
+def _check_specs(name: str) -> list[dg.AssetCheckSpec]:
+    asset = use_case_key(name, "champion_model")
+    overall = "Fails when the challenger was refused; the other checks tell why."
+    return [
+        dg.AssetCheckSpec(NOT_REFUSED, asset=asset, description=overall),
+        *(
+            dg.AssetCheckSpec(check_name(each), asset=asset, description=f"The challenger {each}.")
+            for each in CRITERIA
+        ),
+    ]
+
+
+def check_name(criterion: str) -> str:
+    """Name of the asset check that shows a criterion.
+
+    Examples
+    --------
+    >>> check_name("ranks well enough")
+    'ranks_well_enough'
+    """
+    return criterion.replace(" ", "_")
+
+
+def _checks(decision: Decision, verdicts: tuple[Verdict, ...]) -> list[dg.AssetCheckResult]:
+    overall = dg.AssetCheckResult(
+        passed=decision.kind != "refused",
+        check_name=NOT_REFUSED,
         severity=dg.AssetCheckSeverity.WARN,
+        description=f"{decision.kind}: {decision.reason}",
         metadata={verdict.criterion: verdict.found for verdict in verdicts},
     )
+    each = [
+        dg.AssetCheckResult(
+            passed=verdict.passed is not False,
+            check_name=check_name(verdict.criterion),
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"{verdict.must_hold}: {verdict.found}",
+            metadata={"applies": verdict.passed is not None},
+        )
+        for verdict in verdicts
+    ]
+    return [overall, *each]
 
 
-def _metadata(
-    verdicts: tuple[Verdict, ...], challenger: RegisteredModel, scoring: RegisteredModel
-) -> dict[str, Any]:
+def _metadata(record: Mapping[str, Any], scoring: RegisteredModel | None) -> dict[str, Any]:
+    criteria = record["criteria"]
     table = pl.DataFrame(
         {
-            "criterion": [verdict.criterion for verdict in verdicts],
-            "must hold": [verdict.must_hold for verdict in verdicts],
-            "found": [verdict.found for verdict in verdicts],
-            "passed": ["yes" if verdict.passed else "no" for verdict in verdicts],
+            "criterion": [verdict["criterion"] for verdict in criteria],
+            "must hold": [verdict["must_hold"] for verdict in criteria],
+            "found": [verdict["found"] for verdict in criteria],
+            "passed": [_WORDS[verdict["passed"]] for verdict in criteria],
         }
     )
+    asked = ", ".join(f"{name} {value}" for name, value in sorted(record["asked_by"].items()))
+    weeks = (record["evidence"].get(name, "not known") for name in ("first_week", "last_week"))
     figures = {
-        "champion_version": scoring.version,
-        "challenger_version": challenger.version,
-        "decision": "promoted" if scoring.version == challenger.version else "kept the champion",
-        "threshold": scoring.model.threshold,
+        "decision": record["kind"],
+        "reason": record["reason"],
+        "champion_version": record["champion"] or "none",
+        "challenger_version": record["challenger"],
+        "asked_by": asked,
+        "evidence_from_week_to_week": " to ".join(weeks),
+        "record_number": record["sequence"],
         "criteria": markdown_table(table),
     }
+    if scoring is not None:
+        figures["threshold"] = scoring.model.threshold
     return readable(figures)

@@ -116,7 +116,7 @@ class RiskModel(dg.Component, dg.Model, dg.Resolvable):
                 rules=rules,
                 lineage=lineage,
             ),
-            evaluation_definitions(use_case),
+            evaluation_definitions(use_case, lineage=lineage),
             promotion_definitions(use_case, lineage=lineage),
             scoring_definitions(
                 use_case,

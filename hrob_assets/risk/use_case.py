@@ -17,6 +17,7 @@ Days = Annotated[int, Field(ge=0)]
 PositiveDays = Annotated[int, Field(gt=0)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 GROUPS = ("race", "ethnicity", "gender", "age_band", "payer", "area_deprivation")
+MetricName = Literal["log_loss", "auroc", "net_benefit", "brier"]
 GroupName = Literal["race", "ethnicity", "gender", "age_band", "payer", "area_deprivation"]
 
 
@@ -170,11 +171,44 @@ class Threshold:
 
 @dataclass(frozen=True, config=_STRICT)
 class Acceptance:
-    """What a first champion must show on the test period."""
+    """What a model must show on the frozen rows of its evaluation to score people.
+
+    Parameters
+    ----------
+    minimum_auroc, maximum_auroc : float
+    maximum_absolute_calibration_factor : float
+        Of mean predicted minus mean observed risk.
+    maximum_expected_over_observed : float
+        Expected events are at most so many times those that occur, and at least one over it.
+    minimum_slope, maximum_slope : float
+        Of the outcome on the log-odds; below 1 the predictions are too extreme.
+    metric : str
+        In which a challenger must be better than the champion, on the same rows.
+    margin : float
+        By more than this.
+    guard : str
+        Metric in which it must not be worse.
+    non_inferiority : float
+        By more than this.
+    false_promotion_rate : float
+        How often, at most, a challenger that is only as good may be promoted: the one-sided level
+        of both intervals.
+    fairness_margin : float
+        A group with a calibration factor beyond it vetoes, if it is further off than before.
+    """
 
     minimum_auroc: Annotated[float, Field(ge=0.5, lt=1)]
     maximum_auroc: Annotated[float, Field(gt=0.5, le=1)]
     maximum_absolute_calibration_factor: Annotated[float, Field(gt=0, lt=1)]
+    maximum_expected_over_observed: Annotated[float, Field(gt=1, le=10)]
+    minimum_slope: Annotated[float, Field(gt=0, lt=1)]
+    maximum_slope: Annotated[float, Field(gt=1, le=10)]
+    metric: MetricName
+    margin: Annotated[float, Field(ge=0, lt=1)]
+    guard: MetricName
+    non_inferiority: Annotated[float, Field(ge=0, lt=1)]
+    false_promotion_rate: Annotated[float, Field(ge=0.001, le=0.25)]
+    fairness_margin: Annotated[float, Field(gt=0, lt=1)]
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -75,15 +75,19 @@ def store(root, tables):
 def materialise(
     definitions, root, registry, *, only, weeks=None, weekly=(), tags=None, **resources: object
 ):
-    """Materialise one step of some definitions; its inputs are read from the data root.
+    """Materialise one step, or several in one run; other inputs are read from the data root.
 
-    `only` is the last part of one of its keys; keys in `weekly` name the inputs that are
-    partitioned like it.
+    `only` is the last part of one of its keys, or several; keys in `weekly` name the inputs that
+    are partitioned like it.
     """
-    asset = next(each for each in definitions.assets if only in {key.path[-1] for key in each.keys})
+    names = {only} if isinstance(only, str) else set(only)
+    assets = [each for each in definitions.assets if names & {key.path[-1] for key in each.keys}]
+    made = {key for each in assets for key in each.keys}
+    partitions = {key: each.partitions_def for each in assets for key in each.dependency_keys}
     inputs = [
-        dg.AssetSpec(key, partitions_def=asset.partitions_def if key.path[-1] in weekly else None)
-        for key in asset.dependency_keys
+        dg.AssetSpec(key, partitions_def=found if key.path[-1] in weekly else None)
+        for key, found in partitions.items()
+        if key not in made
     ]
     range_tags = {
         "dagster/asset_partition_range_start": weeks[0],
@@ -91,7 +95,7 @@ def materialise(
     } if weeks else {}  # fmt: skip
     with dg.DagsterInstance.ephemeral() as instance:
         return dg.materialize(
-            [asset, *inputs],
+            [*assets, *inputs],
             instance=instance,
             resources={
                 "io_manager": ParquetIOManager(root),
@@ -100,5 +104,5 @@ def materialise(
                 **resources,
             },
             tags={**range_tags, **(tags or {})},
-            selection=[asset],
+            selection=assets,
         )

@@ -135,7 +135,8 @@ def test_mlflow_keeps_models_and_aliases_in_postgresql(mlflow_on_postgresql, run
             model = fitted(["x"], [coefficient])
             versions.append(registry.register(name, model, tags={"training_set": "abc"}))
         run_context.run = SimpleNamespace(run_id=f"run {coefficient}", job_name="train")
-        registry.promote(name, versions[-1])
+        registry.set_alias(name, PREVIOUS_CHAMPION, registry.version(name, CHAMPION))
+        registry.set_alias(name, CHAMPION, versions[-1])
 
     again = ModelRegistry(tracking_uri=registry.tracking_uri, artifact_root=registry.artifact_root)
     found = {
