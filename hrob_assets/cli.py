@@ -261,6 +261,68 @@ def evaluate(scores: Path, **given: "Any") -> None:
 
 
 @main.command()
+@click.argument("scores", type=click.Path(path_type=Path))
+@click.option("--person", required=True, help="Column of the patient or member.")
+@click.option("--time", required=True, help="Column of the day or time of the prediction.")
+@click.option("--probability", required=True, help="Column of the predicted risk, 0 to 1.")
+@click.option("--outcome", required=True, help="Column of 0 or 1; empty where not known.")
+@click.option("--known-at", required=True, help="Column: when outcome or absence became known.")
+@click.option(
+    "--as-of",
+    required=True,
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+    help="What became known later is not looked at; a day is its midnight, UTC.",
+)
+@click.option("--horizon-days", type=click.IntRange(1), default=60, show_default=True)
+@click.option(
+    "--runout-days", type=click.IntRange(0), default=None, help="[default: estimated each month]"
+)
+@click.option("--groups", default="", help="Columns with a detector per level, with commas.")
+@click.option("--features", default="", help="Columns whose drift is looked at, with commas.")
+@click.option("--model-version", default=None, help="Column; a new version is a new detector.")
+@click.option("--censored-at", default=None, help="Column: when observation ended.")
+@click.option("--outcome-at", default=None, help="Column: when the outcome happened.")
+@click.option("--threshold", type=click.FloatRange(0, 1), default=None, help="Of high risk.")
+@click.option(
+    "--tolerance", type=click.FloatRange(0, 1, max_open=True), default=0.1, show_default=True,
+    help="Harmless shift, log odds.",
+)  # fmt: skip
+@click.option(
+    "--alarm-weeks", type=click.IntRange(4), default=260, show_default=True,
+    help="Mean weeks between false alarms, at least.",
+)  # fmt: skip
+@click.option(
+    "--histories", type=click.IntRange(0), default=200, show_default=True,
+    help="Simulated to tell how the alarm behaves here; 0 for none.",
+)  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=20260105, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="A folder.")
+@click.option("--overwrite", is_flag=True, help="Replace an earlier result in OUT.")
+def monitor(scores: Path, **given: "Any") -> None:
+    """Tell which outcomes of SCORES are ripe and whether calibration has drifted."""
+    from hrob_assets.risk import monitoring_file  # noqa: PLC0415 - slow to import
+    from hrob_assets.risk.outcome_file import OutcomeColumns, read_outcomes  # noqa: PLC0415
+
+    lists: dict[str, Any] = {
+        name: tuple(part.strip() for part in given[name].split(",") if part.strip())
+        for name in ("groups", "features")
+    }
+    single = ("person", "time", "probability", "outcome", "known_at", "censored_at", "outcome_at")
+    asked = ("as_of", "horizon_days", "runout_days", "tolerance", "alarm_weeks", "histories")
+    with _clear_errors():
+        monitoring_file.require_free(given["out"], overwrite=given["overwrite"])
+        named: dict[str, Any] = {name: given[name] for name in (*single, "model_version")}
+        columns = OutcomeColumns(**named | lists)
+        plan = monitoring_file.MonitoringPlan(**{name: given[name] for name in (*asked, "seed")})
+        rows = read_outcomes(scores, columns, threshold=given["threshold"])
+        found = monitoring_file.monitor_rows(rows, columns, plan, source=scores.name)
+        files = monitoring_file.write_monitoring(found, given["out"])
+    for line in monitoring_file.told_lines(monitoring_file.summary(found)):
+        click.echo(line)
+    click.echo(f"Wrote {', '.join(files)} to {given['out']}")
+
+
+@main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--pregnancies", type=click.IntRange(1), default=12_000, show_default=True)
 @click.option("--patients", type=click.IntRange(1), default=8_000, show_default=True)

@@ -38,6 +38,7 @@ def estimate_runouts(
     least_days: int,
     first: datetime,
     as_of: datetime,
+    kinds: int = 1,
 ) -> pl.DataFrame:
     """The run-out of each month, from the facts that became known just before it.
 
@@ -57,6 +58,8 @@ def estimate_runouts(
         Lower bound; in force, too, as long as there are too few facts.
     first, as_of : datetime (UTC)
         The months are those that begin in ``[first, as_of]``.
+    kinds : int
+        Kinds that must have 30 facts each before there is an estimate.
 
     Returns
     -------
@@ -84,7 +87,9 @@ def estimate_runouts(
             waited.clip(lower_bound=0).quantile(share, "higher").ceil().alias("days"),
         )
         told = by_kind.filter(pl.col("facts") >= FEWEST_FACTS)
-        estimated = None if told.is_empty() else int(told["days"].cast(pl.Int64).to_numpy().max())
+        estimated = (
+            None if told.height < kinds else int(told["days"].cast(pl.Int64).to_numpy().max())
+        )
         current = max(least_days, min(estimated, MOST_DAYS)) if estimated is not None else current
         from_at = datetime(1, 1, 1) if position == 0 else start
         rows.append((from_at, current, estimated, recent.height))

@@ -1,0 +1,470 @@
+"""Ledger, drift, calibration and alarm of any time-stamped score file, and what is written of them.
+
+What is written holds no person-level value and no count under 11, but for `ledger.parquet`, which
+has one line per row of the file, known by its number alone.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from hrob_assets.risk.alarm import (
+    EVERYBODY,
+    AlarmRule,
+    Histories,
+    SiteVolume,
+    accumulate_evidence,
+    alarms_by_detector,
+    expected_behaviour,
+)
+from hrob_assets.risk.completion import FEWEST_FACTS, MOST_DAYS, estimate_runouts, fixed_runout
+from hrob_assets.risk.drift import compare_columns, expected_if_calibrated
+from hrob_assets.risk.errors import ConfigurationError, TooSmallError
+from hrob_assets.risk.ledger import Ledger, evidence_rows, ledger_of_known_outcomes
+from hrob_assets.risk.outcome_file import OutcomeColumns, require_as_of
+from hrob_assets.risk.reporting.monitoring import monitoring_page
+from hrob_assets.risk.small_cells import SMALLEST_CELL, is_small, shown_count, shown_parts
+from hrob_assets.risk.sources.whole_folder import whole_folder
+from hrob_assets.risk.weekly_calibration import (
+    FIGURES,
+    calibrate_weeks,
+    censoring_sensitivity,
+    nowcast_weeks,
+)
+
+SCHEMA_VERSION = 1
+SUMMARY, REPORT = "monitoring.json", "monitoring.html"
+RECENT_WEEKS = 13
+REFERENCE_WEEKS = 26
+_MOST_ROWS_A_WEEK = 2000
+
+
+@dataclass(frozen=True)
+class MonitoringPlan:
+    """What is asked for.
+
+    Parameters
+    ----------
+    as_of : datetime (UTC)
+        What became known later is not looked at.
+    horizon_days : int, days
+    runout_days : int, days, optional
+        None: estimated from the file, each month.
+    runout_share : float
+        Of outcomes known within the run-out, where it is estimated.
+    tolerance : float, log odds
+    alarm_weeks : int
+    histories : int
+        Simulated, to tell how the alarm behaves at this volume; 0 for none.
+    seed : int
+    """
+
+    as_of: datetime
+    horizon_days: int = 60
+    runout_days: int | None = None
+    runout_share: float = 0.95
+    tolerance: float = 0.1
+    alarm_weeks: int = 260
+    histories: int = 200
+    seed: int = 20260105
+
+
+@dataclass(frozen=True)
+class Monitored:
+    """All numbers of one look at a score file; see the functions that make them."""
+
+    source: str
+    plan: MonitoringPlan
+    columns: OutcomeColumns
+    ledger: Ledger
+    independent: pl.DataFrame
+    evidence: pl.DataFrame
+    alarms: pl.DataFrame
+    calibration: pl.DataFrame
+    nowcast: pl.DataFrame
+    unripe: pl.DataFrame
+    drift: pl.DataFrame
+    censoring: pl.DataFrame
+    behaviour: pl.DataFrame | None
+
+
+def monitor_rows(
+    rows: pl.DataFrame, columns: OutcomeColumns, plan: MonitoringPlan, *, source: str
+) -> Monitored:
+    """Run ledger, drift, calibration and alarm on checked rows.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        From `outcome_file.read_outcomes`.
+    columns : OutcomeColumns
+    plan : MonitoringPlan
+    source : str
+        What the rows are called.
+
+    Raises
+    ------
+    ConfigurationError
+        If nothing was predicted by then.
+    TooSmallError
+        If no outcome is ripe in a week that is over.
+    """
+    require_as_of(rows, plan.as_of)
+    ledger = ledger_of_known_outcomes(
+        rows, horizon_days=plan.horizon_days, runouts=file_runouts(rows, plan), as_of=plan.as_of
+    )
+    extra = [*dict.fromkeys([*columns.groups, *columns.features])]
+    named = ledger.rows.join(rows.select("encounter_id", *extra), on="encounter_id", how="left")
+    independent = evidence_rows(Ledger(named, ledger.runouts, plan.horizon_days, plan.as_of))
+    if independent.is_empty():
+        _refuse_unripe(ledger)
+    rule = AlarmRule(tolerance=plan.tolerance, alarm_weeks=plan.alarm_weeks)
+    evidence = accumulate_evidence(independent, rule, groups=columns.groups)
+    return Monitored(
+        source=source,
+        plan=plan,
+        columns=columns,
+        ledger=ledger,
+        independent=independent,
+        evidence=evidence,
+        alarms=alarms_by_detector(evidence),
+        calibration=calibrate_weeks(named, groups=columns.groups, window_weeks=RECENT_WEEKS),
+        nowcast=nowcast_weeks(ledger),
+        unripe=expected_if_calibrated(ledger.rows.filter(pl.col("status") == "pending")),
+        drift=_drift(named, columns, plan),
+        censoring=censoring_sensitivity(ledger),
+        behaviour=_behaviour(independent, rule, int(evidence["detectors"].to_numpy().max()), plan),
+    )
+
+
+def file_runouts(rows: pl.DataFrame, plan: MonitoringPlan) -> pl.DataFrame:
+    """Run-outs of a file: what was asked for, or by how long after the horizon outcomes are known.
+
+    Outcomes and their absence wait apart, and the slower of the two decides: were rows taken as
+    soon as they are known, the first of them would all have the outcome. As long as not both
+    have been seen often enough, 180 days are waited.
+    """
+    if plan.runout_days is not None:
+        return fixed_runout(plan.runout_days)
+    end = pl.col("prediction_time") + pl.duration(days=plan.horizon_days)
+    delays = rows.filter(pl.col("outcome").is_not_null(), pl.col("known_at") <= plan.as_of).select(
+        pl.when(pl.col("outcome")).then(pl.lit("outcome")).otherwise(pl.lit("none")).alias("kind"),
+        pl.min_horizontal(end, pl.col("known_at")).alias("started_at"),
+        "known_at",
+    )
+    found = estimate_runouts(
+        delays,
+        share=plan.runout_share,
+        least_days=0,
+        first=rows["prediction_time"].sort()[0],
+        as_of=plan.as_of,
+        kinds=2,
+    )
+    told = pl.col("estimated_days").is_not_null().cum_max()
+    return found.with_columns(
+        pl.when(told).then("runout_days").otherwise(MOST_DAYS).alias("runout_days")
+    )
+
+
+def _refuse_unripe(ledger: Ledger) -> None:
+    counts = dict(zip(ledger.counts(), shown_parts([*ledger.counts().values()]), strict=True))
+    last = ledger.runouts["runout_days"][-1]
+    msg = (
+        f"monitoring needs ripe outcomes in a week that is over (found none by "
+        f"{ledger.as_of:%Y-%m-%d}: {counts['pending']} rows pending, {counts['censored']} "
+        f"censored; a row is ripe {ledger.horizon_days} + {last} days after its prediction, once "
+        "its outcome is known); choose a later --as-of, or give --runout-days"
+    )
+    raise TooSmallError(msg)
+
+
+def _drift(named: pl.DataFrame, columns: OutcomeColumns, plan: MonitoringPlan) -> pl.DataFrame:
+    """Recent weeks against the first ones, as far as they do not overlap."""
+    weeks = named["week"].unique().sort().to_list()
+    recent = [week for week in weeks if week + timedelta(days=7) <= plan.as_of.date()]
+    recent = recent[-min(RECENT_WEEKS, len(recent) // 2) :] if len(recent) > 1 else []
+    first = [week for week in weeks if not recent or week < recent[0]][:REFERENCE_WEEKS]
+    parts = [named.filter(pl.col("week").is_in(some)) for some in (first, recent)]
+    looked = {
+        "score": ("probability",),
+        "feature": columns.features,
+        "population": columns.groups,
+    }
+    return pl.concat(
+        compare_columns(*parts, columns=names, kind=kind, seed=plan.seed)
+        for kind, names in looked.items()
+    )
+
+
+def _behaviour(
+    independent: pl.DataFrame, rule: AlarmRule, detectors: int, plan: MonitoringPlan
+) -> pl.DataFrame | None:
+    if not plan.histories:
+        return None
+    weekly = independent.group_by("week").len().sort("week")["len"].to_numpy()
+    site = SiteVolume(independent["probability"].to_numpy(), np.minimum(weekly, _MOST_ROWS_A_WEEK))
+    return expected_behaviour(
+        site,
+        rule,
+        detectors=detectors,
+        histories=Histories(count=plan.histories, seed=plan.seed),
+    )
+
+
+def summary(monitored: Monitored) -> dict[str, Any]:
+    """All figures that may be told, as `monitoring.json` has them.
+
+    Returns
+    -------
+    dict
+        ``schema_version``, ``source``, ``as_of``, ``settings``, ``counts``, ``runout``,
+        ``alarm`` (whether any detector has raised one that no new version has answered),
+        ``overall`` and ``groups`` (where each detector of the version in use stands),
+        ``earlier_versions``, ``budget``, ``expected_behaviour``, ``calibration``, ``drift``,
+        ``nowcast``, ``expected_if_still_calibrated``, ``censoring`` and ``notes``.
+    """
+    plan, ledger = monitored.plan, monitored.ledger
+    version = ledger.rows.sort("prediction_time", "encounter_id")["model_version"][-1]
+    stands = monitored.alarms.with_columns(current=pl.col("model_version") == version)
+    now = stands.filter("current")
+    overall = now.filter(pl.col("group") == EVERYBODY)
+    groups, few = _group_stands(monitored, now)
+    weeks = monitored.evidence["week"].n_unique()
+    notes = (
+        [f"{few} levels with fewer than 11 persons have a detector but are not told."]
+        if few
+        else []
+    )
+    if overall.is_empty():
+        notes.append(f"Version {version} has no ripe outcome yet: nothing can be said of it.")
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "source": monitored.source,
+        "as_of": plan.as_of.isoformat(),
+        "model_version": version,
+        "settings": {
+            "horizon_days": plan.horizon_days,
+            "runout_days": plan.runout_days,
+            "runout_share": plan.runout_share,
+            "tolerance": plan.tolerance,
+            "alarm_weeks": plan.alarm_weeks,
+            "seed": plan.seed,
+            "groups": list(monitored.columns.groups),
+        },
+        "counts": _counts(monitored),
+        "runout": {
+            "estimated": plan.runout_days is None,
+            "days_now": int(ledger.runouts["runout_days"][-1]),
+            "enough_facts_from": FEWEST_FACTS,
+        },
+        "alarm": bool(now["alarm"].any()),
+        "overall": _stand(overall.row(0, named=True)) if overall.height else None,
+        "groups": groups,
+        "earlier_versions": {
+            str(row["model_version"]): _stand(row)
+            for row in stands.filter(~pl.col("current"), pl.col("group") == EVERYBODY).iter_rows(
+                named=True
+            )
+        },
+        "budget": {
+            "alarm_weeks": plan.alarm_weeks,
+            "detectors": int(monitored.evidence["detectors"].to_numpy().max()),
+            "weeks_with_ripe_outcomes": weeks,
+            "false_alarms_at_most": weeks / plan.alarm_weeks,
+        },
+        "expected_behaviour": _records(monitored.behaviour),
+        "calibration": _records(_latest(without_small_cells(monitored.calibration))),
+        "drift": _records(monitored.drift),
+        "nowcast": _records(without_small_cells(monitored.nowcast)),
+        "expected_if_still_calibrated": _records(without_small_cells(monitored.unripe)),
+        "censoring": _records(without_small_cells(monitored.censoring)),
+        "notes": notes,
+    }
+
+
+def _counts(monitored: Monitored) -> dict[str, Any]:
+    statuses = monitored.ledger.counts()
+    shown = shown_parts([*statuses.values()])
+    independent = monitored.independent
+    return {
+        "rows": monitored.ledger.rows.height,
+        "persons": shown_count(monitored.ledger.rows["person_id"].n_unique()),
+        **dict(zip(statuses, shown, strict=True)),
+        "independent_ripe_rows": shown_count(independent.height),
+        "independent_ripe_events": shown_count(int(independent["label"].sum())),
+    }
+
+
+def _group_stands(monitored: Monitored, now: pl.DataFrame) -> tuple[dict[str, Any], int]:
+    """Where the detectors of groups stand, and how many are left out because they are few."""
+    found: dict[str, Any] = {name: {} for name in monitored.columns.groups}
+    few = 0
+    for row in now.filter(pl.col("group") != EVERYBODY).iter_rows(named=True):
+        level = monitored.independent[row["group"]].fill_null("Unknown") == row["level"]
+        if monitored.independent.filter(level)["person_id"].n_unique() < SMALLEST_CELL:
+            few += 1
+        else:
+            found[row["group"]][row["level"]] = _stand(row)
+    return found, few
+
+
+def _stand(row: Mapping[str, Any]) -> dict[str, Any]:
+    few = is_small(row["events"]) or is_small(row["rows"] - row["events"])
+    return {
+        "alarm": row["alarm"],
+        "week": _iso(row["alarm_week"]),
+        "direction": row["direction"],
+        "began_about": _iso(row["since"]),
+        "alarms": row["alarms"],
+        "evidence_at_alarm": _exp(row["log_evidence_at_alarm"]),
+        "evidence": _exp(row["log_evidence"]),
+        "alarm_level": _exp(row["log_level"]),
+        "last_week": _iso(row["last_week"]),
+        "rows": shown_count(row["rows"]),
+        "events": None if few else row["events"],
+        "expected": round(row["expected"], 2),
+    }
+
+
+def _exp(logarithm: float | None) -> float | None:
+    """The evidence; very large numbers end at 1e300, so that they stay numbers."""
+    return None if logarithm is None else float(f"{np.exp(min(logarithm, 690.7)):.6g}")
+
+
+def _iso(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
+
+
+def _latest(calibration: pl.DataFrame) -> pl.DataFrame:
+    return calibration.group_by("group", "level", maintain_order=True).last()
+
+
+def _records(frame: pl.DataFrame | None) -> list[dict[str, Any]]:
+    """Rows as JSON can hold them."""
+    rows = [] if frame is None else frame.to_dicts()
+    return [{name: _plain(value) for name, value in row.items()} for row in rows]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if np.isfinite(value) else None
+    return _iso(value) if isinstance(value, date) else value
+
+
+def without_small_cells(frame: pl.DataFrame) -> pl.DataFrame:
+    """The table as it may be told: counts of 1 to 10 are null, and so are figures made of them.
+
+    Where the rows with or without the outcome are few, the figures of calibration are null too.
+    """
+    few = pl.lit(value=False)
+    events = next((name for name in ("events", "events_so_far") if name in frame.columns), None)
+    if events is not None and frame.schema[events].is_integer():
+        for part in (pl.col(events), pl.col("rows") - pl.col(events)):
+            few = few | ((part > 0) & (part < SMALLEST_CELL))
+    made = [name for name in frame.columns if name.startswith((*FIGURES, "events", "completion"))]
+    counts = [name for name in ("rows", "persons", "censored") if name in frame.columns]
+    small = [(pl.col(name) > 0) & (pl.col(name) < SMALLEST_CELL) for name in counts]
+    hidden = few
+    for each in small:
+        hidden = hidden | each
+    return frame.with_columns(
+        *(pl.when(~hidden).then(name).alias(name) for name in made),
+        *(pl.when(~each).then(n).alias(n) for n, each in zip(counts, small, strict=True)),
+    )
+
+
+def tables(monitored: Monitored) -> dict[str, pl.DataFrame]:
+    """What is written as Parquet, by file name."""
+    chosen = monitored.independent["encounter_id"]
+    ledger = monitored.ledger.rows.select(
+        pl.col("encounter_id").alias("row"),
+        *("prediction_time", "week", "model_version", "status", "label", "ripe_at", "ripe_week"),
+        pl.col("encounter_id").is_in(chosen.implode()).alias("in_evidence"),
+    )
+    few = {
+        (group, level)
+        for group in monitored.columns.groups
+        for level, persons in monitored.independent.group_by(pl.col(group).fill_null("Unknown"))
+        .agg(pl.col("person_id").n_unique())
+        .iter_rows()
+        if persons < SMALLEST_CELL
+    }
+    told = [(group, level) not in few for group, level in
+            monitored.evidence.select("group", "level").iter_rows()]  # fmt: skip
+    found = {
+        "ledger": ledger,
+        "runouts": monitored.ledger.runouts,
+        "evidence": without_small_cells(
+            monitored.evidence.filter(pl.Series(told, dtype=pl.Boolean))
+        ),
+        "calibration": without_small_cells(monitored.calibration),
+        "drift": monitored.drift,
+        "nowcast": without_small_cells(monitored.nowcast),
+        "expected_if_still_calibrated": without_small_cells(monitored.unripe),
+    }
+    if monitored.behaviour is not None:
+        found["expected_behaviour"] = monitored.behaviour
+    return found
+
+
+def require_free(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that holds something else, or an earlier result that may not be replaced."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    earlier = (folder / SUMMARY).is_file()
+    if overwrite and earlier:
+        return
+    then = "give --overwrite to replace that one" if earlier else "choose another folder"
+    msg = f"--out must be a new or empty folder (found content in {folder}); {then}"
+    raise ConfigurationError(msg)
+
+
+def write_monitoring(monitored: Monitored, folder: Path) -> list[str]:
+    """Write summary, report and tables, all or nothing; return the names of the files."""
+    told, found = summary(monitored), tables(monitored)
+    with whole_folder(folder) as work:
+        text = json.dumps(told, indent=1, allow_nan=False) + "\n"
+        (work / SUMMARY).write_text(text, encoding="utf-8")
+        (work / REPORT).write_text(monitoring_page(told, found), encoding="utf-8")
+        for name, table in found.items():
+            table.write_parquet(work / f"{name}.parquet")
+        return sorted(path.name for path in work.iterdir())
+
+
+def told_lines(told: Mapping[str, Any]) -> list[str]:
+    """The summary in a few lines, for a shell."""
+    counts, budget = told["counts"], told["budget"]
+    statuses = (
+        f"{counts['rows']} rows as of {told['as_of'][:10]}: {counts['mature']} mature, "
+        f"{counts['pending']} pending, {counts['censored']} censored; evidence of "
+        f"{counts['independent_ripe_rows']} independent rows."
+    )
+    expected = (
+        f"Budget: at most {budget['false_alarms_at_most']:.2f} false alarms are to be expected "
+        f"of {budget['detectors']} detectors in {budget['weeks_with_ripe_outcomes']} weeks."
+    )
+    lines = [statuses, expected]
+    for row in told["expected_behaviour"]:
+        if row["shift"] > 0 and not row["harmless"]:
+            weeks = row["median_delay_weeks"]
+            after = "not in half of the histories" if weeks is None else f"{weeks:.0f} weeks"
+            lines.append(f"A shift of {row['shift']:g} would be found after (median): {after}.")
+    stands = [("all rows", told["overall"])] if told["overall"] else []
+    for group, levels in told["groups"].items():
+        stands += [(f"{group} {level}", stand) for level, stand in levels.items()]
+    raised = [(name, stand) for name, stand in stands if stand["alarm"]]
+    for name, stand in raised:
+        lines.append(
+            f"ALARM, {name}: {stand['direction']}, week of {stand['week']}, evidence "
+            f"{stand['evidence_at_alarm']:.4g} at a level of {stand['alarm_level']:.4g}, began "
+            f"about {stand['began_about']}."
+        )
+    drifted = [row["column"] for row in told["drift"] if row["drifted"]]
+    lines.append(f"Drift of inputs: {', '.join(drifted) or 'none beyond chance'}.")
+    return [*lines, *([] if raised else ["No calibration alarm."]), *told["notes"]]

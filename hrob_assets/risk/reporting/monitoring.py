@@ -1,0 +1,150 @@
+"""The monitoring report: what `monitoring.json` says, drawn."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from hrob_assets.risk.reporting.charts import Axis, Limit, Line, line_chart
+from hrob_assets.risk.reporting.page import render
+from hrob_assets.risk.reporting.svg import Drawing
+
+_LOG_TEN = math.log(10)
+_LEAST = -2.0  # powers of ten: evidence below says nothing more
+_MOST_LINES = 4
+
+
+def monitoring_page(told: Mapping[str, Any], tables: Mapping[str, pl.DataFrame]) -> str:
+    """Fill the report.
+
+    Parameters
+    ----------
+    told : mapping
+        `monitoring_file.summary`.
+    tables : mapping of str to DataFrame
+        `monitoring_file.tables`.
+
+    Returns
+    -------
+    str
+        One HTML file that asks nothing of any other place.
+    """
+    detectors = [("all rows", told["overall"])] if told["overall"] else []
+    for group, levels in told["groups"].items():
+        detectors += [(f"{group}: {level}", stand) for level, stand in levels.items()]
+    return render(
+        "monitoring.html.j2",
+        title=f"Monitoring of {told['source']}",
+        told=told,
+        headline=_headline(detectors),
+        detectors=[{"name": name, **stand} for name, stand in detectors],
+        charts=_charts(tables, told["model_version"]),
+        behaviour=told["expected_behaviour"],
+        drift=told["drift"],
+        nowcast=told["nowcast"],
+        number=_number,
+        made_from=(
+            f"Made from {told['source']}, model version {told['model_version']}, as of "
+            f"{told['as_of'][:10]}; schema {told['schema_version']}."
+        ),
+    )
+
+
+def _headline(detectors: Sequence[tuple[str, Any]]) -> str:
+    raised = [(name, stand) for name, stand in detectors if stand["alarm"]]
+    if not raised:
+        return "No calibration alarm."
+    words = [
+        f"{name} ({stand['direction']}, raised in the week of {stand['week']}, began about "
+        f"{stand['began_about']})"
+        for name, stand in raised
+    ]
+    return f"Calibration alarm: {'; '.join(words)}."
+
+
+def _number(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,.4g}" if isinstance(value, float) else str(value)
+
+
+def _charts(tables: Mapping[str, pl.DataFrame], version: str) -> list[Drawing]:
+    evidence = tables["evidence"].filter(pl.col("model_version") == version)
+    charts: list[Drawing] = []
+    if evidence.height:
+        charts.append(_evidence_chart(evidence))
+    overall = tables["calibration"].filter(pl.col("group") == "all")
+    if overall["observed_expected"].drop_nulls().len():
+        charts.append(_calibration_chart(overall))
+    if tables["nowcast"].height:
+        charts.append(_nowcast_chart(tables["nowcast"]))
+    return charts
+
+
+def _evidence_chart(evidence: pl.DataFrame) -> Drawing:
+    """The detector of all rows, and those groups whose evidence came nearest to their level."""
+    share = (pl.col("log_evidence") - pl.col("log_level")) / _LOG_TEN
+    near = evidence.with_columns(share=share)
+    order = (
+        near.group_by("group", "level")
+        .agg(pl.col("share").max())
+        .sort(pl.col("group") != "all", -pl.col("share"))
+    )
+    lines: list[Line] = []
+    for look, (group, level, _) in enumerate(order.head(_MOST_LINES).iter_rows()):
+        part = near.filter(group=group, level=level)
+        name = "all rows" if group == "all" else f"{group}: {level}"
+        height = [max(value, _LEAST - 2) for value in part["share"]]
+        lines.append(Line(name, part["week"].to_list(), height, look=look))
+    return line_chart(
+        "Evidence of each week, as a power of ten of the alarm level",
+        lines,
+        x=Axis("week in which outcomes became ripe"),
+        y=Axis("powers of ten below or above the level"),
+        limits=[Limit(0.0, "alarm")],
+        spoken="Where a line reaches 0 the alarm is raised and the detector starts anew.",
+        note="All rows, and the levels that came nearest to their alarm.",
+    )
+
+
+def _calibration_chart(overall: pl.DataFrame) -> Drawing:
+    return line_chart(
+        "Observed over expected outcomes, last 13 weeks of ripening",
+        [
+            Line(
+                "all rows",
+                overall["week"].to_list(),
+                overall["observed_expected"].to_list(),
+                low=overall["observed_expected_low"].to_list(),
+                high=overall["observed_expected_high"].to_list(),
+            )
+        ],
+        x=Axis("week in which outcomes became ripe"),
+        y=Axis("observed over expected"),
+        limits=[Limit(1.0, "as predicted")],
+        spoken="Above 1 more outcomes happened than were predicted, below 1 fewer.",
+        note="With 95 % intervals, persons as clusters. Only ripe rows count.",
+    )
+
+
+def _nowcast_chart(nowcast: pl.DataFrame) -> Drawing:
+    weeks = nowcast["week"].to_list()
+    return line_chart(
+        "Weeks that are not ripe: a nowcast, no evidence",
+        [
+            Line("expected", weeks, nowcast["expected"].to_list(), look=-1),
+            Line("known so far", weeks, [_float(x) for x in nowcast["events_so_far"]], look=1),
+            Line("nowcast", weeks, nowcast["events_nowcast"].to_list(), look=0, marked=True),
+        ],
+        x=Axis("week of the prediction"),
+        y=Axis("outcomes"),
+        spoken="Outcomes known so far, divided by the share that is usually known at that age.",
+        note="Youngest weeks swing most. Nothing here feeds the alarm.",
+    )
+
+
+def _float(value: int | None) -> float | None:
+    return None if value is None else float(value)

@@ -1,0 +1,223 @@
+import json
+from datetime import datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+from click.testing import CliRunner
+
+from hrob_assets.cli import main
+from hrob_assets.risk.monitoring_file import (
+    MonitoringPlan,
+    file_runouts,
+    monitor_rows,
+    summary,
+    tables,
+)
+from hrob_assets.risk.outcome_file import OutcomeColumns, check_outcomes
+
+START = datetime(2022, 1, 3)
+COLUMNS = OutcomeColumns("member", "scored", "p", "y", "known", groups=("race",))
+AS_OF = datetime(2024, 1, 1)
+PLAN = MonitoringPlan(as_of=AS_OF, histories=0)
+
+
+def scored(*, shift=0.0, black_shift=0.0, weeks=110, per_week=140, seed=1):
+    """Outcomes known as claims come in; the absence of one a month after the horizon."""
+    rng = np.random.default_rng(seed)
+    size = weeks * per_week
+    day = np.sort(rng.integers(0, 7 * weeks, size))
+    odds = rng.normal(-2.3, 0.9, size)
+    race = rng.choice(["Black", "White"], size, p=[0.4, 0.6])
+    moved = np.where(day > 7 * 50, shift + black_shift * (race == "Black"), 0.0)
+    y = rng.random(size) < 1 / (1 + np.exp(-(odds + moved)))
+    waits = np.where(y, rng.uniform(0, 60, size) + rng.exponential(9, size), 60 + 30.0)
+    at = [START + timedelta(days=int(d)) for d in day]
+    frame = pl.DataFrame(
+        {
+            "member": rng.integers(0, 6000, size),
+            "scored": at,
+            "p": 1 / (1 + np.exp(-odds)),
+            "y": y.astype(int),
+            "known": [t + timedelta(days=float(w)) for t, w in zip(at, waits, strict=True)],
+            "race": race,
+        }
+    )
+    return frame.unique(["member", "scored"], keep="first", maintain_order=True)
+
+
+def look(frame, plan=PLAN, columns=COLUMNS):
+    return monitor_rows(check_outcomes(frame, columns, threshold=0.2), columns, plan, source="x")
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_true_predictions_raise_no_alarm_and_a_shift_raises_one_in_time(seed):
+    quiet, moved = (summary(look(scored(shift=s, seed=seed))) for s in (0.0, 0.6))
+
+    assert quiet["alarm"] is False
+    assert moved["alarm"] is True
+    overall = moved["overall"]
+    assert overall["direction"] == "under-prediction"
+    ripe = START.date() + timedelta(days=7 * 50 + 90)
+    raised = datetime.fromisoformat(overall["week"]).date()
+    assert ripe <= raised <= ripe + timedelta(weeks=16)
+    assert overall["evidence_at_alarm"] >= overall["alarm_level"] == pytest.approx(260 * 3)
+
+
+def test_a_shift_of_one_group_raises_the_alarm_of_that_group():
+    found = summary(look(scored(black_shift=0.8)))
+
+    assert found["groups"]["race"]["Black"]["alarm"] is True
+    assert found["groups"]["race"]["White"]["alarm"] is False
+
+
+def test_what_is_known_later_changes_nothing():
+    frame = scored(shift=0.6)
+    late = pl.col("known") > AS_OF
+    rewritten = frame.with_columns(
+        y=pl.when(late).then(1 - pl.col("y")).otherwise("y"),
+        p=pl.when(pl.col("scored") > AS_OF).then(0.99).otherwise("p"),
+        known=pl.when(late).then(pl.col("known") + pl.duration(days=50)).otherwise("known"),
+    )
+    unknown = frame.with_columns(
+        y=pl.when(late).then(None).otherwise("y"), known=pl.when(late).then(None).otherwise("known")
+    )
+
+    expected = look(frame)
+
+    for other in (look(rewritten), look(unknown)):
+        assert summary(other) == summary(expected)
+        for name, table in tables(expected).items():
+            assert tables(other)[name].equals(table), name
+
+
+def test_the_order_of_rows_changes_nothing_but_their_numbers():
+    frame = scored(shift=0.4)
+
+    shuffled = look(frame.sample(fraction=1.0, shuffle=True, seed=3))
+
+    expected = look(frame)
+    assert shuffled.evidence.equals(expected.evidence)
+    assert summary(shuffled) == summary(expected)
+
+
+def test_outcomes_that_are_known_before_their_absence_give_no_evidence():
+    """Outcomes known at once, their absence after 60 more days: the slower decides."""
+    frame = scored().with_columns(
+        known=pl.when(pl.col("y") == 1)
+        .then(pl.col("scored") + pl.duration(days=30))
+        .otherwise(pl.col("scored") + pl.duration(days=120))
+    )
+    runouts = file_runouts(check_outcomes(frame, COLUMNS, threshold=None), PLAN)
+
+    assert runouts["runout_days"].to_list()[:4] == [180, 180, 180, 180]
+    assert runouts["runout_days"][-1] == 60
+    found = look(frame)
+    assert summary(found)["alarm"] is False
+    ripe = found.ledger.rows.filter(pl.col("label").is_not_null())
+    assert abs(ripe["label"].sum() / ripe["probability"].sum() - 1) < 0.06
+
+
+def test_a_new_version_is_judged_by_its_own_rows():
+    frame = scored(shift=0.6).with_columns(
+        version=pl.when(pl.col("scored") < START + timedelta(weeks=85)).then(pl.lit("a")).otherwise(
+            pl.lit("b")
+        ),
+    ).with_columns(
+        p=pl.when(pl.col("version") == "b")
+        .then(1 / (1 + (-(pl.col("p") / (1 - pl.col("p"))).log() - 0.6).exp()))
+        .otherwise("p")
+    )  # fmt: skip
+    columns = OutcomeColumns("member", "scored", "p", "y", "known", model_version="version")
+
+    found = summary(look(frame, PLAN, columns))
+
+    assert found["model_version"] == "b"
+    assert found["earlier_versions"]["a"]["alarm"] is True
+    assert found["alarm"] is False
+
+
+def test_small_groups_are_not_told():
+    frame = scored(weeks=60).with_columns(
+        race=pl.when(pl.col("member") < 8).then(pl.lit("Rare")).otherwise("race")
+    )
+
+    found = look(frame)
+
+    assert "Rare" not in json.dumps(summary(found))
+    for name, table in tables(found).items():
+        assert "level" not in table.columns or "Rare" not in table["level"].to_list(), name
+    assert summary(found)["notes"] == [
+        "1 levels with fewer than 11 persons have a detector but are not told."
+    ]
+    events = tables(found)["evidence"]["events"].drop_nulls()
+    assert not events.is_between(1, 10).any()
+
+
+def run(file, out, *more):
+    arguments = [
+        "monitor", str(file), "--person", "member", "--time", "scored", "--probability", "p",
+        "--outcome", "y", "--known-at", "known", "--as-of", "2024-01-01", "--out", str(out),
+        "--histories", "20", *more,
+    ]  # fmt: skip
+    return CliRunner().invoke(main, arguments)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_the_command_writes_summary_report_and_tables(tmp_path, suffix):
+    file, out = tmp_path / f"scores.{suffix}", tmp_path / "out"
+    frame = scored(shift=0.6)
+    frame.write_csv(file) if suffix == "csv" else frame.write_parquet(file)
+
+    done = run(file, out, "--groups", "race", "--features", "p", "--threshold", "0.2")
+
+    assert done.exit_code == 0, done.output
+    assert "ALARM, all rows: under-prediction" in done.output
+    told = json.loads((out / "monitoring.json").read_text())
+    assert told["schema_version"] == 1
+    assert told["alarm"] is True
+    assert told["counts"]["mature"] + told["counts"]["pending"] == told["counts"]["rows"]
+    page = (out / "monitoring.html").read_text()
+    assert "Calibration alarm: all rows" in page
+    assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
+    assert pl.read_parquet(out / "ledger.parquet").height == told["counts"]["rows"]
+    again = run(file, out, "--groups", "race")
+    assert again.exit_code == 1
+    assert "--overwrite" in again.output
+    assert run(file, out, "--groups", "race", "--overwrite").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "more", "message"),
+    [
+        ({}, ["--person", "membr"], "Did you mean 'member'?"),
+        ({}, ["--groups", "rase"], "Did you mean 'race'?"),
+        ({}, ["--as-of", "2021-01-01"], "must lie after the first prediction"),
+        ({}, ["--as-of", "2022-02-01"], "needs ripe outcomes in a week that is over"),
+        ({"p": pl.col("p") * 100}, [], "if they are percent, divide by 100"),
+        ({"p": pl.lit("high")}, [], "must hold numbers from 0 to 1"),
+        ({"y": pl.col("y") + 1}, [], "must hold 0 or 1"),
+        ({"known": pl.lit("31/12/2023")}, [], "must hold dates or times"),
+        ({"scored": pl.lit(START)}, [], "remove duplicates"),
+        ({"member": pl.lit(None, dtype=pl.Int64)}, [], "a person in every row"),
+    ],
+)
+def test_what_is_wrong_is_told_and_nothing_is_written(tmp_path, change, more, message):
+    file, out = tmp_path / "scores.parquet", tmp_path / "out"
+    scored(weeks=20).with_columns(**change).write_parquet(file)
+
+    done = run(file, out, *more)
+
+    assert done.exit_code == 1
+    assert message in " ".join(done.output.split())
+    assert not out.exists()
+
+
+def test_an_empty_or_damaged_file_is_told(tmp_path):
+    empty, damaged = tmp_path / "empty.parquet", tmp_path / "damaged.parquet"
+    scored(weeks=2)[:0].write_parquet(empty)
+    damaged.write_text("no")
+
+    assert "must have rows" in run(empty, tmp_path / "out").output
+    assert "damaged" in run(damaged, tmp_path / "out").output
+    assert "must exist" in run(tmp_path / "none.csv", tmp_path / "out").output
