@@ -671,6 +671,7 @@ def _print_paths(data_root: Path) -> None:
         f"\nMade in {data_root}:\n"
         f"  {data_root}/assets           tables of every stage, Parquet, path = asset key\n"
         f"  {data_root}/assets/<use case>/data_dictionary.html   each feature and its drift\n"
+        f"  {data_root}/reports          evaluation, fairness, summary, model card\n"
         f"  {data_root}/weekly_scores    what was sent, Delta table per use case\n"
         f"  {data_root}/mlflow.db        runs, trials and model versions\n"
         f"Open the UI: hrob dev --data-root {data_root}   (make dev for the demo)"

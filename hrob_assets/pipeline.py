@@ -124,6 +124,8 @@ def run_pipeline(
                 not_trained[name] = str(error)
             except dg.Failure as error:
                 refused[name] = error.description or "the gate refused the challenger"
+            if train and name not in not_trained:
+                run(f"report_{name}", None, f"{name}: reports")
             if _has_champion(environment, name):
                 run(f"score_{name}", weeks.latest(score_weeks), f"{name}: weekly lists")
                 run(f"describe_{name}", None, f"{name}: data dictionary")

@@ -18,6 +18,7 @@ from hrob_assets.assets.model_update import model_update_definitions
 from hrob_assets.assets.monitoring import monitoring_definitions
 from hrob_assets.assets.partitions import weekly_partitions
 from hrob_assets.assets.promotion import promotion_definitions
+from hrob_assets.assets.reports import report_definitions
 from hrob_assets.assets.scoring import scoring_definitions
 from hrob_assets.assets.selection_comparison import selection_comparison_definitions
 from hrob_assets.assets.training import training_definitions
@@ -118,6 +119,7 @@ class RiskModel(dg.Component, dg.Model, dg.Resolvable):
             ),
             evaluation_definitions(use_case, lineage=lineage),
             promotion_definitions(use_case, lineage=lineage),
+            report_definitions(use_case, catalogue=catalogue),
             scoring_definitions(
                 use_case,
                 catalogue=catalogue,

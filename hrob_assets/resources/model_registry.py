@@ -188,6 +188,11 @@ class ModelRegistry(dg.ConfigurableResource):
             if JUDGED_FROM in each.tags
         }
 
+    def attach(self, run_id: str, folder: Path, *, name: str) -> None:
+        """Keep the files of a folder with a run, below a name."""
+        _, client = self._mlflow()
+        client.log_artifacts(run_id, str(folder), name)
+
     def _experiment(self, name: str) -> None:
         mlflow, _ = self._mlflow()
         if mlflow.get_experiment_by_name(name) is None:

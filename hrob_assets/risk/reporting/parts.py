@@ -30,6 +30,7 @@ from hrob_assets.risk.small_cells import SUPPRESSED
 
 _FINE = frozenset({"brier", "log_loss", "net_benefit", "calibration_factor"})
 _FEWEST_POINTS = 2
+_SHORT_NOTE = 16
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,8 @@ def metric_text(name: str, metric: Metric | None, definition: Definition | None)
     'suppressed'
     """
     if metric is None or metric.value is None:
-        return (metric.note if metric else None) or SUPPRESSED
+        note = metric.note if metric else None
+        return note if note is not None and len(note) <= _SHORT_NOTE else SUPPRESSED
     percent = definition is not None and definition.is_share
     digits = 1 if percent else 4 if name in _FINE else 3
     if abs(metric.value) >= 100:  # noqa: PLR2004 - such as an odds ratio of a small group
