@@ -16,7 +16,7 @@ from hrob_assets.risk.synthetic.world import World, WorldSpec, make_world
 from hrob_assets.risk.validation import validate
 
 DEFS = Path(__file__).parents[2] / "hrob_assets" / "defs"
-CODE_SETS = read_code_sets([DEFS / "code_sets"])
+CODE_SETS = read_code_sets([DEFS / "code_sets", DEFS / "high_risk_obstetrics" / "code_sets"])
 MEASURED = {
     name: code_set
     for name, code_set in CODE_SETS.items()
