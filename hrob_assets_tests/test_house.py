@@ -67,6 +67,7 @@ def test_the_assets_are_these(nodes):
         "cohort",
         "data_dictionary",
         "evaluation",
+        "fairness",
         "feature_selection",
         "labels",
         "outcome_ledger",
@@ -166,6 +167,7 @@ def test_data_flow_from_raw_to_the_weekly_list(house):
         "update_decision": {"training_set", "feature_selection"},
         "updated_model": {"training_set", "feature_selection"},
         "evaluation": {"training_set", "trained_model", "updated_model"},
+        "fairness": {"evaluation", "training_set", "labels", "persons", "coverage"},
         "champion_model": {
             "evaluation",
             "encounter_features",
@@ -202,7 +204,9 @@ _WATCHED = {
 def test_every_staged_table_and_every_champion_has_checks(house):
     checked = {key.asset_key.path[-1] for key in house.asset_graph.asset_check_keys}
 
-    assert checked == {"persons", "coverage", "encounters", "events", "champion_model"}
+    assert checked == {
+        "persons", "coverage", "encounters", "events", "champion_model", "fairness"
+    }  # fmt: skip
 
 
 def test_a_critical_expectation_blocks_what_follows(house):

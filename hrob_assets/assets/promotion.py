@@ -39,6 +39,7 @@ _TRAINING_STAGES = (
     "feature_selection",
     "trained_model",
     "evaluation",
+    "fairness",
     "champion_model",
 )
 _ASKED_BY = {

@@ -12,6 +12,7 @@ from hrob_assets.assets.calibration_drift import calibration_drift_definitions
 from hrob_assets.assets.cohort import cohort_definitions
 from hrob_assets.assets.data_dictionary import data_dictionary_definitions
 from hrob_assets.assets.evaluation import evaluation_definitions
+from hrob_assets.assets.fairness import fairness_definitions
 from hrob_assets.assets.feature_selection import feature_selection_definitions
 from hrob_assets.assets.labels import label_definitions
 from hrob_assets.assets.model_update import model_update_definitions
@@ -118,6 +119,7 @@ class RiskModel(dg.Component, dg.Model, dg.Resolvable):
                 lineage=lineage,
             ),
             evaluation_definitions(use_case, lineage=lineage),
+            fairness_definitions(use_case, code_sets=code_sets),
             promotion_definitions(use_case, lineage=lineage),
             report_definitions(use_case, catalogue=catalogue),
             scoring_definitions(

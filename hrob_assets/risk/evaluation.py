@@ -10,7 +10,7 @@ which a challenger is judged; `paired_differences` compares two models on the sa
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
@@ -442,6 +442,17 @@ class ReportOptions:
     seed: int = 0
     era_boundary: date | None = None
     threads: int | None = None
+
+
+def era_boundary(event: date | None, *, horizon_days: int) -> date | None:
+    """First day of the later era: outcome windows of the earlier one end before the event.
+
+    Examples
+    --------
+    >>> era_boundary(date(2020, 3, 13), horizon_days=60)
+    datetime.date(2020, 1, 13)
+    """
+    return None if event is None else event - timedelta(days=horizon_days)
 
 
 def evaluate_scores(

@@ -212,12 +212,45 @@ class Acceptance:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class LabelStatement:
+    """Whether the outcome that is measured stands for another one that is meant, and why not.
+
+    Parameters
+    ----------
+    statement : str
+        How the outcome is measured, for whom it may be missed, and what follows.
+    is_proxy : bool
+        Whether it is a stand-in, such as cost for need.
+    """
+
+    statement: str
+    is_proxy: bool
+
+
+@dataclass(frozen=True, config=_STRICT)
 class Fairness:
-    """Groups for which calibration is looked at."""
+    """Groups for which calibration is looked at, and how.
+
+    Parameters
+    ----------
+    groups : tuple of str
+    margin : float
+        A calibration factor whose interval lies within it on both sides of 0 is calibrated.
+    replicates : int
+        Of the bootstrap of the report.
+    era_event : date, optional
+        Day of an event by which the test period is split, less the horizon; exploratory.
+    label_audit : LabelStatement, optional
+        Shown as a gap where it is not given.
+    """
 
     groups: tuple[
         Literal["race", "ethnicity", "gender", "age_band", "payer", "area_deprivation"], ...
     ]
+    margin: Annotated[float, Field(gt=0, lt=1)] = 0.02
+    replicates: Annotated[int, Field(ge=100, le=100_000)] = 2000
+    era_event: date | None = None
+    label_audit: LabelStatement | None = None
 
 
 @dataclass(frozen=True, config=_STRICT)
