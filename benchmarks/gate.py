@@ -12,7 +12,7 @@ from hrob_assets.risk import acceptance as gate
 from hrob_assets.risk.acceptance import FrozenRows, judge, unmet
 from hrob_assets.risk.use_case import Acceptance
 
-_WORLDS, _PATIENTS, _VISITS = 1000, 400, 5
+_WORLDS, _FEWER, _PATIENTS, _VISITS = 1000, 300, 400, 5
 _NOISE = 0.35
 """Standard deviation of what each model gets wrong, in log-odds."""
 _DEFS = Path(__file__).resolve().parents[1] / "hrob_assets" / "defs"
@@ -23,14 +23,16 @@ def run(scale: float) -> list[Table]:
     """Simulate promotions by the criteria of a use case, and by its two intervals alone."""
     values = yaml.safe_load((_DEFS / "oncology_ed_visit" / "defs.yaml").read_text())
     rules = Acceptance(**values["attributes"]["use_case"]["acceptance"])
-    worlds = max(int(_WORLDS * scale), 10)
     bare = replace(rules, margin=0.0)
     cases: list[tuple[str, Acceptance, float]] = [
         ("equal, criteria as they are", rules, _NOISE),
         ("equal, margin 0", bare, _NOISE),
         *((f"better: noise {noise} instead of {_NOISE}", rules, noise) for noise in _BETTER),
     ]
-    rows = [_row(name, case, noise, worlds) for name, case, noise in cases]
+    rows = [
+        _row(name, case, noise, max(int((_WORLDS if noise == _NOISE else _FEWER) * scale), 10))
+        for name, case, noise in cases
+    ]
     return [
         Table(
             ("challenger", "promoted", "of", "share", "declared rate", "met"),
