@@ -10,14 +10,16 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from hrob_assets.risk.model_card import CardEvidence, model_card
+from hrob_assets.risk.reporting.data_dictionary import dictionary_page
 from hrob_assets.risk.reporting.model_card import model_card_page
 from hrob_assets.risk.reporting.reports import render_evaluation_reports
 from hrob_assets_tests.example import example_use_case
+from hrob_assets_tests.risk.features.test_dictionary import described, world
 from hrob_assets_tests.risk.reporting.example_report import example_context, example_report
 
 pytestmark = pytest.mark.xdist_group("browser")  # one browser for all
 
-NAMES = ("index", "summary", "evaluation", "fairness", "comparison", "model_card")
+NAMES = ("index", "summary", "evaluation", "fairness", "comparison", "model_card", "dictionary")
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
 FLAGS = (
     "--no-sandbox",
@@ -48,6 +50,9 @@ def folder(tmp_path_factory):
     card = model_card_page(model_card(example_use_case(), CardEvidence(report=report)))
     pages = render_evaluation_reports(
         report, context=example_context(), beside={"model_card.html": card}
+    )
+    pages["dictionary.html"] = dictionary_page(
+        described(world(shift=0.3), root), use_case_name="example", lead="Some rows.", source="here"
     )
     for name, html in pages.items():
         (root / name).write_text(html, encoding="utf-8")
