@@ -98,7 +98,7 @@ class Spark:
         str, Field(pattern=r"^(local(\[.+\])?|local-cluster\[.+\]|spark://.+|yarn|k8s://.+)$")
     ] = "local[*]"
     remote: Annotated[str | None, Field(pattern=r"^sc://")] = None
-    remote_variable: str | None = None
+    remote_variable: VariableName | None = None
     events_per_task: Annotated[int, Field(ge=1)] = 1_000_000
     conf: dict[str, str | int | float | bool] = field(default_factory=dict)
 
