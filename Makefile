@@ -11,7 +11,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup demo demo-readmission run staging dev test check check-deployment image push deploy format bench bench-features clean
+.PHONY: help setup demo demo-readmission run staging dev test check check-deployment image push deploy format bench bench-features bench-alarm clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 20
@@ -82,6 +82,9 @@ format: $(READY) ## Let ruff mend what it can
 
 bench: $(READY) ## Benchmarks, as ratios measured side by side
 	@$(BIN)/python -m benchmarks
+
+bench-alarm: $(READY) ## The calibration alarm in worlds of known truth, against other rules
+	@$(BIN)/python -m benchmarks.alarm
 
 bench-features: $(READY) $(MEDS_TAB) ## The feature engine against other engines: [OPTIONS="--large"]
 	@$(BIN)/python -m benchmarks.feature_store $(OPTIONS)
