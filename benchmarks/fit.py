@@ -25,7 +25,7 @@ def _compare(n_rows: int) -> list[Table]:
     matrix, outcome = _problem(n_rows, np.random.default_rng(1))
     wide = matrix.astype(np.float64)
     fits = {
-        _OURS: _Fit(build_classifier(inverse_penalty=1.0), wide, outcome),
+        _OURS: _Fit(build_classifier({"inverse_penalty": 1.0}), wide, outcome),
         "newton-cholesky, float32": _Fit(
             LogisticRegression(solver="newton-cholesky", tol=1e-5), matrix, outcome
         ),

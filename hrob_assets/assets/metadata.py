@@ -16,6 +16,7 @@ from hrob_assets.risk.small_cells import (
     shown_count,
 )
 from hrob_assets.risk.tables import Table
+from hrob_assets.risk.tuning import Trial
 
 _SIGNIFICANT_DIGITS = 4
 _COUNTED = frozenset({"persons", "encounters", "rows", "events"})
@@ -281,6 +282,19 @@ def interval_plot(table: pl.DataFrame, *, title: str) -> dg.MarkdownMetadataValu
     axes.set_yticks(place, table.to_series(0).to_list())
     axes.set_ylim(0.5, table.height + 0.5)
     return _as_markdown(figure, title)
+
+
+def search_figure(trials: Sequence[Trial]) -> Any:
+    """Log loss of each trial in the order tried, and the best so far, as a Matplotlib figure."""
+    figure, axes = _figure("Cross-validated log loss by trial")
+    losses = [float("nan") if trial.log_loss is None else trial.log_loss for trial in trials]
+    numbers = range(1, len(losses) + 1)
+    axes.plot(numbers, losses, "o", color="#1f5a92", label="trial")
+    best = [min((x for x in losses[:n] if x == x), default=float("nan")) for n in numbers]  # noqa: PLR0124 - not NaN
+    axes.step(numbers, best, where="post", color="#888888", label="best so far")
+    axes.set_xlabel("trial")
+    axes.legend(frameon=False)
+    return figure
 
 
 def _figure(title: str, *, height: float = 3.2) -> tuple[Any, Any]:

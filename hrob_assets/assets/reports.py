@@ -209,13 +209,13 @@ def _verdict(criterion: Mapping[str, Any]) -> Verdict:
 
 def _terms(model: RegisteredModel) -> list[tuple[str, float]]:
     """Terms of a linear model, the strongest first; none of another family."""
-    from hrob_assets.risk.models.logistic_regression import term_names  # noqa: PLC0415 - slow
+    from hrob_assets.risk.training import term_names  # noqa: PLC0415 - slow
 
     steps = getattr(model.model.estimator, "named_steps", {})
     coefficients = getattr(steps.get("model"), "coef_", None)
     if coefficients is None or "impute" not in steps:
         return []
-    names = term_names(model.model.estimator, model.model.columns)
+    names = term_names(model.model)
     terms = zip(names, (float(value) for value in coefficients[0]), strict=True)
     return sorted(terms, key=lambda term: -abs(term[1]))[:_MOST_TERMS]
 

@@ -27,6 +27,7 @@ from hrob_assets.risk.features.selection import (
     ImputationRule,
     read_feature_selection,
 )
+from hrob_assets.risk.tuning import best_trial
 from hrob_assets.risk.use_case import UseCase
 
 
@@ -93,12 +94,12 @@ def selection_comparison_definitions(
 def _log(run: Any, compared: ComparedSelection) -> None:
     """One selection as a nested run, with its file and its record."""
     with run.start_run(run_name=f"selection {compared.name}", nested=True):
-        best = min(compared.fitted.trials, key=lambda trial: trial.log_loss)
+        best = best_trial(compared.fitted.trials)
         run.log_params(
             {
                 "selection": compared.name,
                 "features": len(compared.fitted.columns),
-                "inverse_penalty": best.inverse_penalty,
+                **best.parameters,
             }
         )
         run.log_metrics({"cv_log_loss": best.log_loss, **figures_of(compared)})

@@ -10,24 +10,37 @@ import polars as pl
 from hrob_assets.assets.feature_selection import present_record, rows_of
 from hrob_assets.assets.keys import ENCOUNTER_FEATURES, model_group, staged_key, use_case_key
 from hrob_assets.assets.knowledge import changed_since, known_until
-from hrob_assets.assets.metadata import as_cells, bar_plot, described, markdown_table, readable
+from hrob_assets.assets.metadata import (
+    as_cells,
+    bar_plot,
+    described,
+    markdown_table,
+    readable,
+    search_figure,
+)
 from hrob_assets.assets.partitions import mondays
-from hrob_assets.resources.model_registry import JUDGED_FROM, ModelRegistry
+from hrob_assets.resources.model_registry import JUDGED_FROM, ModelRegistry, best_parameters_tag
 from hrob_assets.resources.storage import Storage
+from hrob_assets.resources.trial_file import TrialFolder
+from hrob_assets.risk.design_matrix import Design
 from hrob_assets.risk.features.screening import kept_columns, rules_of_record
 from hrob_assets.risk.features.selection import FeatureSelection, ImputationRule
-from hrob_assets.risk.models.logistic_regression import term_names
 from hrob_assets.risk.small_cells import shown_count, shown_parts, shown_share
 from hrob_assets.risk.split import plan_split
+from hrob_assets.risk.threshold import ListSize
 from hrob_assets.risk.training import (
     TRAINING_COLUMNS,
     FittedModel,
     assemble_training_set,
     censored_rows,
     require_ripe,
+    strongest_terms,
     train_model,
     training_set_tag,
+    with_columns_of,
+    with_list_size,
 )
+from hrob_assets.risk.tuning import Trial, best_trial
 from hrob_assets.risk.use_case import UseCase
 
 _SHOWN_TERMS = 20
@@ -40,12 +53,15 @@ def training_definitions(
     selection: FeatureSelection,
     rules: Mapping[str, ImputationRule],
     lineage: Mapping[str, str],
+    comparator: Design | None = None,
 ) -> dg.Definitions:
     """The training set with all columns of the catalogue, and the model of the selected ones."""
     return dg.Definitions(
         assets=[
             _training_set(use_case, columns),
-            _trained_model(use_case, selection, rules=rules, lineage=lineage),
+            _trained_model(
+                use_case, selection, rules=rules, lineage=lineage, comparator=comparator
+            ),
         ]
     )
 
@@ -103,6 +119,7 @@ def _trained_model(
     *,
     rules: Mapping[str, ImputationRule],
     lineage: Mapping[str, str],
+    comparator: Design | None,
 ) -> dg.AssetsDefinition:
     @dg.asset(
         key=use_case_key(use_case.name, "trained_model"),
@@ -114,9 +131,9 @@ def _trained_model(
             "feature_selection": dg.AssetIn(use_case_key(use_case.name, "feature_selection")),
         },
         description=(
-            "The challenger: L2 logistic regression on the columns that feature_selection keeps, "
-            "penalty searched by Hyperopt with patient-grouped cross-validation, threshold frozen "
-            "on the validation patients. Registered in MLflow under the alias challenger."
+            "The challenger on the columns that feature_selection keeps: hyperparameters searched "
+            "by Hyperopt with patient-grouped cross-validation, threshold frozen on the validation "
+            "patients. Registered in MLflow under the alias challenger, with the free comparator."
         ),
     )
     def trained_model(
@@ -124,26 +141,35 @@ def _trained_model(
         training_set: pl.LazyFrame,
         feature_selection: pl.LazyFrame,
         model_registry: ModelRegistry,
+        storage: Storage,
     ) -> dg.MaterializeResult:
         record = present_record(
             feature_selection, rows=rows_of(training_set), selection=selection, rules=rules
         )
         columns = kept_columns(record)
         frame = training_set.select(*TRAINING_COLUMNS, *columns).collect()
+        beside = () if comparator is None else comparator.columns
+        rows = with_columns_of(frame, training_set, beside)
+        family = use_case.model.family
         fitted = train_model(
-            frame,
+            rows,
             columns=columns,
             rules=rules_of_record(record, rules),
             model=use_case.model,
             threshold=use_case.threshold,
+            comparator=comparator,
+            log=trial_folder(storage, use_case.name),
+            earlier=model_registry.earlier_parameters(use_case.name, family),
         )
-        tags = {**lineage, **evidence_tags(frame)}
+        fitted = with_list_size(fitted, rows, use_case)
+        tags = {**lineage, **evidence_tags(frame), "family": fitted.family}
         with model_registry.tracked_run(context, use_case.name) as run:
-            _log_trials(run, fitted)
+            log_trials(run, fitted)
             log_selection(run, record, selection)
             version = model_registry.register(use_case.name, fitted, tags=tags)
             run_id = run.active_run().info.run_id
-        return dg.MaterializeResult(metadata=_model_metadata(fitted, version, run_id))
+        link = model_registry.run_link(run_id)
+        return dg.MaterializeResult(metadata=_model_metadata(fitted, rows, version, run_id, link))
 
     return trained_model
 
@@ -180,23 +206,41 @@ def _summary(frame: pl.DataFrame) -> pl.DataFrame:
 _SPLITS = ("train", "validation", "test")
 
 
-def _log_trials(run: Any, fitted: FittedModel) -> None:
+def trial_folder(storage: Storage, use_case_name: str) -> TrialFolder:
+    """Where the searches of a use case keep their trials until they are done."""
+    return TrialFolder(storage.root / "tuning" / use_case_name)
+
+
+def log_trials(run: Any, fitted: FittedModel) -> None:
     """Each trial as a nested MLflow run; the chosen one's figures on the parent."""
     for number, trial in enumerate(fitted.trials):
-        with run.start_run(run_name=f"trial {number}", nested=True):
-            run.log_param("inverse_penalty", trial.inverse_penalty)
-            run.log_metric("cv_log_loss", trial.log_loss)
-            for fold, loss in enumerate(trial.fold_log_losses):
-                run.log_metric(f"cv_log_loss_fold_{fold}", loss)
-    best = min(fitted.trials, key=lambda trial: trial.log_loss)
+        with run.start_run(run_name=f"{fitted.family} trial {number}", nested=True):
+            run.set_tags({"family": fitted.family, "origin": trial.origin})
+            run.log_params(dict(trial.parameters))
+            run.log_metrics(trial_metrics(trial))
+            if trial.failure is not None:
+                run.set_tag("failure", trial.failure)
     run.log_params(
         {
-            "inverse_penalty": best.inverse_penalty,
+            **fitted.parameters,
+            "family": fitted.family,
             "threshold": fitted.threshold,
             "features": len(fitted.columns),
         }
     )
-    run.log_metric("cv_log_loss", best.log_loss)
+    run.set_tags(best_parameters_tag(fitted.family, fitted.parameters))
+    if fitted.trials:
+        run.log_metric("cv_log_loss", best_trial(fitted.trials).log_loss)
+        run.log_figure(search_figure(fitted.trials), "search.png")
+
+
+def trial_metrics(trial: Trial) -> dict[str, float]:
+    """Seconds, and the log loss where the trial succeeded."""
+    figures = {"seconds": trial.seconds}
+    if trial.log_loss is not None:
+        figures["cv_log_loss"] = trial.log_loss
+    folds = {f"cv_log_loss_fold_{n}": loss for n, loss in enumerate(trial.fold_log_losses)}
+    return figures | folds
 
 
 def log_selection(run: Any, record: pl.DataFrame, selection: FeatureSelection) -> None:
@@ -205,25 +249,41 @@ def log_selection(run: Any, record: pl.DataFrame, selection: FeatureSelection) -
     run.log_text(record.write_csv(), "feature_selection.csv")
 
 
-def _model_metadata(fitted: FittedModel, version: str, run_id: str) -> dict[str, Any]:
-    best = min(fitted.trials, key=lambda trial: trial.log_loss)
-    coefficients = fitted.estimator.named_steps["model"].coef_[0]
-    names = term_names(fitted.estimator, fitted.columns)
-    strongest = sorted(zip(names, coefficients, strict=True), key=lambda term: -abs(term[1]))
-    shown = strongest[:_SHOWN_TERMS]
+def _model_metadata(
+    fitted: FittedModel, rows: pl.DataFrame, version: str, run_id: str, link: str | None
+) -> dict[str, Any]:
+    best = best_trial(fitted.trials)
+    shown = strongest_terms(fitted, rows)[:_SHOWN_TERMS]
     figures = {
         "model_version": version,
+        "family": fitted.family,
         "mlflow_run_id": run_id,
         "threshold": fitted.threshold,
         "cross-validated log loss": best.log_loss,
-        "inverse_penalty": best.inverse_penalty,
+        **best.parameters,
+        "trials": len(fitted.trials),
+        "failed trials": sum(trial.failure is not None for trial in fitted.trials),
         "training rows": shown_count(fitted.training_rows),
         "training persons": shown_count(fitted.training_persons),
         "training events": shown_count(fitted.training_events, whole=fitted.training_rows),
+        **_list_size(fitted.list_size),
         "strongest terms": bar_plot(
             [name for name, _ in shown],
-            [float(value) for _, value in shown],
-            title="Log-odds per standard deviation",
+            [value for _, value in shown],
+            title="Mean absolute log-odds of a term, validation patients",
         ),
     }
+    if link is not None:
+        figures["mlflow run"] = dg.MetadataValue.url(link)
     return readable(figures)
+
+
+def _list_size(size: ListSize | None) -> dict[str, float]:
+    if size is None:
+        return {}
+    return {
+        "persons on the list, mean": size.mean,
+        "persons on the list, 5 %": size.low,
+        "persons on the list, 95 %": size.high,
+        "share of weeks over capacity": size.probability_over_capacity,
+    }

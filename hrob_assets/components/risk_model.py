@@ -29,6 +29,7 @@ from hrob_assets.resources.lineage import lineage_of
 from hrob_assets.risk.baseline import require_characteristics
 from hrob_assets.risk.code_sets import read_code_sets
 from hrob_assets.risk.cohort import require_features
+from hrob_assets.risk.design_matrix import comparator_design
 from hrob_assets.risk.errors import ConfigurationError, nearest
 from hrob_assets.risk.features.catalogue import read_feature_mappings
 from hrob_assets.risk.features.selection import read_feature_selection, read_imputation
@@ -78,6 +79,7 @@ class RiskModel(dg.Component, dg.Model, dg.Resolvable):
         selection = read_feature_selection(files.feature_selection, catalogue)
         rules = read_imputation(files.imputation, catalogue)
         lineage = lineage_of(files.folder, SHARED_CODE_SETS)
+        comparator = comparator_design(use_case, files.folder, catalogue.column_names, rules)
         _require_code_sets(use_case, tuple(code_sets))
         require_features(catalogue.column_names, use_case.cohort.criteria)
         require_characteristics(catalogue.column_names, use_case.baseline)
@@ -109,6 +111,7 @@ class RiskModel(dg.Component, dg.Model, dg.Resolvable):
                 selection=selection,
                 rules=rules,
                 lineage=lineage,
+                comparator=comparator,
             ),
             baseline_definitions(use_case),
             model_update_definitions(

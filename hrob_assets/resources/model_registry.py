@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
@@ -15,9 +15,12 @@ from typing import Any
 import dagster as dg
 
 from hrob_assets.resources.lineage import code_lineage
+from hrob_assets.resources.trial_file import trial_from
 from hrob_assets.risk.errors import ContractError
-from hrob_assets.risk.recalibration import Recalibration
-from hrob_assets.risk.training import FittedModel, Trial
+from hrob_assets.risk.family import Parameters, family_of
+from hrob_assets.risk.recalibration import Recalibration, calibration_from
+from hrob_assets.risk.threshold import ListSize
+from hrob_assets.risk.training import FittedModel
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
@@ -25,10 +28,9 @@ PREVIOUS_CHAMPION = "previous_champion"
 JUDGED_FROM = "judged_from"
 """Tag of a version: first prediction time of the rows by which it was judged."""
 _MOST_VERSIONS = 1000
-REVIEWED_TYPES = frozenset({"numpy.dtype"})
-"""Types beyond those that skops trusts by itself which a model file may hold; all were read."""
 _DESCRIPTION = "fitted_model.json"
 _COMPARATOR = "comparator"
+_EARLIER_TRAININGS = 2
 _REQUIREMENTS = ("scikit-learn", "numpy", "skops")
 
 
@@ -78,6 +80,7 @@ class ModelRegistry(dg.ConfigurableResource):
                 "extra_tags": {
                     "use_case": experiment,
                     "dagster_job": context.run.job_name,
+                    "dagster_run": context.run.run_id,
                     **code_lineage(),
                 },
             },
@@ -117,6 +120,29 @@ class ModelRegistry(dg.ConfigurableResource):
         client.set_registered_model_alias(name, CHALLENGER, version)
         return str(version)
 
+    def earlier_parameters(self, name: str, family: str) -> list[dict[str, float]]:
+        """Best parameters of a family in the latest trainings of a use case, the newest first."""
+        mlflow, client = self._mlflow()
+        experiment = mlflow.get_experiment_by_name(name)
+        if experiment is None:
+            return []
+        runs = client.search_runs(
+            [experiment.experiment_id],
+            filter_string=f"tags.`{_best_tag(family)}` LIKE '{{%'",
+            order_by=["attributes.start_time DESC"],
+            max_results=_EARLIER_TRAININGS,
+        )
+        found = [json.loads(run.data.tags[_best_tag(family)]) for run in runs]
+        return [point for n, point in enumerate(found) if point and point not in found[:n]]
+
+    def run_link(self, run_id: str) -> str | None:
+        """Address of a run in the MLflow server; None where the registry is a file."""
+        if not self.tracking_uri.startswith("http"):
+            return None
+        _, client = self._mlflow()
+        experiment = client.get_run(run_id).info.experiment_id
+        return f"{self.tracking_uri.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
+
     def load(self, name: str, alias: str) -> RegisteredModel | None:
         """Load the version behind an alias; None when the alias is not set."""
         version = self.version(name, alias)
@@ -133,9 +159,10 @@ class ModelRegistry(dg.ConfigurableResource):
         )
         comparator = described.pop("comparator", None)
         if comparator is not None:
-            estimator = mlflow.sklearn.load_model(f"runs:/{found.run_id}/{_COMPARATOR}")
-            comparator = _model_from(comparator, estimator)
-        estimator = mlflow.sklearn.load_model(f"models:/{name}/{version}")
+            uri = f"runs:/{found.run_id}/{_COMPARATOR}"
+            comparator = _model_from(comparator, _load_estimator(mlflow, uri, comparator["family"]))
+        uri = f"models:/{name}/{version}"
+        estimator = _load_estimator(mlflow, uri, described["family"])
         model = _model_from(described, estimator, comparator=comparator)
         return RegisteredModel(name, str(version), found.run_id, model, found.tags)
 
@@ -215,6 +242,15 @@ class ModelRegistry(dg.ConfigurableResource):
             client.create_registered_model(name)
 
 
+def best_parameters_tag(family: str, parameters: Parameters) -> dict[str, str]:
+    """Tag of a run by which later searches of the same family find its best parameters."""
+    return {_best_tag(family): json.dumps(dict(parameters))}
+
+
+def _best_tag(family: str) -> str:
+    return f"best_parameters.{family}"
+
+
 def _described(fitted: FittedModel) -> dict[str, Any]:
     """All of a model but its estimators, as JSON has it."""
     described = {
@@ -224,7 +260,9 @@ def _described(fitted: FittedModel) -> dict[str, Any]:
     }
     described["columns"] = list(fitted.columns)
     described["trials"] = [asdict(trial) for trial in fitted.trials]
+    described["calibration"] = asdict(fitted.calibration)
     described["recalibration"] = asdict(fitted.recalibration)
+    described["list_size"] = None if fitted.list_size is None else asdict(fitted.list_size)
     if fitted.comparator is not None:
         described["comparator"] = _described(fitted.comparator)
     return described
@@ -234,17 +272,17 @@ def _model_from(
     described: Mapping[str, Any], estimator: Any, *, comparator: FittedModel | None = None
 ) -> FittedModel:
     values = dict(described)
-    trials = tuple(
-        Trial(t["inverse_penalty"], t["log_loss"], tuple(t["fold_log_losses"]))
-        for t in values.pop("trials")
-    )
+    trials = tuple(trial_from(stored) for stored in values.pop("trials"))
+    list_size = values.pop("list_size")
     columns = tuple(values.pop("columns"))
     recalibration = Recalibration(**values.pop("recalibration"))
     return FittedModel(
         estimator=estimator,
         columns=columns,
         trials=trials,
+        calibration=calibration_from(values.pop("calibration")),
         recalibration=recalibration,
+        list_size=None if list_size is None else ListSize(**list_size),
         comparator=comparator,
         **values,
     )
@@ -254,19 +292,40 @@ def _log_estimator(mlflow: Any, fitted: FittedModel, *, name: str) -> Any:
     return mlflow.sklearn.log_model(
         fitted.estimator,
         name=name,
-        skops_trusted_types=_reviewed_types(fitted.estimator),
+        skops_trusted_types=_types_to_trust(fitted),
         pip_requirements=list(_REQUIREMENTS),
     )
 
 
-def _reviewed_types(estimator: Any) -> list[str]:
+def _types_to_trust(fitted: FittedModel) -> list[str]:
+    """The types in the file of a model; all must have been reviewed for its family."""
     import skops.io  # noqa: PLC0415 - only needed when a model is written
 
-    found = set(skops.io.get_untrusted_types(data=skops.io.dumps(estimator)))
-    if unknown := found - REVIEWED_TYPES:
+    found = skops.io.get_untrusted_types(data=skops.io.dumps(fitted.estimator))
+    return _require_reviewed(found, fitted.family)
+
+
+def _load_estimator(mlflow: Any, uri: str, family: str) -> Any:
+    """Read a model file by the list of this code, whatever the file says of itself.
+
+    Nothing of the file is built before all its types are found on the list.
+    """
+    import skops.io  # noqa: PLC0415 - only needed when a model is read
+
+    folder = Path(mlflow.artifacts.download_artifacts(uri))
+    files = list(folder.glob("*.skops"))
+    if len(files) != 1:
+        msg = f"the model {uri} must be one skops file (found {len(files)}); register it again"
+        raise ContractError(msg)
+    found = skops.io.get_untrusted_types(file=files[0])
+    return skops.io.load(files[0], trusted=_require_reviewed(found, family))
+
+
+def _require_reviewed(found: Iterable[str], family: str) -> list[str]:
+    if unknown := set(found) - family_of(family).REVIEWED_TYPES:
         msg = (
             f"a model file may hold reviewed types only (found {', '.join(sorted(unknown))}); "
-            "read their code, then add them to REVIEWED_TYPES"
+            f"read their code, then add them to REVIEWED_TYPES of risk/models/{family}.py"
         )
         raise ContractError(msg)
     return sorted(found)

@@ -29,6 +29,7 @@ from hrob_assets.risk.training import (
     predict,
     require_enough,
 )
+from hrob_assets.risk.tuning import best_trial
 from hrob_assets.risk.use_case import UseCase
 
 CURRENT = "current"
@@ -214,13 +215,13 @@ def comparison_table(compared: Sequence[ComparedSelection]) -> pl.DataFrame:
     """
     rows: list[dict[str, object]] = []
     for each in compared:
-        best = min(each.fitted.trials, key=lambda trial: trial.log_loss)
+        best = best_trial(each.fitted.trials)
         rows.append(
             {
                 "selection": each.name,
                 "columns": len(each.fitted.columns),
                 "columns_of_file": len(each.selection.columns),
-                "inverse_penalty": best.inverse_penalty,
+                "inverse_penalty": best.parameters.get("inverse_penalty"),
                 "cv_log_loss": best.log_loss,
                 **figures_of(each),
             }

@@ -14,7 +14,7 @@ from hrob_assets.risk.evaluation_tables import evaluation_tables
 from hrob_assets.risk.reporting.reports import render_evaluation_reports
 from hrob_assets.risk.score_file import ScoreColumns, read_scores
 from hrob_assets.risk.sources.whole_folder import whole_folder
-from hrob_assets.risk.training import capacity_threshold
+from hrob_assets.risk.threshold import capacity_threshold
 from hrob_assets.risk.use_case import Threshold
 
 EVALUATION = "evaluation.json"

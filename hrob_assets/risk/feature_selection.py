@@ -12,7 +12,9 @@ import polars as pl
 from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
+from hrob_assets.risk.design_matrix import Design
 from hrob_assets.risk.evaluation import row_log_loss
+from hrob_assets.risk.family import Parameters
 from hrob_assets.risk.features.catalogue import FeatureColumn
 from hrob_assets.risk.features.screening import (
     kept_columns,
@@ -21,11 +23,13 @@ from hrob_assets.risk.features.screening import (
     screen_importance,
 )
 from hrob_assets.risk.features.selection import FeatureSelection, ImputationRule
-from hrob_assets.risk.models.logistic_regression import fit_classifier
-from hrob_assets.risk.training import Fold, fingerprint, prepared_folds, search
+from hrob_assets.risk.models.logistic_regression import build_classifier, fit_classifier
+from hrob_assets.risk.training import fingerprint
+from hrob_assets.risk.tuning import Fold, best_trial, prepared_folds, search
 from hrob_assets.risk.use_case import ModelSpec
 
 _SHUFFLES = 5
+_LINEAR = "logistic_regression"  # its log-odds are a sum over families, whatever is trained
 
 
 def select_features(
@@ -79,7 +83,7 @@ def family_importance(
 
     Windows and aggregations of one code set stand in for each other: shuffled alone, each would
     look unimportant. So all columns of a family, and their missing indicators, are shuffled
-    together. The model is the one of training: same folds, search and best penalty.
+    together. The model is the logistic one: same folds, search and best penalty as in training.
 
     Parameters
     ----------
@@ -100,10 +104,14 @@ def family_importance(
     generator = np.random.default_rng(model.seed)
     with threadpool_limits(1, user_api="blas"):
         folds = prepared_folds(
-            train, columns=list(families), rules=rules, tuning=model.tuning, seed=model.seed
+            train,
+            design=Design(tuple(families), rules),
+            family=_LINEAR,
+            tuning=model.tuning,
+            seed=model.seed,
         )
-        trials = search(folds, tuning=model.tuning, seed=model.seed)
-        best = min(trials, key=lambda trial: trial.log_loss).inverse_penalty
+        trials = search(folds, family=_LINEAR, tuning=model.tuning, seed=model.seed)
+        best = best_trial(trials).parameters
         rises = [_rises(fold, best, _members(fold, families, names), generator) for fold in folds]
     return dict(zip(names, map(float, np.mean(rises, axis=0)), strict=True))
 
@@ -138,15 +146,15 @@ def _members(fold: Fold, families: Mapping[str, str], names: Sequence[str]) -> n
 
 
 def _rises(
-    fold: Fold, inverse_penalty: float, members: np.ndarray, generator: np.random.Generator
+    fold: Fold, parameters: Parameters, members: np.ndarray, generator: np.random.Generator
 ) -> np.ndarray:
     """Rise of the held-out log loss by family, shape (n_families,).
 
     The log-odds are a sum over families, so a shuffled family is its part of the sum in another
     order.
     """
-    fold.classifier.set_params(C=inverse_penalty)
-    classifier = fit_classifier(fold.classifier, fold.fit_matrix, fold.fit_outcome)
+    classifier = build_classifier(parameters)
+    fit_classifier(classifier, fold.fit_matrix, fold.fit_outcome)
     parts = fold.held_out_matrix @ (members * classifier.coef_[0][:, None])
     log_odds = parts.sum(axis=1) + np.asarray(classifier.intercept_)[0]
     before = _loss(log_odds, fold.held_out_outcome)

@@ -9,9 +9,9 @@ import polars as pl
 
 from hrob_assets.risk.drift import contributions_by_group
 from hrob_assets.risk.ledger import first_of_horizon
-from hrob_assets.risk.models.logistic_regression import contributions, design_matrix, term_names
 from hrob_assets.risk.recalibration import Recalibration
-from hrob_assets.risk.training import FittedModel, capacity_threshold, predict
+from hrob_assets.risk.threshold import capacity_threshold
+from hrob_assets.risk.training import FittedModel, contributions, predict, term_names
 from hrob_assets.risk.updating import (
     FEWEST_EVENTS_PER_COEFFICIENT,
     Pace,
@@ -120,13 +120,9 @@ def _components(
     champion: FittedModel, rows: pl.DataFrame, group_of_column: Mapping[str, str]
 ) -> np.ndarray:
     """Log-odds that each group of features adds, shape (n_rows, n_groups)."""
-    columns = [
-        name.removeprefix("missing ") for name in term_names(champion.estimator, champion.columns)
-    ]
+    columns = [name.removeprefix("missing ") for name in term_names(champion)]
     groups = [group_of_column.get(name, _OTHER) for name in columns]
-    sums, _ = contributions_by_group(
-        contributions(champion.estimator, design_matrix(rows, champion.columns)), groups
-    )
+    sums, _ = contributions_by_group(contributions(champion, rows), groups)
     return sums[:, np.ptp(sums, axis=0) > _PRECISION]
 
 

@@ -1,14 +1,21 @@
 """A change of a fitted model's probabilities on the scale of log-odds: shift and stretch."""
 
-# SciPy has no types.
+# SciPy and scikit-learn have no types.
 # pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import expit, logit
+from sklearn.isotonic import IsotonicRegression
+
+from hrob_assets.risk.errors import ContractError
 
 _SMALLEST = 1e-6
+_MAXIMUM_STEPS = 50
+_CLOSE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -61,3 +68,95 @@ class Recalibration:
 
 UNCHANGED = Recalibration()
 """The probabilities of the estimator as they are."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Probabilities by linear interpolation between points, as isotonic regression finds them.
+
+    Parameters
+    ----------
+    before, after : tuple of float
+        Ascending probabilities; beyond the ends the last value holds.
+
+    Examples
+    --------
+    >>> Steps((0.0, 1.0), (0.1, 0.5)).applied(np.array([0.5])).tolist()
+    [0.3]
+    """
+
+    before: tuple[float, ...]
+    after: tuple[float, ...]
+
+    def applied(self, probability: np.ndarray) -> np.ndarray:
+        """Change probabilities, row by row; none becomes 0 or 1."""
+        found = np.interp(probability, self.before, self.after)
+        return np.clip(found, _SMALLEST, 1 - _SMALLEST)
+
+
+Calibration = Recalibration | Steps
+
+
+def calibration_from(values: dict[str, Any]) -> Calibration:
+    """Build a calibration from what was stored of it."""
+    if "before" in values:
+        return Steps(tuple(values["before"]), tuple(values["after"]))
+    return Recalibration(**values)
+
+
+def fit_calibration(kind: str, probability: np.ndarray, outcome: np.ndarray) -> Calibration:
+    """Learn how probabilities of patients that were not trained on must be changed.
+
+    Parameters
+    ----------
+    kind : str
+        ``none``, ``logistic`` (intercept and slope of the log-odds) or ``isotonic``.
+    probability : ndarray of float, shape (n_rows,)
+    outcome : ndarray of 0/1, shape (n_rows,)
+
+    Examples
+    --------
+    >>> p, y = np.repeat([0.2, 0.6], 100), np.repeat([0, 1, 0, 1], [90, 10, 70, 30])
+    >>> fit_calibration("logistic", p, y).applied(np.array([0.2, 0.6])).round(3).tolist()
+    [0.1, 0.3]
+    """
+    if kind == "none":
+        return UNCHANGED
+    if kind == "isotonic":
+        steps = IsotonicRegression(out_of_bounds="clip").fit(probability, outcome)
+        before, after = steps.X_thresholds_.tolist(), steps.y_thresholds_.tolist()
+        return Steps(tuple(before), tuple(after))
+    return fit_recalibration(probability, outcome)
+
+
+def fit_recalibration(probability: np.ndarray, outcome: np.ndarray) -> Recalibration:
+    """Intercept and slope with the highest likelihood, by Newton's method.
+
+    Raises
+    ------
+    ContractError
+        If there is no best one: one outcome only, or probabilities that part the outcomes.
+
+    Examples
+    --------
+    >>> found = fit_recalibration(np.repeat([0.2, 0.6], 50), np.tile([0, 1], 50))
+    >>> bool(abs(found.slope) < 1e-9)
+    True
+    """
+    clipped = np.clip(probability, _SMALLEST, 1 - _SMALLEST)
+    terms = np.column_stack([np.ones(clipped.size), logit(clipped)])
+    weights = np.array([0.0, 1.0])
+    for _ in range(_MAXIMUM_STEPS):
+        fitted = expit(terms @ weights)
+        spread = fitted * (1 - fitted)
+        curvature = (terms * spread[:, None]).T @ terms
+        step, *_ = np.linalg.lstsq(curvature, terms.T @ (outcome - fitted), rcond=None)
+        step *= min(1.0, 2.0 / max(float(np.abs(step).max()), _CLOSE))
+        weights = weights + step
+        if float(np.abs(step).max()) < _CLOSE:
+            return Recalibration(float(weights[0]), float(weights[1]))
+    msg = (
+        "intercept and slope must have a best value (found none: one outcome only, or "
+        "probabilities that part the outcomes); use more validation patients"
+    )
+    raise ContractError(msg)

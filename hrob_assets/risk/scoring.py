@@ -10,10 +10,15 @@ import polars as pl
 from hrob_assets.risk.code_sets import CodeSet
 from hrob_assets.risk.coded_events import is_abnormal, select_coded
 from hrob_assets.risk.features.catalogue import Catalogue
-from hrob_assets.risk.models.logistic_regression import contributions, design_matrix, term_names
 from hrob_assets.risk.pregnancy import signatures_of, with_trimester
 from hrob_assets.risk.tables import ROW_KEY, TIMESTAMP, Column, Table
-from hrob_assets.risk.training import FittedModel, fingerprint, predict
+from hrob_assets.risk.training import (
+    FittedModel,
+    contributions,
+    fingerprint,
+    predict,
+    term_names,
+)
 from hrob_assets.risk.windows import history, window_start
 
 REASON = pl.Struct(
@@ -27,6 +32,7 @@ REASON = pl.Struct(
         "known_on": pl.Date,
     }
 )
+_APPROXIMATE = "approximate share"
 WEEKLY_SCORES = Table(
     "weekly_scores",
     "One row per scored encounter, model version and data version; never overwritten.",
@@ -206,10 +212,9 @@ def _top_terms(
 ) -> pl.DataFrame:
     """The most raising term of each of the top families, one row per (row, term)."""
     known = set(catalogue.column_names)
-    names = term_names(model.estimator, model.columns)
+    names = term_names(model)
     families = [catalogue.column(n).family if n in known else n for n in names]
-    raised = contributions(model.estimator, design_matrix(high, model.columns))
-    raised = raised * model.recalibration.slope
+    raised = contributions(model, high)
     rows, chosen = _best_per_family(raised, families, count)
     pairs = list(zip(families, names, strict=True))
     names_array = np.array(names, dtype=object)
@@ -222,6 +227,8 @@ def _top_terms(
         catalogue.column(names[c]).statement(value) if names[c] in known else names[c]
         for c, value in zip([int(c) for c in chosen], values, strict=True)
     ]
+    if not model.reasons_are_exact:
+        said = [f"{statement} ({_APPROXIMATE})" for statement in said]
     return picked.with_columns(
         pl.Series("feature", names_array[chosen].tolist(), dtype=pl.String),
         pl.Series("statement", said, dtype=pl.String),

@@ -11,28 +11,26 @@ from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from hrob_assets.risk.errors import ConfigurationError, ContractError, TooSmallError
+from hrob_assets.risk.design_matrix import Design, design_matrix
+from hrob_assets.risk.errors import ContractError, TooSmallError
+from hrob_assets.risk.family import Parameters, family_of, fit_pipeline, prepare
 from hrob_assets.risk.features.selection import ImputationRule
-from hrob_assets.risk.models.logistic_regression import (
-    build_classifier,
-    build_model,
-    build_preprocessor,
-    design_matrix,
-    fit_classifier,
-    probabilities,
-    term_names,
+from hrob_assets.risk.recalibration import (
+    UNCHANGED,
+    Calibration,
+    Recalibration,
+    Steps,
+    fit_calibration,
 )
-from hrob_assets.risk.recalibration import UNCHANGED, Recalibration
 from hrob_assets.risk.small_cells import in_words
-from hrob_assets.risk.split import Periods, SplitPlan, person_fraction
-from hrob_assets.risk.use_case import ModelSpec, Threshold, Tuning, UseCase
+from hrob_assets.risk.split import Periods, SplitPlan
+from hrob_assets.risk.threshold import ListSize, capacity_threshold, simulate_list_sizes
+from hrob_assets.risk.tuning import Trial, TrialLog, chosen_parameters, tune
+from hrob_assets.risk.use_case import FamilySpec, ModelSpec, Threshold, UseCase
 
 TRAINING_COLUMNS = (
     "person_id",
@@ -44,17 +42,9 @@ TRAINING_COLUMNS = (
     "eligible",
     "label",
 )
-_SMALLEST_INVERSE_PENALTY = 1e-5
-_LARGEST_INVERSE_PENALTY = 1.0
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One tried hyperparameter: cross-validated log loss, mean and per fold."""
-
-    inverse_penalty: float
-    log_loss: float
-    fold_log_losses: tuple[float, ...]
+COMPARATOR_FAMILY = "comorbidity_score"
+_CALIBRATION_FOLDS = 5
+_EXPLAINED_ROWS = 1000
 
 
 @dataclass(frozen=True)
@@ -71,8 +61,16 @@ class FittedModel:
     trials : tuple of Trial
         In the order tried.
     training_rows, training_persons, training_events : int
+    family : str
+        Name of a file of `hrob_assets.risk.models`.
+    calibration_kind : str
+        ``none``, ``logistic`` or ``isotonic``.
+    calibration : Recalibration or Steps
+        Learnt on the validation patients, where the family needs it.
     recalibration : Recalibration
-        Of the estimator's probabilities; identity unless the model was updated.
+        Of the calibrated probabilities; identity unless the model was updated.
+    list_size : ListSize, optional
+        How long the weekly lists are that the threshold implies.
     comparator : FittedModel, optional
         The free comparator, fitted on the same training rows, that the model must beat.
     """
@@ -84,8 +82,22 @@ class FittedModel:
     training_rows: int
     training_persons: int
     training_events: int
+    family: str = "logistic_regression"
+    calibration_kind: str = "none"
+    calibration: Calibration = UNCHANGED
     recalibration: Recalibration = UNCHANGED
+    list_size: ListSize | None = None
     comparator: "FittedModel | None" = None
+
+    @property
+    def parameters(self) -> Parameters:
+        """Hyperparameters of the best trial; none where nothing was searched."""
+        return chosen_parameters(self.trials)
+
+    @property
+    def reasons_are_exact(self) -> bool:
+        """Whether the terms of a row add up to its log-odds."""
+        return family_of(self.family).EXACT_REASONS and not isinstance(self.calibration, Steps)
 
 
 def assemble_training_set(
@@ -239,6 +251,10 @@ def train_model(
     rules: Mapping[str, ImputationRule],
     model: ModelSpec,
     threshold: Threshold,
+    family: FamilySpec | None = None,
+    comparator: Design | None = None,
+    log: TrialLog | None = None,
+    earlier: Sequence[Parameters] = (),
 ) -> FittedModel:
     """Tune, fit on all training rows, and freeze the threshold on the validation patients.
 
@@ -250,6 +266,13 @@ def train_model(
     rules : mapping of column to ImputationRule
     model : ModelSpec
     threshold : Threshold
+    family : FamilySpec, optional
+        The default family of `model` where none is given.
+    comparator : Design, optional
+        Of the free comparator, which is fitted beside the model on the same rows.
+    log : TrialLog, optional
+    earlier : sequence of mapping
+        As `tune`.
 
     Returns
     -------
@@ -261,7 +284,20 @@ def train_model(
         If the rows cannot carry a model, naming counts found and needed.
     """
     require_enough(training_set, model)
-    return fit_model(training_set, columns=columns, rules=rules, model=model, threshold=threshold)
+    fitted = fit_model(
+        training_set,
+        columns=columns,
+        rules=rules,
+        model=model,
+        threshold=threshold,
+        family=family,
+        log=log,
+        earlier=earlier,
+    )
+    if comparator is None:
+        return fitted
+    beside = fit_comparator(training_set, comparator, model=model, threshold=threshold)
+    return replace(fitted, comparator=beside)
 
 
 def fit_model(
@@ -271,38 +307,134 @@ def fit_model(
     rules: Mapping[str, ImputationRule],
     model: ModelSpec,
     threshold: Threshold,
+    family: FamilySpec | None = None,
+    log: TrialLog | None = None,
+    earlier: Sequence[Parameters] = (),
 ) -> FittedModel:
-    """Fit on the training rows and set the threshold on the validation rows; as `train_model`.
+    """Tune and fit on the training rows, set the threshold on the validation rows; as above.
 
     One thread computes the sums, so that the model does not depend on the number of cores.
     """
+    spec = family or model.families[0]
+    design = Design(tuple(columns), rules)
+    trials = tune(
+        training_set.filter(pl.col("split") == "train"),
+        design=design,
+        family=spec.name,
+        tuning=model.tuning_of(spec),
+        seed=model.seed,
+        log=log,
+        earlier=earlier,
+    )
+    return fit_design(
+        training_set, design, family=spec, trials=trials, seed=model.seed, threshold=threshold
+    )
+
+
+def fit_comparator(
+    training_set: pl.DataFrame, design: Design, *, model: ModelSpec, threshold: Threshold
+) -> FittedModel:
+    """Fit the free comparator: a published score and plain columns, recalibrated on these rows."""
+    return fit_design(
+        training_set,
+        design,
+        family=FamilySpec(COMPARATOR_FAMILY),
+        trials=(),
+        seed=model.seed,
+        threshold=threshold,
+    )
+
+
+def fit_design(
+    training_set: pl.DataFrame,
+    design: Design,
+    *,
+    family: FamilySpec,
+    trials: tuple[Trial, ...],
+    seed: int,
+    threshold: Threshold,
+) -> FittedModel:
+    """Fit with the parameters of the best trial, calibrate, and set the threshold.
+
+    Calibration and threshold use the same validation patients. So that the threshold is not set
+    on probabilities that were fitted to these very outcomes, it is the quantile of probabilities
+    that were each calibrated on the patients of the other four fifths.
+    """
     train = training_set.filter(pl.col("split") == "train")
+    validation = training_set.filter(pl.col("split") == "validation")
     outcome = train["label"].to_numpy().astype(np.int8)
     with threadpool_limits(1, user_api="blas"):
-        trials = tune(train, columns=columns, rules=rules, tuning=model.tuning, seed=model.seed)
-        best = min(trials, key=lambda trial: trial.log_loss)
-        estimator = build_model(columns, rules, inverse_penalty=best.inverse_penalty)
-        prepared = estimator[:-1].fit_transform(design_matrix(train, columns)).astype(np.float64)
-        fit_classifier(estimator.named_steps["model"], prepared, outcome)
-    validation = training_set.filter(pl.col("split") == "validation")
+        estimator = fit_pipeline(
+            family_of(family.name),
+            design,
+            chosen_parameters(trials),
+            matrix=design_matrix(train, design.columns),
+            outcome=outcome,
+            seed=seed,
+        )
     fitted = FittedModel(
         estimator=estimator,
-        columns=tuple(columns),
+        columns=design.columns,
         threshold=float("nan"),
         trials=trials,
         training_rows=train.height,
         training_persons=train["person_id"].n_unique(),
         training_events=int(outcome.sum()),
+        family=family.name,
+        calibration_kind=family.calibration,
     )
-    return replace(fitted, threshold=capacity_threshold(predict(fitted, validation), threshold))
+    raw, observed = predict(fitted, validation), validation["label"].to_numpy().astype(np.int8)
+    calibrated = replace(fitted, calibration=fit_calibration(family.calibration, raw, observed))
+    honest = validation_probability(calibrated, validation)
+    return replace(calibrated, threshold=capacity_threshold(honest, threshold))
+
+
+def validation_probability(model: FittedModel, validation: pl.DataFrame) -> np.ndarray:
+    """Probabilities of the validation rows, none calibrated on its own patient's outcome.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_rows,)
+        As `predict`, but each fifth of the patients is calibrated on the other four.
+    """
+    if model.calibration_kind == "none":
+        return predict(model, validation)
+    raw = predict(replace(model, calibration=UNCHANGED, recalibration=UNCHANGED), validation)
+    observed = validation["label"].to_numpy().astype(np.int8)
+    honest = np.empty_like(raw)
+    folds = GroupKFold(_CALIBRATION_FOLDS).split(raw, observed, validation["person_id"].to_numpy())
+    for others, own in folds:
+        found = fit_calibration(model.calibration_kind, raw[others], observed[others])
+        honest[own] = found.applied(raw[own])
+    return model.recalibration.applied(honest)
 
 
 def predict(model: FittedModel, features: pl.DataFrame) -> np.ndarray:
     """Probability of the outcome for each row, whatever the other rows; float64, (n_rows,)."""
     if features.is_empty():
         return np.empty(0)
-    matrix = design_matrix(features, model.columns)
-    return model.recalibration.applied(probabilities(model.estimator, matrix))
+    prepared = prepare(model.estimator, design_matrix(features, model.columns))
+    classifier = model.estimator.named_steps["model"]
+    found = family_of(model.family).row_probabilities(classifier, prepared)
+    return model.recalibration.applied(model.calibration.applied(found))
+
+
+def term_names(model: FittedModel) -> list[str]:
+    """What stands behind each term: a column, or ``missing <column>`` for an indicator."""
+    return family_of(model.family).prepared_names(model.estimator[:-1], model.columns)
+
+
+def contributions(model: FittedModel, features: pl.DataFrame) -> np.ndarray:
+    """Log-odds that each term adds against the training mean, (n_rows, n_terms).
+
+    In the order of `term_names`. Exact where `FittedModel.reasons_are_exact`; after isotonic
+    calibration they are those before it.
+    """
+    prepared = prepare(model.estimator, design_matrix(features, model.columns))
+    classifier = model.estimator.named_steps["model"]
+    found = family_of(model.family).row_contributions(classifier, prepared)
+    slope = 1.0 if isinstance(model.calibration, Steps) else model.calibration.slope
+    return found * (slope * model.recalibration.slope)
 
 
 def comparator_probability(model: FittedModel, features: pl.DataFrame) -> pl.Series:
@@ -313,79 +445,36 @@ def comparator_probability(model: FittedModel, features: pl.DataFrame) -> pl.Ser
     return pl.Series(name, predict(model.comparator, features))
 
 
-def capacity_threshold(probability: np.ndarray, threshold: Threshold) -> float:
-    """Probability from which on the capacity share of validation encounters lies, rounded.
-
-    Raises
-    ------
-    ConfigurationError
-        If rounding leaves a threshold of 0 or 1, which would call everybody or nobody high risk.
-
-    Examples
-    --------
-    >>> capacity_threshold(np.linspace(0, 1, 1001), Threshold(capacity_share=0.1))
-    0.9
-    """
-    exact = float(np.quantile(probability, 1 - threshold.capacity_share, method="higher"))
-    rounded = round(exact, threshold.decimals)
-    if not 0 < rounded < 1:
-        msg = (
-            f"the threshold must lie between 0 and 1 (found {exact:.6g}, rounded to {rounded}); "
-            "raise threshold.decimals"
-        )
-        raise ConfigurationError(msg)
-    return rounded
+def strongest_terms(model: FittedModel, rows: pl.DataFrame) -> list[tuple[str, float]]:
+    """Terms by their mean absolute log-odds on validation rows, the strongest first."""
+    validation = rows.filter(pl.col("split") == "validation").head(_EXPLAINED_ROWS)
+    size = np.abs(contributions(model, validation)).mean(axis=0)
+    pairs = zip(term_names(model), size.tolist(), strict=True)
+    return sorted(pairs, key=lambda term: -term[1])
 
 
-def tune(
-    train: pl.DataFrame,
-    *,
-    columns: Sequence[str],
-    rules: Mapping[str, ImputationRule],
-    tuning: Tuning,
-    seed: int,
-) -> tuple[Trial, ...]:
-    """Search the penalty with Hyperopt's TPE by patient-grouped cross-validated log loss.
-
-    Preparation is fitted once per fold, on its training part only; on a large training set the
-    search sees a fixed sample of whole persons.
-
-    Returns
-    -------
-    tuple of Trial
-        In the order tried; the same seed gives the same trials.
-    """
-    return search(
-        prepared_folds(train, columns=columns, rules=rules, tuning=tuning, seed=seed),
-        tuning=tuning,
-        seed=seed,
+def with_list_size(model: FittedModel, rows: pl.DataFrame, use_case: UseCase) -> FittedModel:
+    """The model with the length of the weekly lists that its threshold implies."""
+    validation = rows.filter(pl.col("split") == "validation")
+    size = simulate_list_sizes(
+        validation,
+        validation_probability(model, validation),
+        threshold=model.threshold,
+        validation_share=use_case.split.validation_share,
+        capacity=use_case.scoring.reviews_per_week,
+        seed=use_case.model.seed,
     )
+    return replace(model, list_size=size)
 
 
-def search(folds: Sequence["Fold"], *, tuning: Tuning, seed: int) -> tuple[Trial, ...]:
-    """Try penalties on prepared folds, as `tune`; each fold starts where the last trial ended."""
-    from hyperopt import STATUS_OK, Trials, fmin, hp, tpe  # noqa: PLC0415 - slow to import
-
-    tried: list[Trial] = []
-
-    def objective(inverse_penalty: float) -> dict[str, object]:
-        losses = tuple(_fold_log_loss(fold, inverse_penalty) for fold in folds)
-        tried.append(Trial(inverse_penalty, float(np.mean(losses)), losses))
-        return {"loss": tried[-1].log_loss, "status": STATUS_OK}
-
-    fmin(
-        objective,
-        hp.loguniform(
-            "inverse_penalty", np.log(_SMALLEST_INVERSE_PENALTY), np.log(_LARGEST_INVERSE_PENALTY)
-        ),
-        algo=tpe.suggest,
-        max_evals=tuning.trials,
-        trials=Trials(),
-        rstate=np.random.default_rng(seed),
-        show_progressbar=False,
-        verbose=False,
-    )
-    return tuple(tried)
+def with_columns_of(
+    rows: pl.DataFrame, training_set: pl.LazyFrame, columns: Sequence[str]
+) -> pl.DataFrame:
+    """The rows with some more columns of the training set that they were selected from."""
+    missing = [name for name in columns if name not in rows.columns]
+    if not missing:
+        return rows
+    return pl.concat([rows, training_set.select(missing).collect()], how="horizontal")
 
 
 def fingerprint(frame: pl.DataFrame) -> str:
@@ -427,79 +516,3 @@ def _buffers(series: pl.Series) -> list[bytes]:
     physical = series.to_physical()
     zero = False if physical.dtype == pl.Boolean else 0
     return [nulls, physical.fill_null(zero).to_numpy().tobytes()]
-
-
-@dataclass(frozen=True)
-class Fold:
-    """Prepared parts of one fold, and a classifier that starts where the last fit ended.
-
-    Parameters
-    ----------
-    fit_matrix, held_out_matrix : ndarray, shape (n_rows, n_terms)
-        float64 and float32.
-    fit_outcome, held_out_outcome : ndarray of 0/1, shape (n_rows,)
-    terms : tuple of str
-        As `term_names`.
-    classifier : LogisticRegression
-    """
-
-    fit_matrix: np.ndarray
-    fit_outcome: np.ndarray
-    held_out_matrix: np.ndarray
-    held_out_outcome: np.ndarray
-    terms: tuple[str, ...]
-    classifier: LogisticRegression
-
-
-def _fold_log_loss(fold: Fold, inverse_penalty: float) -> float:
-    fold.classifier.set_params(C=inverse_penalty)
-    fit_classifier(fold.classifier, fold.fit_matrix, fold.fit_outcome)
-    probability = fold.classifier.predict_proba(fold.held_out_matrix)[:, 1]
-    return float(log_loss(fold.held_out_outcome, probability, labels=[0, 1]))
-
-
-def prepared_folds(
-    train: pl.DataFrame,
-    *,
-    columns: Sequence[str],
-    rules: Mapping[str, ImputationRule],
-    tuning: Tuning,
-    seed: int,
-) -> list[Fold]:
-    """Patient-grouped folds of the training rows, or of a fixed sample of their persons.
-
-    The same rows and the same seed give the same folds, whatever the columns.
-
-    Returns
-    -------
-    list of Fold
-        Imputation and scaling are fitted on the fitting part of each.
-    """
-    train = _sample_of_persons(train, tuning, seed)
-    matrix = design_matrix(train, columns)
-    outcome = train["label"].to_numpy().astype(np.int8)
-    groups = train["person_id"].to_numpy()
-    folds: list[Fold] = []
-    for fit, held_out in GroupKFold(tuning.folds).split(matrix, outcome, groups):
-        prepare = Pipeline(
-            [("impute", build_preprocessor(columns, rules)), ("scale", StandardScaler())]
-        )
-        fitted = prepare.fit_transform(matrix[fit])
-        folds.append(
-            Fold(
-                fit_matrix=fitted.astype(np.float64),
-                fit_outcome=outcome[fit],
-                held_out_matrix=prepare.transform(matrix[held_out]),
-                held_out_outcome=outcome[held_out],
-                terms=tuple(term_names(prepare, columns)),
-                classifier=build_classifier(inverse_penalty=1.0).set_params(warm_start=True),
-            )
-        )
-    return folds
-
-
-def _sample_of_persons(train: pl.DataFrame, tuning: Tuning, seed: int) -> pl.DataFrame:
-    if train.height <= tuning.maximum_rows:
-        return train
-    share = tuning.maximum_rows / train.height
-    return train.filter(person_fraction(train["person_id"], seed + 1) < share)

@@ -1,7 +1,7 @@
 """The use case: one question, as data. Everything a risk model is, and nothing of where it runs."""
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_vali
 from pydantic.dataclasses import dataclass
 
 from hrob_assets.risk.errors import ConfigurationError, nearest
+from hrob_assets.risk.models import family_names
 
 _STRICT = ConfigDict(extra="forbid")
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -143,22 +144,107 @@ class Split:
 
 @dataclass(frozen=True, config=_STRICT)
 class Tuning:
-    """The search for hyperparameters: trials, patient-grouped folds, size of the sample."""
+    """The search for hyperparameters: trials, patient-grouped folds, size of the sample.
+
+    With `patience` it ends early, after so many trials in a row without a better one.
+    """
 
     trials: Annotated[int, Field(ge=1, le=1000)]
     folds: Annotated[int, Field(ge=2, le=20)]
     maximum_rows: Annotated[int, Field(ge=1000)]
+    patience: Annotated[int, Field(ge=1)] | None = None
+
+
+@dataclass(frozen=True, config=_STRICT)
+class FamilySpec:
+    """A family of risk/models, how it is calibrated on the validation patients, and its search.
+
+    Trials and rows of the sample are those of `Tuning` where they are not said.
+    """
+
+    name: Name
+    calibration: Literal["none", "logistic", "isotonic"] = "none"
+    trials: Annotated[int, Field(ge=1, le=1000)] | None = None
+    maximum_rows: Annotated[int, Field(ge=1000)] | None = None
+
+    @model_validator(mode="after")
+    def _is_a_family(self) -> "FamilySpec":
+        _require_family(self.name)
+        return self
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Choice:
+    """When another family takes the place of the default one.
+
+    Parameters
+    ----------
+    metric : str
+        Judged on the validation patients.
+    margin : float, in the unit of the metric
+        The lower bound of the paired 95 % interval of the improvement must lie above it.
+    """
+
+    metric: Literal["log_loss", "brier", "auroc", "auprc", "net_benefit"] = "log_loss"
+    margin: Annotated[float, Field(ge=0)] = 0.0
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Comparator:
+    """The free comparator: a published score from a CSV file, and columns beside it."""
+
+    columns: tuple[str, ...]
+    score: str | None = None
+
+    @model_validator(mode="after")
+    def _has_something(self) -> "Comparator":
+        if not self.columns and self.score is None:
+            msg = "a comparator must have columns, a score or both (found neither)"
+            raise ValueError(msg)
+        return self
 
 
 @dataclass(frozen=True, config=_STRICT)
 class ModelSpec:
-    """Which family is fitted, how it is tuned, and how little data is too little."""
+    """Which family is fitted, what it is compared with, and how little data is too little."""
 
-    family: Literal["logistic_regression"]
+    family: Name
     tuning: Tuning
     seed: int
     minimum_rows: Annotated[int, Field(ge=1)] = 1000
     minimum_events: Annotated[int, Field(ge=1)] = 100
+    calibration: Literal["none", "logistic", "isotonic"] = "none"
+    alternatives: tuple[FamilySpec, ...] = ()
+    choice: Choice = Choice()
+    comparator: Comparator | None = None
+
+    @model_validator(mode="after")
+    def _names_families_once(self) -> "ModelSpec":
+        _require_family(self.family)
+        names = [self.family, *(each.name for each in self.alternatives)]
+        if len(set(names)) < len(names):
+            msg = f"alternatives must be other families, each once (found {', '.join(names)})"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def families(self) -> tuple[FamilySpec, ...]:
+        """The default family and the alternatives, in this order."""
+        return (FamilySpec(self.family, self.calibration), *self.alternatives)
+
+    def tuning_of(self, family: FamilySpec) -> Tuning:
+        """The search of one family."""
+        return replace(
+            self.tuning,
+            trials=family.trials or self.tuning.trials,
+            maximum_rows=family.maximum_rows or self.tuning.maximum_rows,
+        )
+
+
+def _require_family(name: str) -> None:
+    if name not in family_names():
+        msg = f"a family must be a file of risk/models. {nearest(name, family_names())}"
+        raise ValueError(msg)
 
 
 @dataclass(frozen=True, config=_STRICT)

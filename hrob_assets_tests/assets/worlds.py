@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from hrob_assets.resources.decision_records import DecisionRecords
-from hrob_assets.resources.storage import ParquetIOManager
+from hrob_assets.resources.storage import ParquetIOManager, Storage
 from hrob_assets.risk.features.catalogue import FeatureColumn
 from hrob_assets.risk.features.selection import FeatureSelection, ImputationRule, Screening
 from hrob_assets.risk.parquet_files import write_parquet
@@ -100,6 +100,7 @@ def materialise(
             resources={
                 "io_manager": ParquetIOManager(root),
                 "model_registry": registry,
+                "storage": Storage(data_root=str(root)),
                 "decision_records": DecisionRecords(folder=str(root / "decisions")),
                 **resources,
             },

@@ -1,16 +1,28 @@
+import uuid
+from pathlib import Path
+
+import mlflow
 import numpy as np
 import polars as pl
 import pytest
+import skops.io
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.pipeline import Pipeline
 
-from hrob_assets.resources.model_registry import CHALLENGER, CHAMPION, PREVIOUS_CHAMPION
+from hrob_assets.resources.model_registry import (
+    CHALLENGER,
+    CHAMPION,
+    PREVIOUS_CHAMPION,
+    best_parameters_tag,
+)
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.features.selection import ImputationRule
 from hrob_assets.risk.recalibration import Recalibration
 from hrob_assets.risk.training import predict, train_model
 from hrob_assets.risk.use_case import ModelSpec, Threshold, Tuning
 from hrob_assets_tests.example import fitted
+from hrob_assets_tests.risk.test_family import fitted as fit_family
+from hrob_assets_tests.risk.test_family import rows as family_rows
 
 pytestmark = pytest.mark.xdist_group("registry")  # one registry for all
 
@@ -150,6 +162,53 @@ def test_a_model_of_a_type_that_nobody_reviewed_is_refused(registry, run_context
         register(registry, run_context, "unreviewed", strange)
 
     assert registry.version("unreviewed", CHALLENGER) is None
+
+
+@pytest.mark.parametrize("family", ["random_forest", "hist_gradient_boosting", "comorbidity_score"])
+def test_every_family_is_stored_and_loaded_by_its_reviewed_types(registry, run_context, family):
+    name = f"stored_{family}"
+    model = fit_family(family, calibration="isotonic")
+    rows = family_rows()
+
+    register(registry, run_context, name, model)
+
+    found = registry.load(name, CHALLENGER).model
+    assert predict(found, rows).tobytes() == predict(model, rows).tobytes()
+    assert found.calibration == model.calibration
+    assert (found.family, found.trials) == (family, model.trials)
+
+
+def test_a_file_that_holds_an_unreviewed_type_is_not_loaded(registry, run_context, monkeypatch):
+    name, model = "tampered", fitted(["x"], [1.0])
+    register(registry, run_context, name, model)
+    steps = [("new", Unreviewed()), *model.estimator.steps]
+    tampered = skops.io.dumps(Pipeline(steps))
+    fetch = mlflow.artifacts.download_artifacts
+
+    def swapped(*arguments, **keywords: object):
+        folder = Path(fetch(*arguments, **keywords))
+        for file in folder.glob("*.skops") if folder.is_dir() else ():
+            file.write_bytes(tampered)
+        return str(folder)
+
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", swapped)
+
+    with pytest.raises(ContractError, match=r"reviewed types only .*Unreviewed"):
+        registry.load(name, CHALLENGER)
+
+
+def test_a_search_finds_the_best_parameters_of_earlier_trainings(registry, run_context):
+    name = "earlier_trainings"
+    for value in (0.1, 0.2):
+        run_context.run.run_id = uuid.uuid4().hex
+        with registry.tracked_run(run_context, name) as run:
+            run.set_tags(best_parameters_tag("logistic_regression", {"inverse_penalty": value}))
+
+    found = registry.earlier_parameters(name, "logistic_regression")
+
+    assert found == [{"inverse_penalty": 0.2}, {"inverse_penalty": 0.1}]
+    assert registry.earlier_parameters(name, "random_forest") == []
+    assert registry.earlier_parameters("never_trained", "random_forest") == []
 
 
 def test_a_run_that_fails_is_marked_as_failed_and_ended(registry, run_context):

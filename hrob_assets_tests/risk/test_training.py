@@ -8,27 +8,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hrob_assets.risk.design_matrix import Design
 from hrob_assets.risk.errors import ConfigurationError, ContractError, TooSmallError
 from hrob_assets.risk.features.selection import ImputationRule
 from hrob_assets.risk.split import Periods, SplitPlan, assign_split
+from hrob_assets.risk.threshold import capacity_threshold
 from hrob_assets.risk.training import (
     TRAINING_COLUMNS,
     assemble_training_set,
-    capacity_threshold,
     censored_rows,
     fingerprint,
     predict,
-    prepared_folds,
     require_enough,
     require_ripe,
     train_model,
-    tune,
 )
+from hrob_assets.risk.tuning import prepared_folds, tune
 from hrob_assets.risk.use_case import ModelSpec, Threshold, Tuning
 from hrob_assets_tests.example import example_use_case
 
 COLUMNS = ("age__years", "ed__count_30d")
 RULES = dict.fromkeys(COLUMNS, ImputationRule("median"))
+DESIGN = Design(COLUMNS, RULES)
 TUNING = Tuning(trials=4, folds=3, maximum_rows=1000)
 MODEL = ModelSpec("logistic_regression", TUNING, seed=7, minimum_rows=100, minimum_events=20)
 CAPACITY = Threshold(capacity_share=0.1)
@@ -165,18 +166,20 @@ def test_the_same_seed_gives_the_same_trials_and_the_same_model():
 
 def test_another_seed_tries_other_penalties():
     tried = [
-        tune(training_set(), columns=COLUMNS, rules=RULES, tuning=TUNING, seed=seed)[0]
+        tune(training_set(), design=DESIGN, family="logistic_regression", tuning=TUNING, seed=seed)[
+            0
+        ]
         for seed in (1, 2)
     ]
 
-    assert tried[0].inverse_penalty != tried[1].inverse_penalty
+    assert tried[0].parameters != tried[1].parameters
 
 
 def test_the_penalty_with_the_lowest_log_loss_is_fitted():
     model = train(training_set())
 
     best = min(model.trials, key=lambda trial: trial.log_loss)
-    assert best.inverse_penalty == model.estimator.named_steps["model"].C
+    assert best.parameters["inverse_penalty"] == model.estimator.named_steps["model"].C
 
 
 def test_a_trial_is_the_mean_of_its_folds():
@@ -193,7 +196,11 @@ def test_no_person_is_in_two_folds():
     rules = {"person_number": ImputationRule("constant", 0.0)}
 
     folds = prepared_folds(
-        frame, columns=columns, rules=rules, tuning=replace(TUNING, folds=3), seed=1
+        frame,
+        design=Design(columns, rules),
+        family="logistic_regression",
+        tuning=replace(TUNING, folds=3),
+        seed=1,
     )
 
     held_out = [{round(float(v), 6) for v in fold.held_out_matrix[:, 0]} for fold in folds]
@@ -265,12 +272,16 @@ def test_figures_of_a_model_count_training_rows_only():
 def test_a_large_training_set_is_tuned_on_whole_persons():
     frame = training_set(3000)
 
-    small = tune(frame, columns=COLUMNS, rules=RULES, tuning=TUNING, seed=1)
+    small = tune(frame, design=DESIGN, family="logistic_regression", tuning=TUNING, seed=1)
     everything = tune(
-        frame, columns=COLUMNS, rules=RULES, tuning=replace(TUNING, maximum_rows=5000), seed=1
+        frame,
+        design=DESIGN,
+        family="logistic_regression",
+        tuning=replace(TUNING, maximum_rows=5000),
+        seed=1,
     )
 
-    assert small[0].inverse_penalty == everything[0].inverse_penalty
+    assert small[0].parameters == everything[0].parameters
     assert small[0].log_loss != everything[0].log_loss
 
 

@@ -3,17 +3,17 @@ import polars as pl
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from hrob_assets.risk.design_matrix import build_preprocessor, design_matrix
 from hrob_assets.risk.errors import ContractError
+from hrob_assets.risk.family import prepare
 from hrob_assets.risk.features.selection import ImputationRule
 from hrob_assets.risk.models.logistic_regression import (
     build_classifier,
     build_model,
-    build_preprocessor,
-    contributions,
-    design_matrix,
     fit_classifier,
-    probabilities,
-    term_names,
+    prepared_names,
+    row_contributions,
+    row_probabilities,
 )
 
 COLUMNS = ("age__years", "ed__count_30d", "lab__last_value_90d")
@@ -24,8 +24,23 @@ RULES = {
 }
 
 
+def contributions(model, matrix):
+    return row_contributions(model.named_steps["model"], prepare(model, matrix))
+
+
+def probabilities(model, matrix):
+    return row_probabilities(model.named_steps["model"], prepare(model, matrix))
+
+
 def features(*rows):
     return pl.DataFrame(rows, schema=dict.fromkeys(COLUMNS, pl.Float32), orient="row")
+
+
+def objective(model, prepared, outcome):
+    weights = model.coef_[0]
+    log_odds = prepared.astype(np.float64) @ weights + model.intercept_[0]
+    loss = np.logaddexp(0, log_odds) - outcome * log_odds
+    return 0.5 * weights @ weights + model.C * loss.sum()
 
 
 @pytest.fixture
@@ -68,7 +83,7 @@ def test_a_missing_column_is_counted_and_named():
 def test_each_term_has_a_name_and_an_indicator_says_of_what(trained):
     model, _, _ = trained
 
-    assert sorted(term_names(model, COLUMNS)) == [
+    assert sorted(prepared_names(model[:-1], COLUMNS)) == [
         "age__years",
         "ed__count_30d",
         "lab__last_value_90d",
@@ -114,12 +129,30 @@ def test_a_column_that_is_empty_in_training_does_no_harm():
 
 def test_the_optimum_is_that_of_another_solver(trained):
     model, frame, outcome = trained
-    prepared = model[:-1].transform(design_matrix(frame, COLUMNS)).astype(np.float64)
+    prepared = prepare(model, design_matrix(frame, COLUMNS))
 
-    other = LogisticRegression(C=1.0, solver="lbfgs", tol=1e-10, max_iter=5000)
-    other.fit(prepared, outcome)
+    ours = fit_classifier(build_classifier({"inverse_penalty": 1.0}), prepared, outcome)
 
-    np.testing.assert_allclose(model.named_steps["model"].coef_, other.coef_, atol=1e-3)
+    other = LogisticRegression(C=1.0, solver="newton-cholesky", tol=1e-10, max_iter=500)
+    other.fit(prepared.astype(np.float64), outcome)
+    np.testing.assert_allclose(ours.coef_, other.coef_, atol=1e-6)
+    np.testing.assert_allclose(ours.intercept_, other.intercept_, atol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [300, 45_000])
+def test_a_hard_problem_ends_within_a_millionth_of_the_lowest_objective(rows):
+    rng = np.random.default_rng(6)
+    base = rng.normal(size=(rows, 12))
+    near_copies = np.repeat(base, 3, axis=1) + 0.05 * rng.normal(size=(rows, 36))
+    outcome = (rng.random(rows) < 1 / (1 + np.exp(3 - base[:, 0]))).astype(np.int8)
+    prepared = near_copies.astype(np.float32)
+
+    ours = fit_classifier(build_classifier({"inverse_penalty": 1.0}), prepared, outcome)
+
+    best = LogisticRegression(C=1.0, solver="newton-cholesky", tol=1e-12, max_iter=500)
+    best.fit(prepared.astype(np.float64), outcome)
+    lowest = objective(best, prepared, outcome)
+    assert objective(ours, prepared, outcome) <= lowest * (1 + 1e-9)
 
 
 def test_probabilities_are_those_of_scikit_learn(trained):
@@ -160,7 +193,7 @@ def test_a_fit_that_does_not_reach_the_optimum_is_an_error():
     rng = np.random.default_rng(3)
     matrix = rng.normal(size=(500, 20))
     outcome = (rng.random(500) < 1 / (1 + np.exp(-matrix[:, 0]))).astype(np.int8)
-    stopped = build_classifier(inverse_penalty=1.0).set_params(max_iter=1)
+    stopped = build_classifier({"inverse_penalty": 1.0}).set_params(max_iter=1)
 
     with pytest.raises(ContractError, match=r"gradient is at most 0.0001 \(found .* after 1 steps"):
         fit_classifier(stopped, matrix, outcome)

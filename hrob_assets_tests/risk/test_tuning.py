@@ -1,0 +1,160 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hrob_assets.resources.trial_file import TrialFolder
+from hrob_assets.risk import tuning
+from hrob_assets.risk.errors import ContractError
+from hrob_assets.risk.family import family_of
+from hrob_assets.risk.tuning import Trial, best_trial, search, tune
+from hrob_assets.risk.use_case import Tuning
+from hrob_assets_tests.risk.test_family import DESIGN, rows
+
+TUNING = Tuning(trials=8, folds=2, maximum_rows=1000)
+FAMILY = "logistic_regression"
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def tuned(**changes: object):
+    values = {"design": DESIGN, "family": FAMILY, "tuning": TUNING, "seed": 4, **changes}
+    return tune(rows(800), **values)
+
+
+def test_every_value_tried_lies_in_the_space():
+    trials = tuned(family="hist_gradient_boosting", tuning=replace(TUNING, trials=5))
+
+    space = family_of("hist_gradient_boosting").SPACE
+    assert all(space[k].holds(v) for trial in trials for k, v in trial.parameters.items())
+
+
+@pytest.mark.parametrize("killed_after", [1, 4, 7])
+def test_a_search_that_was_killed_goes_on_to_the_same_best_trial(
+    tmp_path, monkeypatch, killed_after
+):
+    whole = tuned()
+    folder = TrialFolder(tmp_path)
+    tried, calls = tuning._tried, []
+
+    def dies(*arguments, origin):
+        calls.append(1)
+        if len(calls) > killed_after:
+            raise Killed
+        return tried(*arguments, origin=origin)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tuning, "_tried", dies)
+        with pytest.raises(Killed):
+            tuned(log=folder)
+
+    (path,) = tmp_path.iterdir()
+    with path.open("a") as file:
+        file.write('{"parameters": {"inverse_pen')  # it was killed while it wrote
+    resumed = tuned(log=TrialFolder(tmp_path))
+
+    assert resumed == whole
+    assert best_trial(resumed) == best_trial(whole)
+
+
+def test_a_search_that_ended_is_not_run_again(tmp_path, monkeypatch):
+    first = tuned(log=TrialFolder(tmp_path))
+
+    monkeypatch.setattr(tuning, "prepared_folds", None)
+
+    assert tuned(log=TrialFolder(tmp_path)) == first
+
+
+def test_another_seed_or_other_rows_are_another_search(tmp_path):
+    for seed, frame in ((4, rows(800)), (5, rows(800)), (4, rows(800, seed=8))):
+        tune(
+            frame,
+            design=DESIGN,
+            family=FAMILY,
+            tuning=replace(TUNING, trials=1),
+            seed=seed,
+            log=TrialFolder(tmp_path),
+        )
+
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_earlier_best_parameters_are_tried_first_where_the_space_has_them():
+    earlier = [{"inverse_penalty": 0.02}, {"inverse_penalty": 50.0}, {"depth": 3}]
+
+    trials = tuned(earlier=earlier)
+
+    assert [trial.origin for trial in trials] == ["earlier", *["search"] * 7]
+    assert trials[0].parameters == {"inverse_penalty": 0.02}
+
+
+def test_what_a_resumed_search_began_with_stays(tmp_path):
+    begun = TrialFolder(tmp_path).start("tag", [{"inverse_penalty": 0.02}])
+    resumed = TrialFolder(tmp_path).start("tag", [{"inverse_penalty": 0.9}])
+
+    assert begun == resumed == ([{"inverse_penalty": 0.02}], [])
+
+
+def broken(_fold, _family, parameters, _seed):
+    if parameters["inverse_penalty"] < 0.01:
+        msg = "of a person"
+        raise ValueError(msg)
+    return 0.3 - parameters["inverse_penalty"] / 100
+
+
+def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(monkeypatch):
+    monkeypatch.setattr(tuning, "_fold_log_loss", broken)
+
+    trials = search([object()], family=FAMILY, tuning=TUNING, seed=1)
+
+    failed = [trial for trial in trials if trial.failure is not None]
+    assert 0 < len(failed) < len(trials) == 8
+    assert {trial.failure for trial in failed} == {"ValueError"}
+    assert all(trial.log_loss is None for trial in failed)
+    assert best_trial(trials).log_loss is not None
+
+
+def test_a_search_in_which_all_trials_fail_is_an_error_without_what_they_said(monkeypatch):
+    def fails(*_):
+        msg = "person 7"
+        raise ValueError(msg)
+
+    monkeypatch.setattr(tuning, "_fold_log_loss", fails)
+
+    with pytest.raises(ContractError, match="8 that failed with ValueError") as raised:
+        search([object()], family=FAMILY, tuning=TUNING, seed=1)
+
+    assert "person 7" not in str(raised.value)
+
+
+def test_a_search_ends_early_when_nothing_better_comes(monkeypatch):
+    losses = iter([0.5, 0.4, 0.41, 0.42, 0.43, 0.1])
+    monkeypatch.setattr(tuning, "_fold_log_loss", lambda *_: next(losses))
+
+    trials = search([object()], family=FAMILY, tuning=replace(TUNING, patience=3), seed=1)
+
+    assert [trial.log_loss for trial in trials] == [0.5, 0.4, 0.41, 0.42, 0.43]
+
+
+def test_a_loss_that_is_no_number_is_a_failed_trial(monkeypatch):
+    losses = iter([0.5, np.nan, 0.4])
+    monkeypatch.setattr(tuning, "_fold_log_loss", lambda *_: next(losses))
+
+    trials = search([object()], family=FAMILY, tuning=replace(TUNING, trials=3), seed=1)
+
+    assert [trial.failure for trial in trials] == [None, "not a number", None]
+
+
+def test_a_family_without_parameters_has_one_trial():
+    trials = tuned(family="comorbidity_score")
+
+    assert len(trials) == 1
+    assert trials[0].parameters == {}
+
+
+def test_the_first_of_equal_trials_is_the_best():
+    trials = [Trial({"a": n}, 0.3, ()) for n in range(3)]
+
+    assert best_trial(trials).parameters == {"a": 0}
