@@ -11,7 +11,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup demo demo-readmission run staging dev test check check-deployment image push deploy format bench bench-features bench-alarm clean
+.PHONY: help setup demo demo-readmission run replay staging dev test check check-deployment image push deploy format bench bench-features bench-alarm clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 20
@@ -38,6 +38,9 @@ run: $(READY) ## Main path on your data: SOURCE=<folder | file.duckdb | postgres
 staging: $(READY) ## Main path on the small staging world, on PostgreSQL, against golden bands
 	@rm -rf data/staging
 	@$(BIN)/hrob staging $(if $(HROB_STAGING_DAGSTER_DATABASE),,--own-server)
+
+replay: $(READY) ## Two years of Mondays with a planted change: [WEEKS=104] [SCENARIO=...] [USE_CASE=...]
+	@$(BIN)/hrob replay $(or $(USE_CASE),oncology_ed_visit) --weeks $(or $(WEEKS),104) --scenario $(or $(SCENARIO),base_rate_shift)
 
 dev: $(READY) ## Dagster UI on 127.0.0.1:3000 with what demo made
 	@$(BIN)/hrob dev

@@ -113,6 +113,47 @@ def run(
     _run(data_root, values, weeks=weeks, use_cases=use_cases, train=registry is None)
 
 
+@main.command()
+@click.argument("use_case", default="oncology_ed_visit")
+@click.option("--weeks", type=click.IntRange(20), default=104, show_default=True)
+@click.option(
+    "--scenario", default="base_rate_shift", show_default=True, help="What changes in the world."
+)
+@click.option(
+    "--data-root",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="[default: data/replay/SCENARIO]",
+)
+@click.option("--pregnancies", type=click.IntRange(1), default=None, help="Size of the world.")
+@click.option("--patients", type=click.IntRange(1), default=None, help="Patients with cancer.")
+def replay(
+    use_case: str,
+    weeks: int,
+    scenario: str,
+    data_root: Path | None,
+    pregnancies: int | None,
+    patients: int | None,
+) -> None:
+    """Live through the last Mondays of a world, in order: score, ripen, watch, update."""
+    root = data_root or Path("data/replay") / scenario
+    sizes = {"pregnancies": pregnancies, "oncology_patients": patients}
+    source: dict[str, object] = {"kind": "synthetic", "scenario": scenario}
+    source |= {name: size for name, size in sizes.items() if size is not None}
+    values: dict[str, object] = {"source": source, "use_cases": [use_case]}
+    with _clear_errors():
+        _check_use_cases((use_case,))
+        from hrob_assets.pipeline import use_data_root  # noqa: PLC0415 - slow to import
+        from hrob_assets.replay import write_replay  # noqa: PLC0415 - slow to import
+        from hrob_assets.resources.environment import write_data_environment  # noqa: PLC0415
+
+        _check_same_source(root, values)
+        use_data_root(root)
+        write_data_environment(root, values)
+        page = write_replay(use_case, weeks=weeks, say=click.echo)
+    click.echo(f"\nWrote {page}")
+
+
 @main.command(name="list")
 @click.argument("use_case")
 @click.option("--data-root", type=click.Path(path_type=Path), default=Path("data/demo"))

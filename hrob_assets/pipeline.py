@@ -110,10 +110,7 @@ def run_pipeline(
     """
     with dg.DagsterInstance.get() as instance:
         run = _Runner(instance, say)
-        run("stage_source", None, "source: snapshot, staging and validation")
-        environment = _with_first_week(load_environment())
-        weeks = weeks_of_the_data(environment)
-        _build_features(run, environment, weeks)
+        environment, weeks = _prepared(run)
         scored, not_trained, refused = [], {}, {}
         for name in environment.use_cases:
             run(f"ripen_{name}", weeks, f"{name}: cohort and labels")
@@ -133,6 +130,21 @@ def run_pipeline(
             elif name not in refused:
                 not_trained.setdefault(name, "the registry has no champion that could score it")
     return PipelineOutcome(environment, tuple(scored), not_trained, refused)
+
+
+def prepare_weeks(
+    instance: dg.DagsterInstance, say: Callable[[str], None]
+) -> tuple[Environment, Weeks]:
+    """Stage the source and build the features of all its weeks, where they are not up to date."""
+    return _prepared(_Runner(instance, say))
+
+
+def _prepared(run: "_Runner") -> tuple[Environment, Weeks]:
+    run("stage_source", None, "source: snapshot, staging and validation")
+    environment = _with_first_week(load_environment())
+    weeks = weeks_of_the_data(environment)
+    _build_features(run, environment, weeks)
+    return environment, weeks
 
 
 def run_comparison(

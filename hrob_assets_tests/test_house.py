@@ -70,14 +70,17 @@ def test_the_assets_are_these(nodes):
         "fairness",
         "feature_selection",
         "labels",
+        "monitoring_report",
         "outcome_ledger",
         "reports",
         "selection_comparison",
+        "status_board",
         "trained_model",
         "training_set",
         "update_decision",
         "updated_model",
         "weekly_calibration",
+        "weekly_drift",
         "weekly_scores",
     ]
     shared = {
@@ -133,6 +136,7 @@ def test_weekly_assets_are_backfilled_in_one_run(nodes):
         "weekly_scores",
         "weekly_calibration",
         "calibration_evidence",
+        "weekly_drift",
     }
     policies = {node.backfill_policy.policy_type for node in weekly}
     assert policies == {dg.BackfillPolicy.single_run().policy_type}
@@ -188,6 +192,16 @@ def test_data_flow_from_raw_to_the_weekly_list(house):
         "claims_runout": {"weekly_scores", "events", "coverage", "persons", "load"},
         "weekly_calibration": _WATCHED,
         "calibration_evidence": _WATCHED,
+        "monitoring_report": {"weekly_calibration", *_WATCHED},
+        "status_board": {"champion_model", "weekly_calibration", "monitoring_report"},
+        "weekly_drift": {
+            "weekly_scores",
+            "encounter_features",
+            "evaluation",
+            "events",
+            "persons",
+            "coverage",
+        },
     }
 
 
@@ -228,6 +242,8 @@ def test_the_calendar_is_made_of_these_schedules(house):
         "ripen_oncology_ed_visit_weekly",
         "score_high_risk_obstetrics_weekly",
         "score_oncology_ed_visit_weekly",
+        "watch_inputs_high_risk_obstetrics_weekly",
+        "watch_inputs_oncology_ed_visit_weekly",
     ]
 
 

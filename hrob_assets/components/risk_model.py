@@ -17,12 +17,14 @@ from hrob_assets.assets.feature_selection import feature_selection_definitions
 from hrob_assets.assets.labels import label_definitions
 from hrob_assets.assets.model_update import model_update_definitions
 from hrob_assets.assets.monitoring import monitoring_definitions
+from hrob_assets.assets.monitoring_report import monitoring_report_definitions
 from hrob_assets.assets.partitions import weekly_partitions
 from hrob_assets.assets.promotion import promotion_definitions
 from hrob_assets.assets.reports import report_definitions
 from hrob_assets.assets.scoring import scoring_definitions
 from hrob_assets.assets.selection_comparison import selection_comparison_definitions
 from hrob_assets.assets.training import training_definitions
+from hrob_assets.assets.weekly_drift import weekly_drift_definitions
 from hrob_assets.components.catalogue import SHARED_CODE_SETS
 from hrob_assets.resources.environment import load_environment
 from hrob_assets.resources.lineage import lineage_of
@@ -135,6 +137,13 @@ class RiskModel(dg.Component, dg.Model, dg.Resolvable):
             monitoring_definitions(
                 use_case, code_sets=code_sets, weekly=weekly, start_schedules=started
             ),
+            weekly_drift_definitions(
+                use_case,
+                group_of_column={column.name: column.group for column in catalogue.columns},
+                weekly=weekly,
+                start_schedules=started,
+            ),
+            monitoring_report_definitions(use_case, weekly=weekly),
             calibration_drift_definitions(use_case, started=started),
             list_alert_definitions(use_case, weekly=weekly, started=started),
         )

@@ -121,6 +121,34 @@ def monitor_rows(
     )
     extra = [*dict.fromkeys([*columns.groups, *columns.features])]
     named = ledger.rows.join(rows.select("encounter_id", *extra), on="encounter_id", how="left")
+    return monitor_ledger(ledger, named, columns, plan, source=source)
+
+
+def monitor_ledger(
+    ledger: Ledger,
+    named: pl.DataFrame,
+    columns: OutcomeColumns,
+    plan: MonitoringPlan,
+    *,
+    source: str,
+) -> Monitored:
+    """Drift, calibration and alarm of a ledger.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    named : DataFrame
+        Its rows, with the groups and features of `columns`.
+    columns : OutcomeColumns
+    plan : MonitoringPlan
+    source : str
+        What the rows are called.
+
+    Raises
+    ------
+    TooSmallError
+        If no outcome is ripe in a week that is over.
+    """
     independent = evidence_rows(Ledger(named, ledger.runouts, plan.horizon_days, plan.as_of))
     if independent.is_empty():
         _refuse_unripe(ledger)

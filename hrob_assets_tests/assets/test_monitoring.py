@@ -1,5 +1,6 @@
 """The ledger and the weekly calibration as assets, on a world whose truth is known."""
 
+import json
 from datetime import date, datetime, timedelta
 
 import dagster as dg
@@ -9,13 +10,16 @@ import pytest
 
 from hrob_assets.assets.knowledge import AS_OF_TAG
 from hrob_assets.assets.monitoring import ALARMS, UPDATE_REQUEST, monitoring_definitions
+from hrob_assets.assets.monitoring_report import monitoring_report_definitions
 from hrob_assets.assets.staged import LOAD
+from hrob_assets.resources.decision_records import DecisionRecords
 from hrob_assets.resources.score_table import ScoreTable
 from hrob_assets.resources.storage import Storage
 from hrob_assets.risk.code_sets import Code, CodeSet
 from hrob_assets.risk.scoring import WEEKLY_SCORES
 from hrob_assets.risk.tables import COVERAGE, EVENTS, PERSONS, TIMESTAMP
 from hrob_assets_tests.assets.worlds import materialise, store, use_case_named
+from hrob_assets_tests.example import fitted
 
 pytestmark = pytest.mark.xdist_group("registry")  # one registry for all
 
@@ -172,3 +176,59 @@ def test_no_figure_tells_a_small_cell(monitored):
 
     figures = found[monday(9).isoformat()]
     assert "calibration factor" not in figures
+
+
+# The report and the status board, from the same world.
+
+
+def test_the_report_and_the_board_tell_what_the_weeks_told(monitored, tmp_path, registry):
+    monitored(12, WEEKS - 1, true_risk=lambda week: RISK if week < 25 else 0.4)
+    definitions = monitoring_report_definitions(use_case_named("example"), weekly=WEEKLY)
+    shared = {"storage": Storage(data_root=str(tmp_path))}
+
+    made = materialise(definitions, tmp_path, registry, only="monitoring_report", **shared)
+    materialise(definitions, tmp_path, registry, only="status_board", **shared)
+
+    told = made.get_asset_materialization_events()[0].materialization.metadata
+    folder = tmp_path / "reports" / "example"
+    assert told["alarm"].value is True
+    assert told["report"].value == str(folder / "monitoring" / "monitoring.html")
+    summary = json.loads((folder / "monitoring" / "monitoring.json").read_text())
+    assert summary["alarm"] is True
+    assert summary["groups"]["race"].keys() == {"Black", "White"}
+    board = (folder / "status_board.html").read_text()
+    assert "monitoring/monitoring.html" in board
+    assert "There is no champion" in board
+
+
+def test_the_board_knows_the_alarms_of_the_champion(tmp_path, registry, run_context):
+    definitions = monitoring_report_definitions(use_case_named("board"), weekly=WEEKLY)
+    with registry.tracked_run(run_context, "board"):
+        version = registry.register("board", fitted(("x__last_value_ever",), [1.0]), tags={})
+    registry.set_alias("board", "champion", version)
+    alarm = {"who": "everybody", "direction": "under-prediction", "model version": version,
+             "week of ripe outcomes": "2024-01-01"}  # fmt: skip
+    made = dg.AssetMaterialization(
+        dg.AssetKey(["board", "weekly_calibration"]),
+        None,
+        {"alarms": dg.MetadataValue.json([alarm])},
+        "2024-01-01",
+    )
+    records = DecisionRecords(folder=str(tmp_path / "decisions"))
+    asset = next(a for a in definitions.assets if a.key.path[-1] == "status_board")
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.report_runless_asset_event(made)
+        dg.materialize(
+            [asset, *(dg.AssetSpec(key) for key in asset.dependency_keys)],
+            instance=instance,
+            selection=[asset],
+            resources={
+                "model_registry": registry,
+                "decision_records": records,
+                "storage": Storage(data_root=str(tmp_path)),
+            },
+        )
+
+    board = (tmp_path / "reports" / "board" / "status_board.html").read_text()
+    assert f"Version {version} scores people" in board
+    assert "Alarm: everybody (under-prediction), week of 2024-01-01" in board

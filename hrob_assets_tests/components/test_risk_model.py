@@ -76,14 +76,18 @@ def test_a_use_case_becomes_its_assets_jobs_and_schedules(load):
         "compare_selections_oncology_ed_visit",
         "describe_oncology_ed_visit",
         "monitor_oncology_ed_visit",
+        "report_monitoring_oncology_ed_visit",
         "ripen_oncology_ed_visit",
         "score_oncology_ed_visit",
         "train_oncology_ed_visit",
+        "update_oncology_ed_visit",
+        "watch_inputs_oncology_ed_visit",
     ]
     assert sorted(schedule.name for schedule in defs.schedules) == [
         "monitor_oncology_ed_visit_weekly",
         "ripen_oncology_ed_visit_weekly",
         "score_oncology_ed_visit_weekly",
+        "watch_inputs_oncology_ed_visit_weekly",
     ]
 
 
