@@ -25,8 +25,9 @@ $(READY): constraints.txt pyproject.toml
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e ".[dev]"
 	@touch $(READY)
 
-demo: $(READY) ## Main path on the synthetic world, ends with the week's list
+demo: $(READY) ## Main path on the synthetic world, then a year of Mondays with a planted change
 	@$(BIN)/hrob demo
+	@$(BIN)/hrob replay --weeks 52 --pregnancies 50 --patients 3000 --data-root data/demo-replay
 
 demo-readmission: $(READY) ## Main path on real patients (Diabetes 130)
 	@$(BIN)/hrob demo-readmission
@@ -98,4 +99,4 @@ $(MEDS_TAB): benchmarks/meds_tab_requirements.txt
 	@touch $@
 
 clean: ## Remove what demo and run made (not the environment)
-	rm -rf data/demo data/readmission data/run data/staging data/benchmarks
+	rm -rf data/demo data/demo-replay data/replay data/readmission data/run data/staging data/benchmarks

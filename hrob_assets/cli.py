@@ -50,7 +50,7 @@ _made_before = click.option(
 @main.command()
 @click.option("--data-root", type=click.Path(path_type=Path), default=Path("data/demo"))
 @click.option(
-    "--weeks", type=click.IntRange(1), default=12, show_default=True, help="Weekly lists."
+    "--weeks", type=click.IntRange(1), default=52, show_default=True, help="Weekly lists."
 )
 @click.option("--pregnancies", type=click.IntRange(1), default=None, help="Size of the world.")
 @click.option("--patients", type=click.IntRange(1), default=None, help="Patients with cancer.")
@@ -68,7 +68,7 @@ def demo(
 @main.command(name="demo-readmission")
 @click.option("--data-root", type=click.Path(path_type=Path), default=Path("data/readmission"))
 @click.option(
-    "--weeks", type=click.IntRange(1), default=12, show_default=True, help="Weekly lists."
+    "--weeks", type=click.IntRange(1), default=52, show_default=True, help="Weekly lists."
 )
 def demo_readmission(data_root: Path, weeks: int) -> None:
     """Run the main path on real patients (Diabetes 130, pseudo-calendar)."""
@@ -85,7 +85,7 @@ def demo_readmission(data_root: Path, weeks: int) -> None:
 @click.option("--data-root", type=click.Path(path_type=Path), default=Path("data/run"))
 @click.option("--use-case", "use_cases", multiple=True, help="Only this one; may be repeated.")
 @click.option(
-    "--weeks", type=click.IntRange(1), default=12, show_default=True, help="Weekly lists."
+    "--weeks", type=click.IntRange(1), default=52, show_default=True, help="Weekly lists."
 )
 @click.option(
     "--registry",
@@ -712,7 +712,8 @@ def _print_paths(data_root: Path) -> None:
         f"\nMade in {data_root}:\n"
         f"  {data_root}/assets           tables of every stage, Parquet, path = asset key\n"
         f"  {data_root}/assets/<use case>/data_dictionary.html   each feature and its drift\n"
-        f"  {data_root}/reports          evaluation, fairness, summary, model card\n"
+        f"  {data_root}/reports          evaluation, fairness, summary, model card, monitoring,\n"
+        f"                               status board of each use case\n"
         f"  {data_root}/weekly_scores    what was sent, Delta table per use case\n"
         f"  {data_root}/mlflow.db        runs, trials and model versions\n"
         f"Open the UI: hrob dev --data-root {data_root}   (make dev for the demo)"

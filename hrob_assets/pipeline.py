@@ -125,11 +125,23 @@ def run_pipeline(
                 run(f"report_{name}", None, f"{name}: reports")
             if _has_champion(environment, name):
                 run(f"score_{name}", weeks.latest(score_weeks), f"{name}: weekly lists")
+                _monitor(run, name, weeks.latest(score_weeks))
                 run(f"describe_{name}", None, f"{name}: data dictionary")
                 scored.append(name)
             elif name not in refused:
                 not_trained.setdefault(name, "the registry has no champion that could score it")
     return PipelineOutcome(environment, tuple(scored), not_trained, refused)
+
+
+def _monitor(run: "_Runner", name: str, weeks: Weeks) -> None:
+    """Ledger, calibration and alarm of the weeks that were scored, and what moved in the last."""
+    run(f"monitor_{name}", weeks, f"{name}: ripe outcomes, calibration and alarm")
+    run(f"watch_inputs_{name}", weeks.latest(1), f"{name}: what moved in the last week")
+    try:
+        run(f"report_monitoring_{name}", None, f"{name}: monitoring report")
+    except TooSmallError as error:
+        run.say(f"    no monitoring report yet: {error}")
+    run(f"status_{name}", None, f"{name}: status board")
 
 
 def prepare_weeks(
@@ -188,7 +200,7 @@ class _Runner:
     """Runs one job after the other in this process and tells how long each took."""
 
     def __init__(self, instance: dg.DagsterInstance, say: Callable[[str], None]) -> None:
-        self._instance, self._say = instance, say
+        self._instance, self.say = instance, say
 
     def __call__(
         self, job_name: str, weeks: Weeks | None, what: str, config: Mapping[str, Any] | None = None
@@ -196,7 +208,7 @@ class _Runner:
         """Execute a job of the definitions as they are now, over weeks where it has partitions."""
         from hrob_assets.definitions import defs  # noqa: PLC0415 - reads the environment
 
-        self._say(f"... {what}")
+        self.say(f"... {what}")
         started = time.monotonic()
         defs().resolve_job_def(job_name).execute_in_process(
             instance=self._instance,
@@ -207,7 +219,7 @@ class _Runner:
                 **(config or {}),
             },
         )
-        self._say(f"    done in {time.monotonic() - started:.0f} s")
+        self.say(f"    done in {time.monotonic() - started:.0f} s")
 
 
 def _with_first_week(environment: Environment) -> Environment:

@@ -21,16 +21,20 @@ def path_with(monkeypatch):
     jobs = []
 
     def run(error):
-        def runner(*_):
-            def job_of_the_path(job, *_):
+        class Runner:
+            def __init__(self, *_) -> None:
+                self.say = lambda _: None
+
+            def __call__(self, job, *_) -> None:
                 jobs.append(job)
                 if job == "train_one":
                     raise error
-
-            return job_of_the_path
+                if job == "report_monitoring_two":
+                    msg = "no outcome is ripe"
+                    raise TooSmallError(msg)
 
         environment = SimpleNamespace(use_cases=("one", "two"))
-        monkeypatch.setattr(pipeline, "_Runner", runner)
+        monkeypatch.setattr(pipeline, "_Runner", Runner)
         monkeypatch.setattr(pipeline, "load_environment", lambda: environment)
         monkeypatch.setattr(pipeline, "_with_first_week", lambda found: found)
         monkeypatch.setattr(pipeline, "weeks_of_the_data", lambda _: WEEKS)
@@ -50,6 +54,19 @@ def test_a_refused_first_champion_does_not_stop_the_other_use_cases(path_with):
     assert outcome.not_trained == {}
     assert outcome.scored == ("two",)
     assert "score_one" not in jobs
+
+
+def test_lists_whose_outcomes_are_not_ripe_end_with_a_status_board_all_the_same(path_with):
+    _, jobs = path_with(TooSmallError("at least 1000 rows"))
+
+    assert jobs[-6:] == [
+        "score_two",
+        "monitor_two",
+        "watch_inputs_two",
+        "report_monitoring_two",
+        "status_two",
+        "describe_two",
+    ]
 
 
 def test_a_source_that_is_too_small_is_told_apart_from_a_refusal(path_with):

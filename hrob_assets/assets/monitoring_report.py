@@ -50,14 +50,21 @@ _LEDGER_COLUMNS = OutcomeColumns(
 def monitoring_report_definitions(
     use_case: UseCase, *, weekly: dg.WeeklyPartitionsDefinition
 ) -> dg.Definitions:
-    """The report, the status board and the job that writes both."""
-    assets = [_monitoring_report(use_case), _status_board(use_case, weekly)]
-    job = dg.define_asset_job(
-        f"report_monitoring_{use_case.name}",
-        selection=dg.AssetSelection.assets(*assets),
-        description="The monitoring report and the status board, from what was made before.",
-    )
-    return dg.Definitions(assets=assets, jobs=[job])
+    """The report, the status board and their jobs."""
+    report, board = _monitoring_report(use_case), _status_board(use_case, weekly)
+    jobs = [
+        dg.define_asset_job(
+            f"report_monitoring_{use_case.name}",
+            selection=dg.AssetSelection.assets(report),
+            description="The monitoring report, from the ledger.",
+        ),
+        dg.define_asset_job(
+            f"status_{use_case.name}",
+            selection=dg.AssetSelection.assets(board),
+            description="The status board, from what was made before.",
+        ),
+    ]
+    return dg.Definitions(assets=[report, board], jobs=jobs)
 
 
 def report_folder(storage: Storage, use_case_name: str) -> Path:

@@ -69,6 +69,8 @@ def _timeline(mondays: tuple[LivedMonday, ...]) -> list[Drawing]:
     events += [Event(m.week, f"version {m.promoted}", 2) for m in mondays if m.promoted]
     if not events:
         return []
+    first = mondays[0]
+    events.append(Event(first.week, f"version {first.champion}, the first", 2))
     spoken = f"{len(events)} events; the table has them by day."
     return [timeline("What happened", events, kinds=list(_KINDS), spoken=spoken)]
 
