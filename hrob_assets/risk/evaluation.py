@@ -625,7 +625,7 @@ where one outcome has under 40 rows. In each replicate it is fitted again, on up
 bins of the logit and with the knots of all rows.
 The expected value of ICI, E50, E90 and Emax is their mean in 200 worlds in which each outcome \
 is drawn from its own prediction.
-Two-way groups are exploratory; the simultaneous intervals of a family of groups hold for all of \
-them at once (max-t bootstrap).
+Two-way groups are exploratory and judged by simultaneous intervals, which hold for all of them \
+at once (max-t bootstrap).
 Counts of 1 to {largest}, and what would give them away, are null.
 """.splitlines()

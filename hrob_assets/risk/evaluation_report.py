@@ -170,7 +170,8 @@ class GroupFairness:
     verdict : str
         ``calibrated``: the interval of the calibration factor lies within the margin on both
         sides of 0. ``not calibrated``: it excludes 0 and the factor is beyond the margin.
-        ``undetermined``: neither. ``too few``: under 2 events or 10 patients.
+        ``undetermined``: neither. ``too few``: under 2 events or 10 patients. Of two-way groups
+        the simultaneous interval is taken.
     zero_in_interval : bool or None
         The rule of the Huntsman study, shown beside; it rewards small groups.
     simultaneous_low, simultaneous_high : float or None

@@ -45,6 +45,7 @@ UNKNOWN = "Unknown"
 VERDICTS: tuple[Verdict, ...] = ("calibrated", "not calibrated", "undetermined", "too few")
 _PARITY = ("alert_rate", "sensitivity", "specificity", "positive_predictive_value")
 _DIGITS = 2
+_LEAST_ROOM = 0.05  # of the margin; nearer to its edge no number of patients helps
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def patients_for_margin(variance: float, *, design_effect: float, half_width: fl
     return math.ceil(design_effect * Z**2 * variance / half_width**2)
 
 
-def patients_needed(measured: Measured, *, margin: float) -> tuple[int, int | None]:
+def patients_needed(rows: RankedRows, factor: Estimate, *, margin: float) -> tuple[int, int | None]:
     """Patients for an interval as narrow as the margin, and further ones for a verdict.
 
     The spread that one patient brings is that of the interval itself; without one, it is that of
@@ -111,13 +112,12 @@ def patients_needed(measured: Measured, *, margin: float) -> tuple[int, int | No
     for_margin, still : int, int or None
         Both rounded up to two digits. `still` takes the factor to stay what it is: then the
         interval must be narrower than its distance to the margin (to be calibrated) or to 0 (not
-        to be). 0 when there is a verdict; None when the factor stands on the margin.
+        to be). 0 when there is a verdict; None when the factor stands on the edge of the margin.
     """
-    factor = measured.estimates["calibration_factor"]
-    persons = measured.rows.persons
+    persons = rows.persons
     verdict = judge_factor(factor, margin=margin)
     if factor.low is None or factor.high is None:
-        p = measured.rows.probability
+        p = rows.probability
         needed = patients_for_margin(
             float(np.mean(p * (1 - p))), design_effect=1.0, half_width=margin
         )
@@ -128,7 +128,7 @@ def patients_needed(measured: Measured, *, margin: float) -> tuple[int, int | No
         return for_margin, 0
     distance = abs(factor.value)
     room = distance if distance > margin else margin - distance
-    if room < margin * 1e-3:
+    if room < _LEAST_ROOM * margin:
         return for_margin, None
     return for_margin, _up(max(math.ceil(spread / room**2) - persons, 1))
 
@@ -302,8 +302,11 @@ def _judge_group(
         dimension=group.dimension, level=group.level, hidden=hide,
     )  # fmt: skip
     factor = group.measured.estimates["calibration_factor"]
-    verdict = judge_factor(factor, margin=margin)
-    for_margin, still = patients_needed(group.measured, margin=margin)
+    judged = factor
+    if bounds is not None and " x " in group.dimension:
+        judged = replace(factor, low=bounds[0], high=bounds[1])  # many groups are judged at once
+    verdict = judge_factor(judged, margin=margin)
+    for_margin, still = patients_needed(group.measured.rows, judged, margin=margin)
     if hide is Hidden.ALL:
         return GroupFairness(analysis, "too few", None, None, None, for_margin, None)
     zero = None
