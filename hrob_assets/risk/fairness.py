@@ -18,6 +18,7 @@ from hrob_assets.risk.bootstrap import (
     RankedRows,
     estimate,
     interval,
+    person_sums,
     resampled_sums,
     seed_of,
 )
@@ -49,6 +50,23 @@ _LEAST_ROOM = 0.05  # of the margin; nearer to its edge no number of patients he
 
 
 @dataclass(frozen=True)
+class Studentised:
+    """A calibration factor in units of its own standard error.
+
+    Parameters
+    ----------
+    value, error : float
+        The factor and its linearised standard error, patients as clusters.
+    draws : float64 array, shape (n_replicates,)
+        Of each replicate, the distance from `value` over the standard error in that replicate.
+    """
+
+    value: float
+    error: float
+    draws: np.ndarray
+
+
+@dataclass(frozen=True)
 class Group:
     """One group of one dimension, measured.
 
@@ -58,12 +76,15 @@ class Group:
     which : bool array, shape (n_rows,)
         In the order from before ranking.
     measured : Measured
+    studentised : Studentised or None
+        Its calibration factor; None where there is too little for an interval.
     """
 
     dimension: str
     level: str
     which: np.ndarray
     measured: Measured
+    studentised: Studentised | None
 
 
 def judge_factor(factor: Estimate, *, margin: float) -> Verdict:
@@ -145,42 +166,64 @@ def _up(count: int) -> int:
     return -(-count // step) * step
 
 
+def studentise(rows: RankedRows, draw: Draw) -> Studentised:
+    """Replicate a calibration factor together with its standard error.
+
+    Examples
+    --------
+    >>> from hrob_assets.risk.bootstrap import rank_rows
+    >>> p, y = np.full(400, 0.25), np.tile([1, 0, 0, 0], 100)
+    >>> found = studentise(rank_rows(np.arange(400), p, y), Draw(200, 1))
+    >>> found.value, round(found.error, 4), found.draws.shape
+    (0.0, 0.0217, (200,))
+    """
+    columns = np.column_stack([np.ones(rows.rows), rows.probability - rows.outcome])
+    count, over = person_sums(rows.person, columns, rows.persons).T
+    products = np.column_stack([count, over, count * count, count * over, over * over])
+    sums = resampled_sums(
+        np.arange(rows.persons), products, replicates=draw.replicates, seed=draw.seed,
+        threads=draw.threads,
+    )  # fmt: skip
+    n, d, nn, nd, dd = np.vstack([products.sum(axis=0), sums]).T
+    factor = d / n
+    error = np.sqrt(np.maximum(dd - 2 * factor * nd + factor**2 * nn, 0)) / n
+    with np.errstate(divide="ignore", invalid="ignore"):
+        distance = (factor[1:] - factor[0]) / error[1:]
+    distance[~np.isfinite(distance)] = np.nan
+    return Studentised(float(factor[0]), float(error[0]), distance)
+
+
 def simultaneous_bounds(
-    factors: Sequence[Estimate], draws: Sequence[np.ndarray]
+    groups: Sequence[Studentised | None],
 ) -> list[tuple[float, float] | None]:
     """Intervals that hold for all groups at once with 95 % (max-t bootstrap).
 
     Parameters
     ----------
-    factors : sequence of Estimate
-    draws : sequence of float64 arrays, shape (n_replicates,) or (0,)
-        Replicates of each; groups without any have no interval.
+    groups : sequence of Studentised or None
+        None of a group with too little for an interval.
 
     Returns
     -------
     list of (low, high) or None
-        Value -+ c times the standard error of the replicates, where c is the 95th percentile of
-        the largest absolute deviation over all groups, in standard errors. Groups are drawn
-        apart, as if independent; where they share patients this makes c a little too large.
+        Value -+ c times the standard error, where c is the 95th percentile of the largest
+        absolute distance over all groups. Each replicate is measured by its own standard error,
+        because that of few events is itself uncertain. Groups are drawn apart, as if
+        independent; where they share patients this makes c a little too large.
 
     References
     ----------
     Romano and Wolf 2005, Econometrica 73:1237.
     """
-    errors = [float(np.nanstd(drawn)) if drawn.size else 0.0 for drawn in draws]
-    deviations = [
-        np.abs(drawn - factor.value) / error
-        for factor, drawn, error in zip(factors, draws, errors, strict=True)
-        if error > 0 and factor.low is not None
-    ]
-    if not deviations:
-        return [None] * len(factors)
-    critical = float(np.nanquantile(np.nanmax(np.stack(deviations), axis=0), 0.95))
+    distances = [np.abs(group.draws) for group in groups if group is not None and group.error > 0]
+    if not distances:
+        return [None] * len(groups)
+    critical = float(np.quantile(np.nanmax(np.stack(distances), axis=0), 0.95))
     return [
-        (factor.value - critical * error, factor.value + critical * error)
-        if error > 0 and factor.low is not None
+        (group.value - critical * group.error, group.value + critical * group.error)
+        if group is not None and group.error > 0
         else None
-        for factor, error in zip(factors, errors, strict=True)
+        for group in groups
     ]
 
 
@@ -210,8 +253,10 @@ def measure_groups(
         for level in np.unique(levels).tolist():
             which = levels == level
             seed = seed_of(str(draw.seed), dimension, level)
-            measured = by(rows.part(which), threshold=threshold, draw=replace(draw, seed=seed))
-            found.append(Group(dimension, level, which, measured))
+            part, own = rows.part(which), replace(draw, seed=seed)
+            factor = studentise(part, own) if part.has_interval else None
+            measured = by(part, threshold=threshold, draw=own)
+            found.append(Group(dimension, level, which, measured, factor))
     return tuple(found)
 
 
@@ -280,17 +325,11 @@ def fairness_report(
 def _judged(
     groups: Sequence[Group], hidden: Sequence[Hidden], *, margin: float
 ) -> list[GroupFairness]:
-    factors = [group.measured.estimates["calibration_factor"] for group in groups]
-    draws = [_draws(group) for group in groups]
-    together = simultaneous_bounds(factors, draws)
+    together = simultaneous_bounds([group.studentised for group in groups])
     return [
         _judge_group(group, hide, bounds, margin=margin)
         for group, hide, bounds in zip(groups, hidden, together, strict=True)
     ]
-
-
-def _draws(group: Group) -> np.ndarray:
-    return group.measured.draws.get("calibration_factor", np.empty(0))
 
 
 def _judge_group(

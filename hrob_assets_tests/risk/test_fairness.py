@@ -3,6 +3,7 @@ import pytest
 
 from hrob_assets.risk.analysis import Draw
 from hrob_assets.risk.bootstrap import Estimate, rank_rows
+from hrob_assets.risk.evaluation import calibration_factor
 from hrob_assets.risk.evaluation_report import Verdict
 from hrob_assets.risk.fairness import (
     fairness_report,
@@ -10,6 +11,7 @@ from hrob_assets.risk.fairness import (
     patients_for_margin,
     patients_needed,
     simultaneous_bounds,
+    studentise,
 )
 
 
@@ -61,31 +63,47 @@ def test_a_verdict_needs_no_further_patients():
     assert patients_needed(rows_of(500), Estimate(0.0, -0.01, 0.01), margin=0.02)[1] == 0
 
 
-def test_simultaneous_intervals_hold_for_all_groups_at_once():
-    rng = np.random.default_rng(3)
-    groups, worlds = 20, 400
+def test_simultaneous_intervals_hold_for_all_groups_at_once_also_with_few_events():
+    groups, worlds = 30, 100
     held = pointwise = 0
-    for _ in range(worlds):
-        means = rng.normal(size=groups)
-        draws = [mean + rng.normal(size=400) for mean in means]
-        factors = [
-            Estimate(m, *np.quantile(d, [0.025, 0.975])) for m, d in zip(means, draws, strict=True)
-        ]
-        bounds = simultaneous_bounds(factors, draws)
-        held += all(low <= 0 <= high for low, high in bounds)
-        pointwise += all(factor.low <= 0 <= factor.high for factor in factors)
+    for world in range(worlds):
+        rng = np.random.default_rng(world)
+        found = []
+        for number in range(groups):
+            probability = rng.uniform(0.05, 0.3, 150)
+            rows = rank_rows(np.arange(150), probability, rng.random(150) < probability)
+            found.append(studentise(rows, Draw(200, world * groups + number)))
+        held += all(low <= 0 <= high for low, high in simultaneous_bounds(found))
+        pointwise += all(abs(each.value) <= 1.96 * each.error for each in found)
 
-    assert 0.92 <= held / worlds <= 0.98
-    assert pointwise / worlds < 0.5  # 0.95 ** 20
+    assert held / worlds >= 0.88  # 95 % less three standard errors of 100 worlds
+    assert pointwise / worlds < 0.4  # one by one, 0.95 ** 30
+
+
+def test_the_standard_error_is_that_of_patients_as_clusters():
+    rng = np.random.default_rng(4)
+    person = np.repeat(np.arange(300), 4)
+    probability = np.repeat(rng.uniform(0.1, 0.4, 300), 4)
+    outcome = np.repeat(rng.random(300) < probability[::4], 4)  # four copies of each row
+    rows = rank_rows(person, probability, outcome)
+
+    found = studentise(rows, Draw(2000, 1))
+
+    factor = calibration_factor(person, probability, outcome, seed=1)
+    once = (probability - outcome)[::4]
+    assert found.value == pytest.approx(factor.value)
+    assert found.error == pytest.approx(once.std() / np.sqrt(300))
+    assert (factor.high - factor.low) / (2 * 1.96) == pytest.approx(found.error, rel=0.06)
 
 
 def test_a_group_without_an_interval_has_no_simultaneous_one():
-    draws = [np.random.default_rng(1).normal(size=100), np.empty(0)]
+    rows = rank_rows(np.arange(200), np.full(200, 0.25), np.tile([1, 0, 0, 0], 50))
 
-    bounds = simultaneous_bounds([Estimate(0.0, -2, 2), Estimate(0.3, None, None)], draws)
+    bounds = simultaneous_bounds([studentise(rows, Draw(100, 1)), None])
 
     assert bounds[0] is not None
     assert bounds[1] is None
+    assert simultaneous_bounds([None]) == [None]
 
 
 def test_two_way_groups_are_judged_all_at_once():
