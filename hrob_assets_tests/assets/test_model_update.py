@@ -1,0 +1,98 @@
+"""The update of a champion as an asset: nothing, another intercept, and what it must be told."""
+
+from types import SimpleNamespace
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from hrob_assets.assets.evaluation import evaluation_definitions
+from hrob_assets.assets.feature_selection import feature_selection_definitions
+from hrob_assets.assets.knowledge import CHANGED_SINCE_TAG
+from hrob_assets.assets.model_update import model_update_definitions
+from hrob_assets.resources.model_registry import CHALLENGER, CHAMPION
+from hrob_assets.risk.errors import ConfigurationError
+from hrob_assets.risk.training import training_set_tag
+from hrob_assets_tests.assets.worlds import (
+    BOUNDS,
+    CANDIDATES,
+    COLUMNS,
+    RULES,
+    materialise,
+    selection_of,
+    store,
+    training_set,
+    use_case_named,
+)
+from hrob_assets_tests.example import fitted
+
+pytestmark = pytest.mark.xdist_group("registry")  # one registry for all
+
+SINCE = {CHANGED_SINCE_TAG: BOUNDS.train_start.date().isoformat()}
+ROWS = training_set()  # drawn with coefficients (0, 1) and intercept -1
+
+
+@pytest.fixture
+def updated(tmp_path, registry, run_context):
+    """Makes a champion with an intercept, and runs update and evaluation in one run."""
+
+    def run(name, *, intercept, tags=SINCE):
+        with registry.tracked_run(run_context, name):
+            champion = fitted(COLUMNS, [0.0, 1.0], intercept=intercept)
+            made_from = {"training_set": training_set_tag(ROWS)}
+            version = registry.register(name, champion, tags=made_from)
+        registry.set_alias(name, CHAMPION, version)
+        store(tmp_path, {f"{name}/training_set": ROWS})
+        use_case, selection = use_case_named(name), selection_of(tmp_path)
+        files = {"selection": selection, "rules": RULES}
+        definitions = dg.Definitions.merge(
+            feature_selection_definitions(use_case, candidates=CANDIDATES, **files),
+            model_update_definitions(
+                use_case,
+                group_of_column={each.name: each.group for each in CANDIDATES},
+                lineage={"git_commit": "abc"},
+                **files,
+            ),
+            evaluation_definitions(use_case, lineage={"git_commit": "abc"}),
+        )
+        materialise(definitions, tmp_path, registry, only="feature_selection")
+        only = ("update_decision", "evaluation")
+        result = materialise(definitions, tmp_path, registry, only=only, tags=tags)
+        made = {
+            event.asset_key.path[-1]: event.materialization.metadata
+            for event in result.get_asset_materialization_events()
+        }
+        return SimpleNamespace(champion=version, made=made)
+
+    return run
+
+
+def test_a_champion_that_fits_is_left_alone_and_nothing_is_judged(updated, registry):
+    found = updated("update_none", intercept=-1.0)
+
+    assert found.made["update_decision"]["update"].value == "none"
+    assert set(found.made) == {"update_decision"}  # no evaluation, so nothing for the gate
+    assert registry.version("update_none", CHALLENGER) == found.champion
+
+
+def test_a_shift_registers_a_challenger_that_says_what_it_was_updated_from(
+    updated, registry, tmp_path
+):
+    found = updated("update_intercept", intercept=-2.0)
+
+    challenger = registry.load("update_intercept", CHALLENGER)
+    assert found.made["update_decision"]["update"].value == "intercept"
+    assert challenger.version != found.champion
+    assert challenger.tags["updated_from"] == found.champion
+    assert challenger.tags["update"] == "intercept"
+    assert challenger.tags["training_set"] == training_set_tag(ROWS)
+    assert challenger.model.recalibration.slope == 1.0
+    assert challenger.model.recalibration.intercept == pytest.approx(1.0, abs=0.3)
+    assert registry.version("update_intercept", CHAMPION) == found.champion  # the gate decides
+    stored = pl.read_parquet(tmp_path / "assets" / "update_intercept" / "evaluation.parquet")
+    assert stored["model_version"].unique().to_list() == [challenger.version]
+
+
+def test_an_update_that_is_not_told_since_when_says_what_to_add(updated):
+    with pytest.raises(ConfigurationError, match=f"{CHANGED_SINCE_TAG}.*such as 2025-01-06"):
+        updated("update_without_tag", intercept=-2.0, tags={})
