@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.measure import OtherWork
 from benchmarks.report import section, write_section
 
-NAMES = ("main_path", "world", "staging", "fit", "evaluation", "coverage", "gate")
+NAMES = ("main_path", "world", "staging", "fit", "tuning", "evaluation", "coverage", "gate")
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 
 

@@ -1,4 +1,4 @@
-"""The logistic fit: L-BFGS in float64 to a tight tolerance, as here, against other solvers."""
+"""The logistic fit: L-BFGS on rounded coordinates, as here, against scikit-learn's solvers."""
 
 import warnings
 
@@ -7,13 +7,14 @@ from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from benchmarks.measure import in_fresh_process, seconds_of
 from benchmarks.report import Table
-from hrob_assets.risk.models.logistic_regression import build_classifier
+from hrob_assets.risk.models.logistic_regression import build_classifier, fit_classifier
 
-_ROWS, _COLUMNS, _WINDOWS = 100_000, 500, 4
-_OURS = "lbfgs, float64, tolerance 1e-5 (ours)"
+_ROWS, _COLUMNS, _WINDOWS = 200_000, 520, 4
+_OURS = "lbfgs, rounded coordinates (ours)"
 
 
 def run(scale: float) -> list[Table]:
@@ -25,14 +26,17 @@ def _compare(n_rows: int) -> list[Table]:
     matrix, outcome = _problem(n_rows, np.random.default_rng(1))
     wide = matrix.astype(np.float64)
     fits = {
-        _OURS: _Fit(build_classifier({"inverse_penalty": 1.0}), wide, outcome),
+        _OURS: _Ours(build_classifier({"inverse_penalty": 1.0}), matrix, outcome),
+        "lbfgs, float64, tolerance 1e-5": _Fit(
+            LogisticRegression(tol=1e-5, max_iter=5000), wide, outcome
+        ),
         "newton-cholesky, float32": _Fit(
             LogisticRegression(solver="newton-cholesky", tol=1e-5), matrix, outcome
         ),
-        "lbfgs default, float32": _Fit(LogisticRegression(), matrix, outcome),
         "lbfgs default, float64": _Fit(LogisticRegression(), wide, outcome),
     }
-    seconds = seconds_of(fits)
+    with threadpool_limits(1, user_api="blas"):
+        seconds = seconds_of(fits, repeats=1)
     objectives = {name: _objective(fit.model, wide, outcome) for name, fit in fits.items()}
     rows = [
         (
@@ -42,15 +46,24 @@ def _compare(n_rows: int) -> list[Table]:
             f"{fit.model.n_iter_[0]}",
             "yes" if fit.converged else "no",
             f"{objectives[name]:,.3f}",
-            f"{objectives[name] - min(objectives.values()):.3f}",
+            f"{objectives[name] / min(objectives.values()) - 1:.1e}",
         )
         for name, fit in fits.items()
     ]
-    header = ("solver", "fit", "ratio", "iterations", "converged", "objective", "above the best")
+    header = (
+        "solver",
+        "fit",
+        "ratio",
+        "iterations",
+        "converged",
+        "objective",
+        "above the best, relative",
+    )
     note = (
         f"{n_rows:,} rows x {_COLUMNS} columns: logarithms of counts in {_WINDOWS} nested windows, "
-        f"standardised; {outcome.mean():.1%} with the outcome; C = 1. Medians of 3. The objective "
-        "is scikit-learn's, half the squared coefficients plus C times the summed log-loss, "
+        f"standardised; {outcome.mean():.1%} with the outcome; C = 1. One thread of "
+        "the linear algebra, as in training. Above best is relative. The objective is "
+        "scikit-learn's, half the squared coefficients plus C times the summed log-loss, "
         "computed in float64; less is better."
     )
     return [Table(header, rows, note)]
@@ -67,6 +80,14 @@ class _Fit:
             warnings.simplefilter("always", ConvergenceWarning)
             self.model.fit(*self._data)
         self.converged = not any(w.category is ConvergenceWarning for w in caught)
+
+
+class _Ours(_Fit):
+    """Our own way to the optimum; it raises where it does not get there."""
+
+    def __call__(self) -> None:
+        fit_classifier(self.model, *self._data)
+        self.converged = True
 
 
 def _problem(n_rows: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -15,6 +15,7 @@ from hrob_assets.assets.evaluation import evaluation_definitions
 from hrob_assets.assets.fairness import fairness_definitions
 from hrob_assets.assets.feature_selection import feature_selection_definitions
 from hrob_assets.assets.labels import label_definitions
+from hrob_assets.assets.model_comparison import model_comparison_definitions
 from hrob_assets.assets.model_update import model_update_definitions
 from hrob_assets.assets.monitoring import monitoring_definitions
 from hrob_assets.assets.monitoring_report import monitoring_report_definitions
@@ -122,6 +123,9 @@ class RiskModel(dg.Component, dg.Model, dg.Resolvable):
                 selection=selection,
                 rules=rules,
                 lineage=lineage,
+            ),
+            model_comparison_definitions(
+                use_case, selection=selection, rules=rules, comparator=comparator
             ),
             evaluation_definitions(use_case, lineage=lineage),
             fairness_definitions(use_case, code_sets=code_sets),

@@ -30,7 +30,7 @@ from hrob_assets.risk.small_cells import in_words
 from hrob_assets.risk.split import Periods, SplitPlan
 from hrob_assets.risk.threshold import ListSize, capacity_threshold, simulate_list_sizes
 from hrob_assets.risk.tuning import Trial, TrialLog, chosen_parameters, tune
-from hrob_assets.risk.use_case import FamilySpec, ModelSpec, Threshold, UseCase
+from hrob_assets.risk.use_case import COMPARATOR_FAMILY, FamilySpec, ModelSpec, Threshold, UseCase
 
 TRAINING_COLUMNS = (
     "person_id",
@@ -42,7 +42,6 @@ TRAINING_COLUMNS = (
     "eligible",
     "label",
 )
-COMPARATOR_FAMILY = "comorbidity_score"
 _CALIBRATION_FOLDS = 5
 _EXPLAINED_ROWS = 1000
 

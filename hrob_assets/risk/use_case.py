@@ -17,6 +17,8 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 Days = Annotated[int, Field(ge=0)]
 PositiveDays = Annotated[int, Field(gt=0)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+COMPARATOR_FAMILY = "comorbidity_score"
+"""Family of the free comparator, whose columns the use case names."""
 GROUPS = ("race", "ethnicity", "gender", "age_band", "payer", "area_deprivation")
 MetricName = Literal["log_loss", "auroc", "net_benefit", "brier"]
 GroupName = Literal["race", "ethnicity", "gender", "age_band", "payer", "area_deprivation"]
@@ -224,6 +226,9 @@ class ModelSpec:
         names = [self.family, *(each.name for each in self.alternatives)]
         if len(set(names)) < len(names):
             msg = f"alternatives must be other families, each once (found {', '.join(names)})"
+            raise ValueError(msg)
+        if COMPARATOR_FAMILY in names:
+            msg = f"{COMPARATOR_FAMILY} has no columns of its own; write it under comparator"
             raise ValueError(msg)
         return self
 

@@ -66,6 +66,7 @@ def test_a_use_case_becomes_its_assets_jobs_and_schedules(load):
         "feature_selection",
         "labels",
         "outcome_ledger",
+        "model_comparison",
         "selection_comparison",
         "trained_model",
         "training_set",
@@ -73,6 +74,7 @@ def test_a_use_case_becomes_its_assets_jobs_and_schedules(load):
         "weekly_scores",
     }
     assert sorted(job.name for job in defs.jobs) == [
+        "compare_families_oncology_ed_visit",
         "compare_selections_oncology_ed_visit",
         "describe_oncology_ed_visit",
         "monitor_oncology_ed_visit",
