@@ -174,9 +174,11 @@ def test_ui_shows_the_definitions_backfills_eight_weeks_in_one_run_and_stops(dem
         wait_until(lambda: not ui.processes(), 90)
 
     assert {
+        f"monitor_{USE_CASE}_weekly",
         "refresh_weekly",
         f"ripen_{USE_CASE}_weekly",
         f"score_{USE_CASE}_weekly",
+        f"watch_inputs_{USE_CASE}_weekly",
     } == {schedule["name"] for schedule in schedules}
     names = {check["name"] for check in checks["assetChecksOrError"]["checks"] if check["blocking"]}
     assert {"nulls_in_required_columns", "repeated_keys", "columns_missing"} <= names

@@ -27,6 +27,7 @@ from hrob_assets.assets.partitions import (
     request_weeks_since,
     weekly_schedule,
 )
+from hrob_assets.resources.feedback import Feedback
 from hrob_assets.resources.model_registry import ModelRegistry
 from hrob_assets.resources.score_table import ScoreTable
 from hrob_assets.resources.storage import Storage
@@ -206,6 +207,7 @@ def _weekly_calibration(
         coverage: pl.LazyFrame,
         load: pl.LazyFrame,
         storage: Storage,
+        feedback: Feedback,
     ) -> tuple[dg.Output[pl.DataFrame], dg.Output[pl.DataFrame]]:
         weeks = mondays(context.partition_keys)
         as_of = known_until(context, load)
@@ -219,6 +221,8 @@ def _weekly_calibration(
             coverage=coverage,
             since=weeks[0],
             features=pl.scan_parquet(folder / "*.parquet"),
+            actions=feedback.actions(name),
+            salt=feedback.salt(monitoring.silent_arm),
         )
         for week in weeks:
             context.add_asset_metadata(
@@ -255,6 +259,8 @@ def _figures(found: Watch, week: date) -> dict[str, Any]:
         figures["evidence, natural logarithm"] = row["log_evidence"]
         figures["alarm from, natural logarithm"] = row["log_level"]
         figures["detectors"] = row["detectors"]
+    if found.contamination is not None:
+        figures["caution"] = found.contamination
     alarms = [{"key": alarm.key, **told_alarm(alarm)} for alarm in found.alarms(week)]
     figures[ALARMS] = dg.MetadataValue.json(alarms)
     request = found.request(week)

@@ -24,10 +24,12 @@ from hrob_assets.assets.partitions import (
     request_weeks_since,
     weekly_schedule,
 )
+from hrob_assets.resources.feedback import Feedback
 from hrob_assets.resources.model_registry import CHAMPION, ModelRegistry, RegisteredModel
 from hrob_assets.resources.score_table import ScoreTable
 from hrob_assets.risk.code_sets import CodeSet
 from hrob_assets.risk.features.catalogue import Catalogue
+from hrob_assets.risk.feedback import in_silent_arm
 from hrob_assets.risk.scoring import (
     WEEKLY_SCORES,
     explain_rows,
@@ -108,11 +110,14 @@ def _weekly_scores(
         events: pl.LazyFrame,
         model_registry: ModelRegistry,
         score_table: ScoreTable,
+        feedback: Feedback,
     ) -> dg.MaterializeResult:
         champion = required_model(model_registry, name, CHAMPION)
         frame = _eligible_rows(features, cohort, champion.model.columns)
         reasons = explain(frame, champion.model, events=events, count=scoring.reasons)
-        scores = _scored_now(frame, champion, reasons, scoring.reviews_per_week)
+        arm = use_case.monitoring.silent_arm
+        silent = in_silent_arm(frame["person_id"], arm, salt=feedback.salt(arm))
+        scores = _scored_now(frame, champion, reasons, scoring.reviews_per_week, silent)
         new = score_table.append(name, scores)
         score_table.record(name, mondays(context.partition_keys), scores, champion.version)
         context.log.info("scored %s rows, %s of them new", in_words(scores.height), in_words(new))
@@ -141,7 +146,11 @@ def _eligible_rows(
 
 
 def _scored_now(
-    frame: pl.DataFrame, champion: RegisteredModel, reasons: pl.DataFrame, reviews_per_week: int
+    frame: pl.DataFrame,
+    champion: RegisteredModel,
+    reasons: pl.DataFrame,
+    reviews_per_week: int,
+    silent: pl.Series,
 ) -> pl.DataFrame:
     return score_rows(
         frame,
@@ -150,6 +159,7 @@ def _scored_now(
         scored_at=datetime.now(UTC).replace(tzinfo=None),
         reviews_per_week=reviews_per_week,
         reasons=reasons,
+        silent=silent,
     )
 
 

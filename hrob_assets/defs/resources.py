@@ -5,6 +5,7 @@ import dagster as dg
 from hrob_assets.resources.alerts import Alerts
 from hrob_assets.resources.decision_records import DecisionRecords
 from hrob_assets.resources.environment import Environment, claim_data_root, load_environment
+from hrob_assets.resources.feedback import Feedback
 from hrob_assets.resources.lineage import in_process_with_lineage
 from hrob_assets.resources.model_registry import ModelRegistry
 from hrob_assets.resources.score_table import ScoreTable
@@ -32,6 +33,9 @@ def resources() -> dg.Definitions:
             ),
             "score_table": ScoreTable(data_root=str(root)),
             "alerts": Alerts.of(environment.alerts),
+            "feedback": Feedback(
+                folder=str(root / "feedback"), salt_variable=environment.silent_arm_salt_variable
+            ),
         },
         executor=in_process_with_lineage,
     )

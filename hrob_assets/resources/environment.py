@@ -145,6 +145,8 @@ class Environment:
     threads : int
     alerts : AlertSettings
         Who is told beside the log; nobody unless it says so.
+    silent_arm_salt_variable : str, optional
+        Name of the variable with the secret by which persons are drawn into a silent arm.
     decision_key_variable : str, optional
         Name of the variable that holds the key which signs decisions on the champion; null means
         a key file in the data root, for a developer's machine.
@@ -170,6 +172,7 @@ class Environment:
     mlflow_tracking_uri_variable: VariableName | None = None
     dagster_database_variable: VariableName | None = None
     decision_key_variable: VariableName | None = None
+    silent_arm_salt_variable: VariableName | None = None
     name: str = field(default="dev")
 
     @property

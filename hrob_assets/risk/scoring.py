@@ -68,6 +68,7 @@ def score_rows(
     scored_at: datetime,
     reviews_per_week: int,
     reasons: pl.DataFrame,
+    silent: pl.Series | None = None,
 ) -> pl.DataFrame:
     """Score eligible rows of whole weeks.
 
@@ -83,6 +84,8 @@ def score_rows(
         People that can be reviewed; those beyond are marked as overflow, never dropped.
     reasons : DataFrame
         From `explain_rows`.
+    silent : Series of Boolean, optional
+        Rows of persons who are scored but not put on the list; None for nobody.
 
     Returns
     -------
@@ -93,7 +96,8 @@ def score_rows(
     scored = features.select(*ROW_KEY, "week", "known_at", "data_version").with_columns(
         probability, (probability >= model.threshold).alias("high_risk")
     )
-    ranked = scored.join(_ranks(scored), on=list(ROW_KEY), how="left", maintain_order="left")
+    shown = scored if silent is None else scored.filter(~silent)
+    ranked = scored.join(_ranks(shown), on=list(ROW_KEY), how="left", maintain_order="left")
     return (
         ranked.join(reasons, on=list(ROW_KEY), how="left", maintain_order="left")
         .with_columns(

@@ -1,12 +1,13 @@
 """What ripe outcomes say of the predictions: calibration, evidence, alarms, requests."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 import polars as pl
 
 from hrob_assets.risk.alarm import AlarmRule, accumulate_evidence
+from hrob_assets.risk.feedback import contamination, flag_feedback, readable_rows
 from hrob_assets.risk.groups import group_rows
 from hrob_assets.risk.ledger import Ledger, evidence_rows
 from hrob_assets.risk.tables import ROW_KEY
@@ -32,12 +33,15 @@ class Watch:
         Of all weeks.
     ripe_after_days : int, days
         From a prediction to its ripe outcome, by the present run-out.
+    contamination : str, optional
+        What must be said of every figure, because people acted on predictions.
     """
 
     calibration: pl.DataFrame
     evidence: pl.DataFrame
     requests: tuple[UpdateRequest, ...]
     ripe_after_days: int
+    contamination: str | None = None
 
     def alarms(self, week: date) -> list[Alarm]:
         """Alarms of one week."""
@@ -60,6 +64,8 @@ def watch(
     coverage: pl.LazyFrame,
     since: date,
     features: pl.LazyFrame | None = None,
+    actions: pl.DataFrame | None = None,
+    salt: str = "",
 ) -> Watch:
     """Look at all ripe outcomes of a ledger.
 
@@ -73,11 +79,21 @@ def watch(
         Monday of the first week whose calibration is asked for. Evidence is always of all weeks.
     features : LazyFrame, optional
         As in `groups.group_rows`.
+    actions : DataFrame, optional
+        What people did, as `feedback.flag_feedback` takes it; None where nothing was recorded.
+    salt : str
+        Secret of the silent arm.
 
     Returns
     -------
     Watch
+        With a silent arm, of the rows that can be read: those that were not high risk, and the
+        high-risk rows of the arm. Without one, of all rows.
     """
+    flagged = flag_feedback(ledger.rows, actions)
+    said = contamination(flagged.filter(pl.col("label").is_not_null()), monitoring.silent_arm)
+    readable = readable_rows(flagged, monitoring.silent_arm, salt=salt)
+    ledger = replace(ledger, rows=readable)
     independent = evidence_rows(ledger)
     first_window = since - timedelta(weeks=WINDOW_WEEKS - 1)
     recent = ledger.rows.filter(pl.col("ripe_week") >= first_window)
@@ -101,7 +117,7 @@ def watch(
     ).filter(pl.col("week") >= since)
     requests = update_requests(evidence, independent, monitoring)
     ripe_after = ledger.horizon_days + int(ledger.runouts["runout_days"][-1])
-    return Watch(calibration, evidence, tuple(requests), ripe_after)
+    return Watch(calibration, evidence, tuple(requests), ripe_after, said)
 
 
 def first_sent(scores: pl.DataFrame, judged_from: Mapping[str, datetime]) -> pl.DataFrame:

@@ -34,7 +34,7 @@ def monday(number):
     return (START + timedelta(weeks=number)).date()
 
 
-def world(root, *, true_risk):
+def world(root, *, true_risk, high_risk=False):
     """Each week other persons are scored with 0.2; `true_risk` of a week gives their outcomes."""
     rng = np.random.default_rng(11)
     person = np.arange(WEEKS * PER_WEEK)
@@ -53,7 +53,7 @@ def world(root, *, true_risk):
             "prediction_time": pl.Series(moment, dtype=TIMESTAMP),
             "week": [monday(int(number)) for number in week],
             "probability": RISK,
-            "high_risk": False,
+            "high_risk": high_risk,
             "rank": None,
             "overflow": False,
             "model_version": "1",
@@ -113,8 +113,8 @@ def monitored(tmp_path, registry):
         use_case_named("example"), code_sets=CODE_SETS, weekly=WEEKLY
     )
 
-    def run(first, last, *, true_risk, as_of=None):
-        table = world(tmp_path, true_risk=true_risk)
+    def run(first, last, *, true_risk, as_of=None, high_risk=False):
+        table = world(tmp_path, true_risk=true_risk, high_risk=high_risk)
         shared = {"score_table": table, "storage": Storage(data_root=str(tmp_path))}
         tags = {AS_OF_TAG: as_of.isoformat()} if as_of else {}
         for only in ("outcome_ledger", "weekly_calibration"):
@@ -232,3 +232,14 @@ def test_the_board_knows_the_alarms_of_the_champion(tmp_path, registry, run_cont
     board = (tmp_path / "reports" / "board" / "status_board.html").read_text()
     assert f"Version {version} scores people" in board
     assert "Alarm: everybody (under-prediction), week of 2024-01-01" in board
+
+
+def test_figures_of_people_who_were_acted_on_carry_a_caution(monitored, tmp_path):
+    (tmp_path / "feedback").mkdir()
+    acted = "\n".join(f"{person},,2023-02-01T00:00:00" for person in range(180, 300))
+    (tmp_path / "feedback" / "example.csv").write_text(f"person_id,reviewed_at,acted_at\n{acted}\n")
+
+    found = monitored(12, 30, true_risk=lambda _: RISK, high_risk=True)
+
+    caution = found[monday(30).isoformat()]["caution"].value
+    assert "of the high-risk rows were acted on" in caution

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from hrob_assets.resources.decision_records import DecisionRecords
+from hrob_assets.resources.feedback import Feedback
 from hrob_assets.resources.storage import ParquetIOManager, Storage
 from hrob_assets.risk.features.catalogue import FeatureColumn
 from hrob_assets.risk.features.selection import FeatureSelection, ImputationRule, Screening
@@ -102,6 +103,7 @@ def materialise(
                 "model_registry": registry,
                 "storage": Storage(data_root=str(root)),
                 "decision_records": DecisionRecords(folder=str(root / "decisions")),
+                "feedback": Feedback(folder=str(root / "feedback")),
                 **resources,
             },
             tags={**range_tags, **(tags or {})},

@@ -403,3 +403,25 @@ def test_a_reason_cites_a_value_that_is_abnormal_for_its_trimester():
 
     assert cited(hemoglobin=hemoglobin) == (T - timedelta(days=5)).date()
     assert cited(hemoglobin=hemoglobin, gestational_age=week_20) == (T - timedelta(days=20)).date()
+
+
+def test_persons_of_the_silent_arm_are_scored_and_not_put_on_the_list():
+    model = fitted(("x__last_value_ever",), [1.0], threshold=0.5)
+    rows = with_data_version(feature_rows((1, 10, 0, 3), (2, 20, 0, 2), (3, 30, 0, 1)))
+    silent = rows["person_id"] == 1
+    keys = {name: rows.schema[name] for name in ROW_KEY}
+
+    found = score_rows(
+        rows,
+        model,
+        model_version="1",
+        scored_at=MONDAY,
+        reviews_per_week=1,
+        reasons=pl.DataFrame(schema={**keys, "reasons": pl.List(REASON)}),
+        silent=silent,
+    )
+
+    told = dict(found.select("person_id", "rank").iter_rows())
+    assert told == {1: None, 2: 1, 3: 2}
+    assert found["high_risk"].all()
+    assert found.filter(pl.col("person_id") == 3)["overflow"].item()
