@@ -24,6 +24,7 @@ from hrob_assets.assets.promotion import promotion_definitions
 from hrob_assets.assets.reports import report_definitions
 from hrob_assets.assets.scoring import scoring_definitions
 from hrob_assets.assets.selection_comparison import selection_comparison_definitions
+from hrob_assets.assets.sensitivity import sensitivity_definitions
 from hrob_assets.assets.training import training_definitions
 from hrob_assets.assets.weekly_drift import weekly_drift_definitions
 from hrob_assets.components.catalogue import SHARED_CODE_SETS
@@ -127,6 +128,7 @@ class RiskModel(dg.Component, dg.Model, dg.Resolvable):
             model_comparison_definitions(
                 use_case, selection=selection, rules=rules, comparator=comparator
             ),
+            sensitivity_definitions(use_case, candidates=catalogue.columns, rules=rules),
             evaluation_definitions(use_case, lineage=lineage),
             fairness_definitions(use_case, code_sets=code_sets),
             promotion_definitions(use_case, lineage=lineage),

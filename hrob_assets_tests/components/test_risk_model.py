@@ -74,6 +74,7 @@ def test_a_use_case_becomes_its_assets_jobs_and_schedules(load):
         "weekly_scores",
     }
     assert sorted(job.name for job in defs.jobs) == [
+        "analyse_sensitivity_oncology_ed_visit",
         "compare_families_oncology_ed_visit",
         "compare_selections_oncology_ed_visit",
         "describe_oncology_ed_visit",

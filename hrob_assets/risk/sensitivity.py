@@ -1,0 +1,186 @@
+"""What each group of features is worth: refits without it, with it alone, and with race."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from hrob_assets.risk.design_matrix import Design
+from hrob_assets.risk.errors import ContractError
+from hrob_assets.risk.features.catalogue import FeatureColumn
+from hrob_assets.risk.features.selection import ImputationRule
+from hrob_assets.risk.model_comparison import METRICS, ComparedFamily, compare_families
+from hrob_assets.risk.small_cells import SUPPRESSED
+from hrob_assets.risk.training import FittedModel, fit_design
+from hrob_assets.risk.tuning import Trial
+from hrob_assets.risk.use_case import FamilySpec, UseCase
+
+REFERENCE = "as trained"
+"""The refit with the columns of the model; all others are compared with it."""
+SENSITIVE_FAMILIES = ("race", "ethnicity")
+_FEWEST_COLUMNS = 1
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Columns of one refit, and what it asks.
+
+    Parameters
+    ----------
+    name : str
+    columns : tuple of str
+    """
+
+    name: str
+    columns: tuple[str, ...]
+
+
+def variants_of(columns: Sequence[str], candidates: Sequence[FeatureColumn]) -> tuple[Variant, ...]:
+    """Refits of a sensitivity analysis: the reference, each group left out, each group alone.
+
+    Race and ethnicity are added where the model has neither, and left out where it has them.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Of the model.
+    candidates : sequence of FeatureColumn
+        All columns of the catalogue.
+
+    Examples
+    --------
+    >>> def column(name, family, group):
+    ...     return FeatureColumn(name, family, group, "codes", aggregation="any")
+    >>> found = variants_of(["a", "b"], [column("a", "a", "labs"), column("b", "b", "vitals"),
+    ...     column("c", "race", "demographics")])
+    >>> [variant.name for variant in found][:4]
+    ['as trained', 'without labs', 'only labs', 'without vitals']
+    """
+    kept = set(columns)
+    groups: dict[str, list[str]] = {}
+    for candidate in candidates:
+        if candidate.name in kept:
+            groups.setdefault(candidate.group, []).append(candidate.name)
+    found = [Variant(REFERENCE, tuple(columns))]
+    for group, members in groups.items():
+        inside = set(members)
+        without = tuple(name for name in columns if name not in inside)
+        if len(without) >= _FEWEST_COLUMNS:
+            found.append(Variant(f"without {group}", without))
+            found.append(Variant(f"only {group}", tuple(members)))
+    sensitive = [each.name for each in candidates if each.family in SENSITIVE_FAMILIES]
+    without = tuple(name for name in columns if name not in sensitive)
+    if without and len(without) < len(columns):
+        found.append(Variant("without race and ethnicity", without))
+    elif sensitive:
+        found.append(Variant("with race and ethnicity", (*columns, *sensitive)))
+    return tuple(found)
+
+
+def analyse_sensitivity(
+    training_set: pl.LazyFrame,
+    model: FittedModel,
+    *,
+    variants: Sequence[Variant],
+    rules: Mapping[str, ImputationRule],
+    use_case: UseCase,
+) -> list[ComparedFamily]:
+    """Refit with the columns of each variant and the parameters of the model, judge all alike.
+
+    Hyperparameters are not searched again: the question is what columns are worth to this model.
+    Validation patients judge, with paired draws; the test period is not looked at.
+
+    Parameters
+    ----------
+    training_set : LazyFrame
+    model : FittedModel
+        Family, calibration and hyperparameters are taken from it.
+    variants : sequence of Variant
+        The reference first.
+    rules : mapping of column to ImputationRule
+    use_case : UseCase
+
+    Returns
+    -------
+    list of ComparedFamily
+        The reference first; an improvement above 0 means that the variant is better than it.
+    """
+    rows = _rows(training_set, variants)
+    trials = (Trial(model.parameters, 0.0, ()),)
+    models = {
+        variant.name: fit_design(
+            rows,
+            Design(variant.columns, {name: rules[name] for name in variant.columns}),
+            family=_family(model),
+            trials=trials,
+            seed=use_case.model.seed,
+            threshold=use_case.threshold,
+        )
+        for variant in variants
+    }
+    return compare_families(models, rows, name=f"{use_case.name} sensitivity")
+
+
+def sensitivity_table(
+    compared: Sequence[ComparedFamily], variants: Sequence[Variant]
+) -> pl.DataFrame:
+    """One row per variant, as numbers.
+
+    Returns
+    -------
+    DataFrame
+        ``variant``, ``columns``, each metric and ``<metric>_change`` with ``_low`` and ``_high``:
+        above 0 the variant is better than the reference; null for the reference itself.
+    """
+    return pl.DataFrame(list(_table_rows(compared, variants)), infer_schema_length=None)
+
+
+def shown_sensitivity(table: pl.DataFrame) -> pl.DataFrame:
+    """The table as text, with 95 % intervals; above 0 the variant is better."""
+    shown: list[dict[str, str]] = []
+    for row in table.iter_rows(named=True):
+        cells = {"variant": str(row["variant"]), "columns": str(row["columns"])}
+        for metric in METRICS:
+            value, low, high = (row[f"{metric}_change{s}"] for s in ("", "_low", "_high"))
+            words = f"change of {metric.replace('_', ' ')}"
+            if row["variant"] == REFERENCE:
+                cells[words] = "-"
+            elif low is None or high is None:
+                cells[words] = SUPPRESSED
+            else:
+                cells[words] = f"{value:+.5f} ({low:+.5f} to {high:+.5f})"
+        shown.append(cells)
+    return pl.DataFrame(shown)
+
+
+def _table_rows(
+    compared: Sequence[ComparedFamily], variants: Sequence[Variant]
+) -> Iterator[dict[str, object]]:
+    for each, variant in zip(compared, variants, strict=True):
+        row: dict[str, object] = {"variant": variant.name, "columns": len(variant.columns)}
+        for metric in METRICS:
+            change = each.improvements.get(metric)
+            row[metric] = each.figures[metric]
+            row[f"{metric}_change"] = None if change is None else change.value
+            row[f"{metric}_change_low"] = None if change is None else change.low
+            row[f"{metric}_change_high"] = None if change is None else change.high
+        yield row
+
+
+def _family(model: FittedModel) -> FamilySpec:
+    kinds = {"none": FamilySpec(model.family), "logistic": FamilySpec(model.family, "logistic")}
+    kinds["isotonic"] = FamilySpec(model.family, "isotonic")
+    return kinds[model.calibration_kind]
+
+
+def _rows(training_set: pl.LazyFrame, variants: Sequence[Variant]) -> pl.DataFrame:
+    needed = dict.fromkeys(name for variant in variants for name in variant.columns)
+    present = set(training_set.collect_schema())
+    if absent := [name for name in needed if name not in present]:
+        msg = (
+            f"the training set must have all columns of the model (found {len(absent)} missing, "
+            f"the first is {absent[0]!r}); materialise training_set and trained_model again"
+        )
+        raise ContractError(msg)
+    judged = training_set.filter(pl.col("split").is_in(["train", "validation"]))
+    return judged.select("person_id", "week", "split", "label", *needed).collect()
