@@ -122,6 +122,7 @@ def run_pipeline(
             except dg.Failure as error:
                 refused[name] = error.description or "the gate refused the challenger"
             if train and name not in not_trained:
+                run(f"compare_families_{name}", None, f"{name}: families of models side by side")
                 run(f"report_{name}", None, f"{name}: reports")
             if _has_champion(environment, name):
                 run(f"score_{name}", weeks.latest(score_weeks), f"{name}: weekly lists")

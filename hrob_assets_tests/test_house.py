@@ -186,6 +186,7 @@ def test_data_flow_from_raw_to_the_weekly_list(house):
         "reports": {
             "baseline",
             "champion_model",
+            "model_comparison",
             "coverage",
             "encounter_features",
             "evaluation",

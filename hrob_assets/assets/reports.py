@@ -1,6 +1,7 @@
 """The reports of a model version: pages, figures and model card, in one folder."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def _reports(use_case: UseCase, catalogue: Catalogue) -> dg.AssetsDefinition:
         group_name=model_group(name),
         owners=[use_case.owner],
         kinds={"html", "json", "mlflow"},
-        deps=[use_case_key(name, "champion_model")],
+        deps=[use_case_key(name, stage) for stage in ("champion_model", "model_comparison")],
         ins={
             "evaluation": dg.AssetIn(use_case_key(name, "evaluation")),
             "baseline": dg.AssetIn(use_case_key(name, "baseline")),
@@ -111,6 +112,7 @@ def _reports(use_case: UseCase, catalogue: Catalogue) -> dg.AssetsDefinition:
         table = baseline.collect()
         record = _record_of(version, decision_records.verified(name, model_registry))
         known = report_context(use_case, model, baseline=table, record=record)
+        known = replace(known, **present_comparison(storage, name, model))
         card = model_card(
             use_case, _card_evidence(use_case, model, report, known, record, catalogue)
         )
@@ -121,6 +123,21 @@ def _reports(use_case: UseCase, catalogue: Catalogue) -> dg.AssetsDefinition:
         return dg.MaterializeResult(metadata=_metadata(report, card, folder, version))
 
     return reports
+
+
+def present_comparison(storage: Storage, name: str, model: RegisteredModel) -> dict[str, Any]:
+    """The comparison of families and its choice, if it was made of what the model was made of."""
+    path = storage.asset_path(use_case_key(name, "model_comparison")).with_suffix(".parquet")
+    if not path.exists():
+        return {}
+    table = pl.read_parquet(path)
+    if table["training_set"].unique().to_list() != [model.tags.get("training_set")]:
+        return {}
+    shown = table.drop("chosen", "reason", "training_set")
+    return {
+        "comparison": {"Families on the validation patients": shown},
+        "choice": table["reason"].first(),
+    }
 
 
 def write_reports(

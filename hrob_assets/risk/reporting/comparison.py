@@ -18,6 +18,7 @@ from hrob_assets.risk.reporting.scales import interval_text, number_text
 from hrob_assets.risk.reporting.svg import Drawing, Table
 
 _ENDS = ("low", "high")
+_AROUND_ZERO = ("difference", "change", "improvement")
 
 
 def comparison_page(report: EvaluationReport, context: ReportContext) -> str:
@@ -94,7 +95,7 @@ def charts_of(frame: pl.DataFrame) -> list[Drawing]:
                 name.replace("_", " "),
                 rows,
                 texts=ForestTexts(name.replace("_", " "), counts="", digits=4),
-                reference=0.0 if "difference" in name or "change" in name else None,
+                reference=0.0 if any(word in name for word in _AROUND_ZERO) else None,
                 spoken="One line per row of the table, with its interval.",
             )
         )
