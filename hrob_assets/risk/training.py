@@ -362,7 +362,7 @@ def fit_design(
     train = training_set.filter(pl.col("split") == "train")
     validation = training_set.filter(pl.col("split") == "validation")
     outcome = train["label"].to_numpy().astype(np.int8)
-    with threadpool_limits(1, user_api="blas"):
+    with threadpool_limits(1):
         estimator = fit_pipeline(
             family_of(family.name),
             design,

@@ -168,7 +168,7 @@ def search(
 ) -> tuple[Trial, ...]:
     """Try hyperparameters on prepared folds, as `tune`, after the trials that are done."""
     chosen, trials = family_of(family), list(done)
-    with threadpool_limits(1, user_api="blas"):
+    with threadpool_limits(1):  # on small folds, threads that wait for each other cost more
         while not _ended(trials, chosen, tuning):
             number = len(trials)
             given = number < len(earlier)
