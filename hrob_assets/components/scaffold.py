@@ -66,10 +66,9 @@ def new_use_case(
         if file == "defs.yaml":
             text = _asked(text, title=title, question=question, owner=owner)
         (unfinished / file).write_text(text, encoding="utf-8")
-    own = source / "code_sets"
     (unfinished / "code_sets").mkdir()
-    for path in sorted(own.glob("*.csv")):
-        shutil.copyfile(path, unfinished / "code_sets" / path.name)
+    for path in sorted([*source.glob("*.csv"), *source.glob("code_sets/*.csv")]):
+        shutil.copyfile(path, unfinished / path.relative_to(source))
     readme = _README.format(title=title, question=question, like=like)
     (unfinished / "README.md").write_text(readme, encoding="utf-8")
     unfinished.rename(target)

@@ -81,7 +81,7 @@ class Steps:
 
     Examples
     --------
-    >>> Steps((0.0, 1.0), (0.1, 0.5)).applied(np.array([0.5])).tolist()
+    >>> Steps((0.0, 1.0), (0.1, 0.5)).applied(np.array([0.5])).round(9).tolist()
     [0.3]
     """
 
