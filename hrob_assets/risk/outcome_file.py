@@ -9,13 +9,14 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from hrob_assets.risk.errors import ConfigurationError, ContractError, SourceError, nearest
+from hrob_assets.risk.score_file import group_names
 from hrob_assets.risk.small_cells import in_words
 from hrob_assets.risk.tables import TIMESTAMP
 
 _SUFFIXES = (".parquet", ".csv")
 _OWN = ("person_id", "encounter_id", "prediction_time", "week", "model_version", "probability",
         "high_risk", "status", "label", "ripe_at", "ripe_week", "outcome", "outcome_at",
-        "known_at", "label_now", "censored_at", "in_use")  # fmt: skip
+        "known_at", "label_now", "censored_at", "in_use", "all")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -178,8 +179,9 @@ def check_outcomes(
         column = getattr(columns, name)
         empty = pl.Series([None] * frame.height, dtype=TIMESTAMP)
         one[name] = empty if column is None else _time(frame[column], required=False)
-    extra = [frame[name].cast(pl.String) for name in columns.groups]
-    extra += [frame[name] for name in columns.features if name not in columns.groups]
+    extra = [group_names(frame[name]) for name in columns.groups]
+    features = (frame[name] for name in columns.features if name not in columns.groups)
+    extra += [group_names(each) if each.dtype.is_nested() else each for each in features]
     checked = pl.DataFrame([series.alias(name) for name, series in one.items()] + extra)
     checked = checked.with_columns(
         (version.cast(pl.String) if columns.model_version else pl.lit("1")).alias("model_version")
@@ -216,7 +218,7 @@ def _outcome(values: pl.Series) -> pl.Series:
     if values.dtype == pl.Boolean or values.dtype == pl.Null:  # noqa: PLR1714 - types compare, they are no members
         return values.cast(pl.Boolean)
     known = values.drop_nulls()
-    if not (values.dtype.is_numeric() and known.is_in([0, 1]).all()):
+    if not (values.dtype.is_numeric() and known.cast(pl.Float64).is_in([0.0, 1.0]).all()):
         msg = (
             f"column {values.name!r} must hold 0 or 1, true or false, or nothing (found other "
             f"values, of type {values.dtype}); convert it"
@@ -248,6 +250,8 @@ def _time(values: pl.Series, *, required: bool) -> pl.Series:
             f"{values.len()} rows that are not); write them as 2024-12-31 or 2024-12-31T23:59:59"
         )
         raise ContractError(msg)
+    if required:
+        _require_filled(parsed, "a time")
     return parsed.cast(TIMESTAMP)
 
 

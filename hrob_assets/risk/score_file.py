@@ -110,7 +110,7 @@ def check_scores(frame: pl.DataFrame, columns: ScoreColumns) -> pl.DataFrame:
     if columns.seen is not None:
         found["person_seen"] = _flag(frame[columns.seen], "mark").cast(pl.Boolean)
     for name in columns.groups:
-        found[name] = frame[name].cast(pl.String)
+        found[name] = group_names(frame[name])
     checked = pl.DataFrame({name: values.alias(name) for name, values in found.items()})
     _require_key(checked, columns)
     return checked
@@ -206,7 +206,7 @@ def _flag(values: pl.Series, what: str) -> pl.Series:
             "keep only rows whose outcome is known, and say how many are not",
         )  # fmt: skip
     if values.dtype != pl.Boolean and not (
-        values.dtype.is_numeric() and values.is_in([0, 1]).all()
+        values.dtype.is_numeric() and values.cast(pl.Float64).is_in([0.0, 1.0]).all()
     ):
         msg = (
             f"column {values.name!r} must hold 0 or 1, or true or false (found other values, "
@@ -214,6 +214,23 @@ def _flag(values: pl.Series, what: str) -> pl.Series:
         )
         raise ContractError(msg)
     return values.cast(pl.Int8)
+
+
+def group_names(values: pl.Series) -> pl.Series:
+    """Levels of a group as text.
+
+    Raises
+    ------
+    ContractError
+        If they are lists, records or bytes.
+    """
+    if values.dtype.is_nested() or values.dtype in {pl.Binary, pl.Object}:
+        msg = (
+            f"column {values.name!r} must hold one name or number per row (found "
+            f"{values.dtype.base_type()}); make a column of each part"
+        )
+        raise ContractError(msg)
+    return values.cast(pl.String)
 
 
 def _time(values: pl.Series) -> pl.Series:

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from hrob_assets.cli import main
+from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.monitoring_file import (
     MonitoringPlan,
     file_runouts,
@@ -118,6 +119,23 @@ def test_outcomes_that_are_known_before_their_absence_give_no_evidence():
     assert abs(ripe["label"].sum() / ripe["probability"].sum() - 1) < 0.06
 
 
+def test_outcomes_may_be_floats_and_unknown_ones_empty():
+    frame = pl.DataFrame({"y": [0.0, 1.0, None]}).with_columns(
+        member=pl.Series(["a", "b", "c"]), scored=START, p=0.1, known=AS_OF, race=pl.lit("A")
+    )
+
+    assert check_outcomes(frame, COLUMNS, threshold=None)["outcome"].to_list() == [0, 1, None]
+
+
+@pytest.mark.parametrize("option", ["groups", "features"])
+def test_a_group_or_feature_of_lists_is_refused(option):
+    frame = scored(weeks=2).with_columns(parts=pl.concat_list("p", "p"))
+    columns = OutcomeColumns("member", "scored", "p", "y", "known", **{option: ("parts",)})
+
+    with pytest.raises(ContractError, match="one name or number per row"):
+        check_outcomes(frame, columns, threshold=None)
+
+
 def test_a_new_version_is_judged_by_its_own_rows():
     frame = scored(shift=0.6).with_columns(
         version=pl.when(pl.col("scored") < START + timedelta(weeks=85)).then(pl.lit("a")).otherwise(
@@ -198,6 +216,9 @@ def test_the_command_writes_summary_report_and_tables(tmp_path, suffix):
         ({"p": pl.lit("high")}, [], "must hold numbers from 0 to 1"),
         ({"y": pl.col("y") + 1}, [], "must hold 0 or 1"),
         ({"known": pl.lit("31/12/2023")}, [], "must hold dates or times"),
+        ({"y": pl.lit(0.5)}, [], "must hold 0 or 1"),
+        ({"scored": pl.lit("  ")}, [], "must have a time in every row"),
+        ({"all": pl.col("race")}, ["--groups", "all"], "must not be called all"),
         ({"scored": pl.lit(START)}, [], "remove duplicates"),
         ({"member": pl.lit(None, dtype=pl.Int64)}, [], "a person in every row"),
     ],

@@ -64,6 +64,27 @@ def test_a_column_that_breaks_its_contract_is_named_and_no_value_is_told(kept, c
     assert "007" not in str(refused.value)
 
 
+def test_outcomes_may_be_floats_of_zero_and_one(kept):
+    found = read_scores(kept(frame({"y": [0.0, 1.0, 0.0]})), COLUMNS)
+
+    assert found["outcome"].to_list() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("value", [0.5, float("nan")])
+def test_any_other_float_is_no_outcome(tmp_path, value):
+    frame({"y": [0.0, value, 1.0]}).write_parquet(tmp_path / "s.parquet")
+
+    with pytest.raises(ContractError, match="0 or 1, or true or false"):
+        read_scores(tmp_path / "s.parquet", COLUMNS)
+
+
+def test_a_group_of_lists_is_refused(tmp_path):
+    frame({"race": [["A"], ["B"], ["A", "B"]]}).write_parquet(tmp_path / "s.parquet")
+
+    with pytest.raises(ContractError, match="one name or number per row"):
+        read_scores(tmp_path / "s.parquet", COLUMNS)
+
+
 def test_an_infinite_or_undefined_probability_is_refused(tmp_path):
     for value, message in ((float("inf"), "from 0 to 1"), (float("nan"), "in every row")):
         frame({"p": [0.1, value, 0.2]}).write_parquet(tmp_path / "s.parquet")
