@@ -216,7 +216,8 @@ def _detector(
     logs += events[:, None] * (rule.shifts - rule.edges)
     detectors = known[np.searchsorted(all_weeks, weeks)]
     levels = np.log(rule.alarm_weeks * detectors)
-    information = np.bincount(place, weights=probability * (1 - probability))
+    certain = np.clip(probability, _CLIP, 1 - _CLIP)  # as in the evidence: 0 would blind for ever
+    information = np.bincount(place, weights=certain * (1 - certain))
     log_m, up, since, crossed = follow(logs, week_weight(information), levels)
     in_use = rows.group_by("week").agg(pl.col("in_use").first()).sort("week")["in_use"].to_numpy()
     return pl.DataFrame(

@@ -224,7 +224,7 @@ def group_names(values: pl.Series) -> pl.Series:
     ContractError
         If they are lists, records or bytes.
     """
-    if values.dtype.is_nested() or values.dtype in {pl.Binary, pl.Object}:
+    if values.dtype.is_nested() or isinstance(values.dtype, pl.Binary | pl.Object):
         msg = (
             f"column {values.name!r} must hold one name or number per row (found "
             f"{values.dtype.base_type()}); make a column of each part"

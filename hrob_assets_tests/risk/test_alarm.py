@@ -281,3 +281,11 @@ def test_certain_predictions_give_finite_evidence(p):
     e = row_evidence(p, np.array([1, 0, 1, 0, 1]), tolerance=0.1, shift=0.3)
 
     assert np.isfinite(e).all()
+
+
+def test_certain_predictions_that_are_wrong_raise_an_alarm():
+    frame = ripe(4, 200).with_columns(probability=pl.lit(0.0), label=pl.lit(value=True))
+
+    found = accumulate_evidence(frame, RULE)
+
+    assert found["alarm"].any()
