@@ -81,6 +81,8 @@ def bins_of(reference: pl.Series) -> Bins:
         return Bins(None, tuple(levels))
     known = reference.drop_nulls().cast(pl.Float64).drop_nans()
     values = known.unique().sort().to_numpy()
+    if values.size == 1:  # what leaves a constant must be seen, on either side of it
+        return Bins(np.array([np.nextafter(values[0], -np.inf), values[0]]), None)
     if values.size <= _FEW_VALUES:
         return Bins((values[:-1] + values[1:]) / 2, None)
     tenths = np.quantile(known.to_numpy(), np.linspace(0, 1, _BINS + 1)[1:-1])

@@ -33,6 +33,26 @@ def test_the_point_by_chance_agrees_with_its_large_sample_form():
     assert found == pytest.approx(chi2.ppf(0.95, 9) * (1 / 5000 + 1 / 1500), rel=0.08)
 
 
+@pytest.mark.parametrize("other", [0.0, 2.0])
+def test_a_column_that_was_constant_and_is_not_any_more_has_drifted(other):
+    before = pl.DataFrame({"person_id": np.arange(1000), "x": np.ones(1000)})
+    now = before.with_columns(x=pl.when(pl.col("person_id") < 800).then(other).otherwise(1.0))
+
+    found = compare_columns(before, now, columns=["x"], kind="feature", seed=1).row(0, named=True)
+
+    # by hand: (0.8 - 1e-4) ln(0.8 / 1e-4) + (0.2 - 1) ln(0.2 / 1)
+    assert found["psi"] == pytest.approx(8.4763, abs=1e-3)
+    assert found["drifted"] is True
+
+
+def test_a_constant_that_stays_has_not_moved():
+    rows = pl.DataFrame({"person_id": np.arange(1000), "x": np.ones(1000)})
+
+    found = compare_columns(rows, rows, columns=["x"], kind="feature", seed=1).row(0, named=True)
+
+    assert (found["psi"], found["drifted"]) == (0.0, False)
+
+
 def test_no_change_is_beyond_chance_as_often_as_declared_and_never_called_drift():
     rng = np.random.default_rng(1)
     frame = {f"x{n}": rng.normal(size=4000) for n in range(100)}
