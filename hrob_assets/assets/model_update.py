@@ -123,7 +123,7 @@ def _model_update(
             return
         tags = {
             **lineage,
-            **evidence_tags(rows),
+            **evidence_tags(rows, horizon_days=use_case.outcome.horizon_days),
             "update": update.choice.update,
             "updated_from": champion.version,
         }

@@ -1,7 +1,6 @@
 """The training set and the challenger that is fitted on it."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -26,7 +25,7 @@ from hrob_assets.risk.design_matrix import Design
 from hrob_assets.risk.features.screening import kept_columns, rules_of_record
 from hrob_assets.risk.features.selection import FeatureSelection, ImputationRule
 from hrob_assets.risk.small_cells import shown_count, shown_parts, shown_share
-from hrob_assets.risk.split import plan_split
+from hrob_assets.risk.split import judged_from, plan_split
 from hrob_assets.risk.threshold import ListSize
 from hrob_assets.risk.training import (
     TRAINING_COLUMNS,
@@ -162,7 +161,8 @@ def _trained_model(
             earlier=model_registry.earlier_parameters(use_case.name, family),
         )
         fitted = with_list_size(fitted, rows, use_case)
-        tags = {**lineage, **evidence_tags(frame), "family": fitted.family}
+        judged = evidence_tags(frame, horizon_days=use_case.outcome.horizon_days)
+        tags = {**lineage, **judged, "family": fitted.family}
         with model_registry.tracked_run(context, use_case.name) as run:
             log_trials(run, fitted)
             log_selection(run, record, selection)
@@ -174,11 +174,11 @@ def _trained_model(
     return trained_model
 
 
-def evidence_tags(rows: pl.DataFrame) -> dict[str, str]:
-    """What a version is trained on, and the first prediction time of the rows that judge it."""
-    judged = rows.filter(pl.col("split") == "test")["prediction_time"].min()
-    start = {JUDGED_FROM: judged.isoformat()} if isinstance(judged, datetime) else {}
-    return {"training_set": training_set_tag(rows), **start}
+def evidence_tags(rows: pl.DataFrame, *, horizon_days: int) -> dict[str, str]:
+    """What a version is trained on, and from which prediction time on all rows may judge it."""
+    start = judged_from(rows, horizon_days=horizon_days)
+    known = {} if start is None else {JUDGED_FROM: start.isoformat()}
+    return {"training_set": training_set_tag(rows), **known}
 
 
 def _summary(frame: pl.DataFrame) -> pl.DataFrame:

@@ -58,11 +58,10 @@ def plan_split(
     split, outcome = use_case.split, use_case.outcome
     days = {"horizon_days": outcome.horizon_days, "runout_days": outcome.runout_days}
     chosen = {"validation_share": split.validation_share, "seed": use_case.model.seed}
-    trained = periods(split, as_of=as_of, **days)
     if changed_since is None:
+        trained = periods(split, as_of=as_of, **days)
         return SplitPlan(trained, partial(assign_split, bounds=trained, **chosen))
-    train_days = (trained.train_end - trained.train_start).days
-    bounds = update_periods(changed_since, as_of=as_of, train_days=train_days, **days)
+    bounds = update_periods(changed_since, as_of=as_of, train_days=_train_days(split), **days)
     assign = partial(
         assign_update_split,
         bounds=bounds,
@@ -71,6 +70,18 @@ def plan_split(
         **chosen,
     )
     return SplitPlan(bounds, assign)
+
+
+def _train_days(split: Split) -> int:
+    if split.train_days is not None:
+        return split.train_days
+    dated = _dated(split)
+    return (dated.train_end - dated.train_start).days
+
+
+def _dated(split: Split) -> Periods:
+    bounds = (split.train_start, split.train_end, split.test_start, split.test_end)
+    return Periods(*(datetime.combine(day, time()) for day in bounds if day is not None))
 
 
 def periods(split: Split, *, as_of: datetime, horizon_days: int, runout_days: int) -> Periods:
@@ -89,7 +100,8 @@ def periods(split: Split, *, as_of: datetime, horizon_days: int, runout_days: in
     Raises
     ------
     ConfigurationError
-        If configured dates leave less than one horizon between training and test.
+        If configured dates leave less than one horizon between training and test, or end after
+        the last prediction whose outcome was ripe at ``as_of``.
 
     Examples
     --------
@@ -99,23 +111,36 @@ def periods(split: Split, *, as_of: datetime, horizon_days: int, runout_days: in
     (datetime.datetime(2024, 10, 3, 0, 0), 60)
     """
     horizon = timedelta(days=horizon_days)
+    ripe_end = _ripe_end(as_of, horizon_days=horizon_days, runout_days=runout_days)
     if split.train_days is not None and split.test_days is not None:
-        day = datetime.combine(as_of.date(), time())
-        test_end = day - horizon - timedelta(days=runout_days)
+        test_end = ripe_end
         test_start = test_end - timedelta(days=split.test_days)
         train_end = test_start - horizon
         return Periods(
             train_end - timedelta(days=split.train_days), train_end, test_start, test_end
         )
-    bounds = (split.train_start, split.train_end, split.test_start, split.test_end)
-    dated = Periods(*(datetime.combine(day, time()) for day in bounds if day is not None))
+    dated = _dated(split)
     if dated.test_start - dated.train_end < horizon:
         msg = (
             f"test must start at least one horizon ({horizon_days} days) after training ends "
             f"(found {(dated.test_start - dated.train_end).days} days); move test_start"
         )
         raise ConfigurationError(msg)
+    if dated.test_end > ripe_end:
+        msg = (
+            "test must end where outcomes are ripe by what is known "
+            f"(found test_end {dated.test_end.date()}, and outcomes ripe for predictions before "
+            f"{ripe_end.date()}, as known at {as_of.date()}); move the dates of the split, or give "
+            "train_days and test_days, which are counted back from what is known"
+        )
+        raise ConfigurationError(msg)
     return dated
+
+
+def _ripe_end(as_of: datetime, *, horizon_days: int, runout_days: int) -> datetime:
+    """First midnight of which predictions are not ripe at ``as_of``."""
+    day = datetime.combine(as_of.date(), time())
+    return day - timedelta(days=horizon_days + runout_days)
 
 
 def assign_split(
@@ -196,8 +221,7 @@ def update_periods(
     >>> found.test_start == datetime(2024, 7, 1), found.test_end == found.train_end
     (True, True)
     """
-    day = datetime.combine(as_of.date(), time())
-    end = day - timedelta(days=horizon_days + runout_days)
+    end = _ripe_end(as_of, horizon_days=horizon_days, runout_days=runout_days)
     if changed_since >= end:
         msg = (
             "an update must have ripe rows since the change (found that outcomes are ripe up to "
@@ -267,6 +291,39 @@ def assign_update_split(
     )
     seen = (pl.col("split") == "train").any().over("person_id").fill_null(value=False)
     return rows.with_columns(split.alias("split")).with_columns(seen.alias("person_seen"))
+
+
+def judged_from(rows: pl.DataFrame, *, horizon_days: int) -> datetime | None:
+    """From which prediction time on the outcomes of all persons say how good a version is.
+
+    Not before the test period, nor before the last outcome window ends that it was fitted,
+    calibrated or given its threshold on. An update is fitted on some persons in the same weeks in
+    which others judge it: there the two differ.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        With ``prediction_time`` and ``split``, as the version was trained.
+    horizon_days : int, days
+
+    Returns
+    -------
+    datetime (UTC) or None
+        None without test rows.
+
+    Examples
+    --------
+    >>> when = [datetime(2024, 3, 1), datetime(2024, 3, 4), datetime(2024, 2, 5)]
+    >>> rows = pl.DataFrame({"prediction_time": when, "split": ["train", "validation", "test"]})
+    >>> judged_from(rows, horizon_days=60)
+    datetime.datetime(2024, 5, 3, 0, 0)
+    """
+    tested = pl.col("split") == "test"
+    first = rows.filter(tested)["prediction_time"].min()
+    last = rows.filter(~tested)["prediction_time"].max()
+    if not isinstance(first, datetime) or not isinstance(last, datetime):
+        return None
+    return max(first, last + timedelta(days=horizon_days))
 
 
 def person_fraction(person_id: pl.Series, seed: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from hrob_assets.risk.split import (
     Periods,
     assign_split,
     assign_update_split,
+    judged_from,
     periods,
     person_fraction,
     update_periods,
@@ -54,13 +55,60 @@ def test_dated_periods_must_leave_one_horizon_between_training_and_test(gap_days
     )
 
     def found():
-        return periods(split, as_of=datetime(2025, 1, 1), horizon_days=60, runout_days=0)
+        return periods(split, as_of=datetime(2025, 2, 1), horizon_days=60, runout_days=0)
 
     if refused:
         with pytest.raises(ConfigurationError, match=r"at least one horizon \(60 days\).*59 days"):
             found()
     else:
         assert found().test_start == datetime(2024, 3, 1)
+
+
+@pytest.mark.parametrize(("as_of_day", "refused"), [(30, False), (29, True)])
+def test_dated_periods_must_end_where_outcomes_are_ripe_by_what_is_known(as_of_day, refused):
+    split = Split(
+        validation_share=0.2,
+        train_start=date(2023, 1, 1),
+        train_end=date(2024, 1, 1),
+        test_start=date(2024, 4, 1),
+        test_end=date(2024, 10, 1),
+    )
+
+    def found():
+        return periods(split, as_of=datetime(2024, 12, as_of_day), horizon_days=60, runout_days=30)
+
+    if refused:
+        with pytest.raises(ConfigurationError, match=r"ripe.*2024-10-01.*before 2024-09-30"):
+            found()
+    else:
+        assert found().test_end == datetime(2024, 10, 1)
+
+
+@pytest.mark.parametrize(
+    ("fitted", "expected"),
+    [
+        (datetime(2024, 4, 1), datetime(2024, 6, 3)),
+        (datetime(2024, 5, 1), datetime(2024, 6, 30)),
+        (datetime(2024, 8, 1), datetime(2024, 9, 30)),
+    ],
+)
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_no_outcome_that_a_version_was_made_from_judges_it(split, fitted, expected):
+    rows = pl.DataFrame(
+        {
+            "prediction_time": [datetime(2024, 1, 1), fitted, datetime(2024, 6, 3)],
+            "split": ["train", split, "test"],
+        }
+    )
+
+    assert judged_from(rows, horizon_days=60) == expected
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_without_two_splits_nothing_says_from_when_a_version_is_judged(split):
+    rows = pl.DataFrame({"prediction_time": [datetime(2024, 1, 1)], "split": [split]})
+
+    assert judged_from(rows, horizon_days=60) is None
 
 
 @pytest.mark.parametrize(
