@@ -157,6 +157,7 @@ class ModelRegistry(dg.ConfigurableResource):
                 mlflow.artifacts.download_artifacts(run_id=found.run_id, artifact_path=_DESCRIPTION)
             ).read_text(encoding="utf-8")
         )
+        _require_all_said(described, of=f"{name} version {version}", tags=found.tags)
         comparator = described.pop("comparator", None)
         if comparator is not None:
             uri = f"runs:/{found.run_id}/{_COMPARATOR}"
@@ -266,6 +267,17 @@ def _described(fitted: FittedModel) -> dict[str, Any]:
     if fitted.comparator is not None:
         described["comparator"] = _described(fitted.comparator)
     return described
+
+
+def _require_all_said(described: Mapping[str, Any], *, of: str, tags: Mapping[str, str]) -> None:
+    must = {field.name for field in fields(FittedModel)} - {"estimator", "comparator"}
+    if missing := sorted(must - set(described)):
+        msg = (
+            f"the description of a model must say {', '.join(sorted(must))} (found that of {of} "
+            f"without {', '.join(missing)}: other code wrote it, commit "
+            f"{tags.get('git_commit', 'unknown')}); train again, or load it with that code"
+        )
+        raise ContractError(msg)
 
 
 def _model_from(

@@ -1,5 +1,6 @@
 """The update of a champion as an asset: nothing, another intercept, and what it must be told."""
 
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 
 import dagster as dg
@@ -10,7 +11,7 @@ from hrob_assets.assets.evaluation import evaluation_definitions
 from hrob_assets.assets.feature_selection import feature_selection_definitions
 from hrob_assets.assets.knowledge import CHANGED_SINCE_TAG
 from hrob_assets.assets.model_update import model_update_definitions
-from hrob_assets.resources.model_registry import CHALLENGER, CHAMPION
+from hrob_assets.resources.model_registry import CHALLENGER, CHAMPION, JUDGED_FROM
 from hrob_assets.risk.errors import ConfigurationError
 from hrob_assets.risk.training import training_set_tag
 from hrob_assets_tests.assets.worlds import (
@@ -86,6 +87,9 @@ def test_a_shift_registers_a_challenger_that_says_what_it_was_updated_from(
     assert challenger.tags["updated_from"] == found.champion
     assert challenger.tags["update"] == "intercept"
     assert challenger.tags["training_set"] == training_set_tag(ROWS)
+    made_from = ROWS.filter(pl.col("split") != "test")["prediction_time"].max()
+    judged_from = datetime.fromisoformat(challenger.tags[JUDGED_FROM])
+    assert judged_from >= made_from + timedelta(days=60)
     assert challenger.model.recalibration.slope == 1.0
     assert challenger.model.recalibration.intercept == pytest.approx(1.0, abs=0.3)
     assert registry.version("update_intercept", CHAMPION) == found.champion  # the gate decides

@@ -197,6 +197,19 @@ def test_a_file_that_holds_an_unreviewed_type_is_not_loaded(registry, run_contex
         registry.load(name, CHALLENGER)
 
 
+def test_a_model_of_other_code_is_not_loaded_and_says_what_to_do(
+    registry, run_context, monkeypatch, tmp_path
+):
+    name = "of_other_code"
+    register(registry, run_context, name, fitted(["x"], [1.0]), git_commit="abc")
+    older = tmp_path / "model.json"
+    older.write_text('{"columns": ["x"], "threshold": 0.1}', encoding="utf-8")
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", lambda **_: str(older))
+
+    with pytest.raises(ContractError, match=r"without .*family.*commit abc.*train again"):
+        registry.load(name, CHALLENGER)
+
+
 def test_a_search_finds_the_best_parameters_of_earlier_trainings(registry, run_context):
     name = "earlier_trainings"
     for value in (0.1, 0.2):
