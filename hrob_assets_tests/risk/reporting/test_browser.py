@@ -9,17 +9,29 @@ import axe_playwright_python
 import pytest
 from playwright.sync_api import sync_playwright
 
+from hrob_assets.risk.framework import Standing, framework_steps
 from hrob_assets.risk.model_card import CardEvidence, model_card
+from hrob_assets.risk.monitoring_file import summary, tables
 from hrob_assets.risk.reporting.data_dictionary import dictionary_page
 from hrob_assets.risk.reporting.model_card import model_card_page
+from hrob_assets.risk.reporting.monitoring import monitoring_page
+from hrob_assets.risk.reporting.replay import replay_page
 from hrob_assets.risk.reporting.reports import render_evaluation_reports
+from hrob_assets.risk.reporting.status_board import status_board_page
 from hrob_assets_tests.example import example_use_case
 from hrob_assets_tests.risk.features.test_dictionary import described, world
 from hrob_assets_tests.risk.reporting.example_report import example_context, example_report
+from hrob_assets_tests.risk.test_framework import WHOLE
+from hrob_assets_tests.risk.test_monitoring_file import look, scored
+from hrob_assets_tests.risk.test_two_histories import compared
 
 pytestmark = pytest.mark.xdist_group("browser")  # one browser for all
 
-NAMES = ("index", "summary", "evaluation", "fairness", "comparison", "model_card", "dictionary")
+WATCH = ("monitoring", "status_board", "replay")
+NAMES = (
+    *("index", "summary", "evaluation", "fairness", "comparison", "model_card", "dictionary"),
+    *WATCH,
+)
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
 FLAGS = (
     "--no-sandbox",
@@ -54,9 +66,23 @@ def folder(tmp_path_factory):
     pages["dictionary.html"] = dictionary_page(
         described(world(shift=0.3), root), use_case_name="example", lead="Some rows.", source="here"
     )
-    for name, html in pages.items():
+    for name, html in (pages | pages_of_the_watch()).items():
         (root / name).write_text(html, encoding="utf-8")
     return root
+
+
+def pages_of_the_watch():
+    """A shift that raised the alarm, a board with something to look at, a replay with an update."""
+    found = look(scored(shift=0.6))
+    steps = framework_steps(Standing(**(WHOLE | {"prospective": None, "alarms": ["everybody"]})))
+    replay = replay_page(compared(), title="falls", world="a world", drift="The risk doubles.")
+    return {
+        "monitoring.html": monitoring_page(summary(found), tables(found)),
+        "status_board.html": status_board_page(
+            steps, title="Falls", pages={"monitoring": "monitoring.html"}
+        ),
+        "replay.html": replay,
+    }
 
 
 @pytest.fixture
@@ -132,7 +158,7 @@ def test_no_text_of_a_chart_is_cut_off(visit):
         return of.width && at.width && (at.left < of.left - 1.5 || at.right > of.right + 1.5);
     }).map(text => text.textContent)"""
 
-    for name in ("evaluation", "fairness", "comparison"):
+    for name in ("evaluation", "fairness", "comparison", "monitoring", "replay"):
         for width in SCREENS.values():
             cut = visit(name, width=width).eval_on_selector_all("figure svg text", beyond)
             assert cut == [], (name, width)
@@ -149,6 +175,20 @@ def test_the_keyboard_reaches_the_content_and_the_numbers_of_a_chart(visit):
     page.focus("summary")
     page.keyboard.press("Enter")
     assert page.eval_on_selector("details", "details => details.open")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("monitoring", ["Calibration alarm: all rows (under-prediction", "race: Black"]),
+        ("status_board", ["4 of 6 steps are done.", "look at this", "everybody"]),
+        ("replay", ["The risk doubles.", "everybody: under-prediction", "intercept", "version 2"]),
+    ],
+)
+def test_a_page_of_the_watch_says_what_was_found(visit, name, words):
+    text = visit(name, width=360).inner_text("body")
+
+    assert [word for word in words if word not in text] == []
 
 
 def test_dark_and_light_differ(visit):
