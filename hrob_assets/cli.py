@@ -363,6 +363,40 @@ def monitor(scores: Path, **given: "Any") -> None:
     click.echo(f"Wrote {', '.join(files)} to {given['out']}")
 
 
+@main.command(name="export-scores")
+@click.argument("use_case")
+@click.argument("out", type=click.Path(path_type=Path))
+@_made_before
+@click.option("--features", default="", help="Columns of the training set to add, with commas.")
+@click.option("--every-split", is_flag=True, help="Also the rows that the model has learnt from.")
+@click.option("--overwrite", is_flag=True, help="Replace OUT where it is an earlier export.")
+def export_scores(use_case: str, out: Path, data_root: Path, **given: "Any") -> None:
+    """Write what the champion of USE_CASE says of labelled rows to OUT: person-level data.
+
+    OUT has persons, dates, groups and outcomes, one row per encounter, for `hrob evaluate` and
+    `hrob monitor`. Keep it where such data may be.
+    """
+    from hrob_assets.export_scores import export_scores as export  # noqa: PLC0415 - slow to import
+    from hrob_assets.pipeline import use_data_root  # noqa: PLC0415
+    from hrob_assets.risk.small_cells import in_words  # noqa: PLC0415
+
+    features = tuple(part.strip() for part in given["features"].split(",") if part.strip())
+    with _clear_errors():
+        _check_use_cases((use_case,))
+        use_data_root(data_root)
+        rows = export(
+            use_case,
+            out,
+            features=features,
+            every_split=given["every_split"],
+            overwrite=given["overwrite"],
+        )
+    persons = in_words(rows["person_id"].n_unique())
+    click.echo(f"Wrote {in_words(rows.height)} rows of {persons} persons to {out}:")
+    click.echo(f"    {', '.join(rows.columns)}")
+    click.echo("This is person-level data: keep it where such data may be, and delete it after.")
+
+
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--pregnancies", type=click.IntRange(1), default=12_000, show_default=True)
