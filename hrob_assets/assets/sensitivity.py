@@ -49,10 +49,10 @@ def sensitivity_definitions(
     ) -> dg.Output[pl.DataFrame]:
         challenger = required_model(model_registry, name, CHALLENGER)
         variants = variants_of(challenger.model.columns, candidates)
-        compared = analyse_sensitivity(
+        refits = analyse_sensitivity(
             training_set, challenger.model, variants=variants, rules=rules, use_case=use_case
         )
-        table = sensitivity_table(compared, variants)
+        table = sensitivity_table(refits).with_columns(model_version=pl.lit(challenger.version))
         shown = tellable(training_set.select("person_id", "split", "label").collect())
         with model_registry.tracked_run(context, name) as run:
             run.set_tags({"comparison": "sensitivity", "model_version": challenger.version})

@@ -26,6 +26,7 @@ def test_the_group_that_says_nothing_is_not_missed(tmp_path, registry):
     high = dict(table.select("variant", "log_loss_change_high").rows())
     assert high["without utilisation"] < 0
     assert high["without demographics"] > -0.01
+    assert set(table["model_version"]) == {registry.version(name, CHALLENGER)}
     metadata = result.get_asset_materialization_events()[0].materialization.metadata
     assert metadata["model version"].value == registry.version(name, CHALLENGER)
     assert "without utilisation" in metadata["variants"].md_str

@@ -8,6 +8,7 @@ from hrob_assets.risk.features.selection import ImputationRule
 from hrob_assets.risk.sensitivity import (
     REFERENCE,
     analyse_sensitivity,
+    anti_classification,
     sensitivity_table,
     shown_sensitivity,
     variants_of,
@@ -49,11 +50,14 @@ def analysed():
         model=use_case.model,
         threshold=use_case.threshold,
     )
-    variants = variants_of(COLUMNS, CANDIDATES)
-    compared = analyse_sensitivity(
-        training_set().lazy(), model, variants=variants, rules=RULES, use_case=use_case
+    refits = analyse_sensitivity(
+        training_set().lazy(),
+        model,
+        variants=variants_of(COLUMNS, CANDIDATES),
+        rules=RULES,
+        use_case=use_case,
     )
-    return sensitivity_table(compared, variants)
+    return sensitivity_table(refits)
 
 
 def test_each_group_is_left_out_and_taken_alone_and_race_is_added():
@@ -92,6 +96,38 @@ def test_the_group_that_carries_the_planted_risk_is_missed_and_the_others_are_no
     assert -0.002 < high["with race and ethnicity"] < 0.005
     assert high[REFERENCE] is None
     assert "-" in shown_sensitivity(table)["change of log loss"][0]
+
+
+def test_race_changes_nothing_of_a_risk_that_does_not_know_it():
+    table = analysed()
+
+    found = anti_classification(table)
+
+    for each in (found.auroc, found.log_loss, found.calibration_factor):
+        assert each.low <= 0 <= each.high
+    row = table.filter(variant="with race and ethnicity").row(0, named=True)
+    assert found.auroc.value == row["auroc_change"]
+    assert found.log_loss.value == -row["log_loss_change"]
+    reference = table.filter(variant=REFERENCE)["calibration_factor"].item()
+    assert found.calibration_factor.value == pytest.approx(row["calibration_factor"] - reference)
+
+
+def test_with_less_without_is_the_same_whichever_the_model_has():
+    table = analysed()
+    turned = table.with_columns(
+        pl.col("variant").str.replace("with race", "without race"),
+        *(
+            (0.0 - pl.col(f"{name}_change{other}")).alias(f"{name}_change{end}")
+            for name in ("auroc", "log_loss", "calibration_factor")
+            for end, other in (("", ""), ("_low", "_high"), ("_high", "_low"))
+        ),
+    )
+
+    assert anti_classification(turned) == anti_classification(table)
+
+
+def test_without_such_a_refit_nothing_is_known():
+    assert anti_classification(analysed().filter(variant=REFERENCE)) is None
 
 
 def test_a_training_set_that_lacks_a_column_is_named():
