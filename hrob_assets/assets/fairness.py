@@ -28,7 +28,7 @@ from hrob_assets.risk.evaluation_tables import evaluation_tables
 from hrob_assets.risk.fairness import shares_by_group
 from hrob_assets.risk.groups import AREA_DEPRIVATION, group_rows
 from hrob_assets.risk.tables import ROW_KEY
-from hrob_assets.risk.use_case import UseCase
+from hrob_assets.risk.use_case import OutcomeComponent, UseCase
 
 _MOST_COLUMNS = 15
 
@@ -129,9 +129,9 @@ def _subject(use_case: UseCase, predictions: pl.DataFrame, challenger: Registere
     return Subject(
         name=use_case.name,
         title=use_case.title,
-        outcome=use_case.outcome.name,
+        outcome=f"{use_case.outcome.name} within {use_case.outcome.horizon_days} days",
         model_version=str(challenger.version),
-        source="test period",
+        source="the test period",
         first_day=days.min(),  # pyright: ignore[reportArgumentType] - of dates
         last_day=days.max(),  # pyright: ignore[reportArgumentType]
         threshold=challenger.model.threshold,
@@ -185,10 +185,7 @@ def _label_audit(
     return LabelAudit(
         statement=None if declared is None else declared.statement,
         is_proxy=None if declared is None else declared.is_proxy,
-        sources={
-            part.name: ", ".join(code_sets[part.code_set].vocabularies)
-            for part in use_case.outcome.components
-        },
+        sources={part.name: _read_from(part, code_sets) for part in use_case.outcome.components},
         components=tuple(
             share
             for name, column in components.items()
@@ -197,6 +194,16 @@ def _label_audit(
             )
         ),
     )
+
+
+def _read_from(part: OutcomeComponent, code_sets: Mapping[str, CodeSet]) -> str:
+    """The kinds of code of a component, and what must be beside it."""
+    kinds = ", ".join(code_sets[part.code_set].vocabularies)
+    beside = part.same_encounter_code_set
+    if beside is None:
+        return kinds
+    name = beside.replace("_", " ")
+    return f"{kinds}; with {name} ({', '.join(code_sets[beside].vocabularies)}) beside it"
 
 
 def _metadata(

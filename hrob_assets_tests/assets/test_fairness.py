@@ -96,6 +96,7 @@ def test_the_whole_report_is_beside_it(world):
     audit = report.fairness.label_audit
     assert audit.statement is None  # a gap until the use case declares it
     assert set(audit.sources.values()) == {"ICD10CM"}
+    assert report.subject.outcome == "visit within 60 days"
     assert {each.level for each in audit.components} == {"A", "B"}
 
 
