@@ -1,35 +1,39 @@
 """The reports of a model version: pages, figures and model card, in one folder."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
-from hrob_assets.assets.keys import (
-    ENCOUNTER_FEATURES,
-    model_group,
-    staged_key,
-    use_case_key,
-)
+from hrob_assets.assets.keys import model_group, use_case_key
 from hrob_assets.assets.metadata import readable
 from hrob_assets.resources.decision_records import DecisionRecords
 from hrob_assets.resources.model_registry import ModelRegistry, RegisteredModel
+from hrob_assets.resources.sources import RawSource
 from hrob_assets.resources.storage import Storage
 from hrob_assets.risk.acceptance import Verdict
 from hrob_assets.risk.baseline import baseline_summary
-from hrob_assets.risk.evaluation import ReportOptions, evaluate_scores, seed_of
-from hrob_assets.risk.evaluation_report import EvaluationReport, Subject, to_json
+from hrob_assets.risk.errors import ContractError
+from hrob_assets.risk.evaluation_report import EvaluationReport, from_json, to_json
+from hrob_assets.risk.evaluation_tables import write_evaluation_tables
 from hrob_assets.risk.features.catalogue import Catalogue
-from hrob_assets.risk.groups import group_rows
 from hrob_assets.risk.model_card import CardEvidence, ModelCard, model_card
+from hrob_assets.risk.model_comparison import METRICS, tellable
 from hrob_assets.risk.reporting.chai import chai_xml
 from hrob_assets.risk.reporting.model_card import model_card_page
-from hrob_assets.risk.reporting.parts import ReportContext
+from hrob_assets.risk.reporting.parts import ReportContext, Terms
 from hrob_assets.risk.reporting.reports import index_page, render_evaluation_reports
+from hrob_assets.risk.sensitivity import anti_classification
 from hrob_assets.risk.sources.whole_folder import whole_folder
+from hrob_assets.risk.training import (
+    TRAINING_COLUMNS,
+    strongest_terms,
+    term_names,
+    training_set_tag,
+)
 from hrob_assets.risk.use_case import UseCase
 
 _KEY_FIGURES = (
@@ -43,6 +47,9 @@ _KEY_FIGURES = (
     "ici",
 )
 _MOST_TERMS = 30
+_STRONGEST = 10
+_JUDGES = ("person_id", "split", "label")
+_MADE_BEFORE = ("fairness", "champion_model", "model_comparison", "sensitivity")
 
 
 def report_definitions(use_case: UseCase, *, catalogue: Catalogue) -> dg.Definitions:
@@ -57,9 +64,11 @@ def report_definitions(use_case: UseCase, *, catalogue: Catalogue) -> dg.Definit
     job = dg.define_asset_job(
         f"report_{use_case.name}",
         selection=dg.AssetSelection.assets(
-            use_case_key(use_case.name, "baseline"), use_case_key(use_case.name, "reports")
+            *(use_case_key(use_case.name, stage) for stage in ("baseline", "fairness", "reports"))
         ),
-        description="Baseline table, and all reports of the version that was evaluated last.",
+        description=(
+            "Baseline table, fairness, and all reports of the version that was evaluated last."
+        ),
     )
     return dg.Definitions(assets=[_reports(use_case, catalogue)], jobs=[job])
 
@@ -72,50 +81,38 @@ def _reports(use_case: UseCase, catalogue: Catalogue) -> dg.AssetsDefinition:
         group_name=model_group(name),
         owners=[use_case.owner],
         kinds={"html", "json", "mlflow"},
-        deps=[use_case_key(name, stage) for stage in ("champion_model", "model_comparison")],
+        deps=[use_case_key(name, stage) for stage in _MADE_BEFORE],
         ins={
-            "evaluation": dg.AssetIn(use_case_key(name, "evaluation")),
-            "baseline": dg.AssetIn(use_case_key(name, "baseline")),
-            "features": dg.AssetIn(ENCOUNTER_FEATURES),
-            "persons": dg.AssetIn(staged_key("persons")),
-            "coverage": dg.AssetIn(staged_key("coverage")),
+            stage: dg.AssetIn(use_case_key(name, stage))
+            for stage in ("evaluation", "baseline", "training_set")
         },
         description=(
             "Evaluation, fairness, one-page summary and model card of the version that was "
-            "evaluated last, as pages that open offline; the same figures as JSON with a "
-            "versioned schema, and as Parquet. Also kept with the version's run in MLflow."
+            "evaluated last, drawn from the figures of fairness as pages that open offline; the "
+            "same figures as JSON and Parquet with a versioned schema. Also kept with the "
+            "version's run in MLflow."
         ),
     )
     def reports(
         context: dg.AssetExecutionContext,
         evaluation: pl.LazyFrame,
         baseline: pl.LazyFrame,
-        features: pl.LazyFrame,
-        persons: pl.LazyFrame,
-        coverage: pl.LazyFrame,
+        training_set: pl.LazyFrame,
         model_registry: ModelRegistry,
         decision_records: DecisionRecords,
+        raw_source: RawSource,
         storage: Storage,
     ) -> dg.MaterializeResult:
-        predictions = evaluation.collect()
-        version = str(predictions["model_version"].first())
+        version = str(evaluation.select(pl.col("model_version").first()).collect().item())
         model = model_registry.load_version(name, version)
-        groups = use_case.fairness.groups
-        scores = group_rows(
-            predictions, groups=groups, persons=persons, coverage=coverage, features=features
-        )
-        report = evaluate_scores(
-            scores,
-            subject=_subject(use_case, model, predictions),
-            options=_options(use_case, model),
-        )
-        table = baseline.collect()
+        beside = _beside(storage, model, training_set)
+        report = _report(storage, model, beside.sensitivity)
         record = _record_of(version, decision_records.verified(name, model_registry))
-        known = report_context(use_case, model, baseline=table, record=record)
-        known = replace(known, **present_comparison(storage, name, model))
-        card = model_card(
-            use_case, _card_evidence(use_case, model, report, known, record, catalogue)
-        )
+        known = report_context(use_case, model, baseline=baseline.collect(), record=record)
+        known = replace(known, terms=terms_of(model, training_set), **beside.comparison())
+        evidence = _card_evidence(model, report, known, record, catalogue)
+        evidence = replace(evidence, source=raw_source.description, **beside.evidence(model))
+        card = model_card(use_case, evidence)
         folder = storage.root / "reports" / name / version
         write_reports(folder, report, context=known, card=card)
         model_registry.attach(model.run_id, folder, name="reports")
@@ -125,19 +122,88 @@ def _reports(use_case: UseCase, catalogue: Catalogue) -> dg.AssetsDefinition:
     return reports
 
 
-def present_comparison(storage: Storage, name: str, model: RegisteredModel) -> dict[str, Any]:
-    """The comparison of families and its choice, if it was made of what the model was made of."""
-    path = storage.asset_path(use_case_key(name, "model_comparison")).with_suffix(".parquet")
+@dataclass(frozen=True)
+class Beside:
+    """What was made of the same training set, and may be told.
+
+    Parameters
+    ----------
+    families, sensitivity : DataFrame, optional
+        Comparison of families; refits of the version with other columns.
+    """
+
+    families: pl.DataFrame | None = None
+    sensitivity: pl.DataFrame | None = None
+
+    def comparison(self) -> dict[str, Any]:
+        """The tables by title, and the choice of the family."""
+        tables: dict[str, pl.DataFrame] = {}
+        choice = None
+        if self.families is not None:
+            tables[_FAMILIES] = self.families.drop("chosen", "reason", "training_set")
+            choice = self.families["reason"].first()
+        if self.sensitivity is not None:
+            changes = [f"{name}_change{end}" for name in METRICS for end in ("", "_low", "_high")]
+            tables[_REFITS] = self.sensitivity.select("variant", "columns", *changes)
+        return {"comparison": tables, "choice": choice}
+
+    def evidence(self, model: RegisteredModel) -> dict[str, Any]:
+        """What the model card tells of them."""
+        families = [] if self.families is None else self.families["family"].to_list()
+        others = [name.replace("_", " ") for name in families if name != model.model.family]
+        variants = [] if self.sensitivity is None else self.sensitivity["variant"].to_list()
+        return {"compared": tuple(others), "variants": tuple(variants[1:])}
+
+
+_FAMILIES = "Families on the validation patients"
+_REFITS = "Refits with other columns, validation patients; above 0 the refit is better"
+
+
+def _beside(storage: Storage, model: RegisteredModel, training_set: pl.LazyFrame) -> Beside:
+    """Comparison and sensitivity, where they are of this version and not of too few patients."""
+    if not tellable(training_set.select(_JUDGES).collect()):
+        return Beside()
+    return Beside(
+        families=_made_of(storage, model, "model_comparison", {"training_set": _tag(model)}),
+        sensitivity=_made_of(storage, model, "sensitivity", {"model_version": model.version}),
+    )
+
+
+def _made_of(
+    storage: Storage, model: RegisteredModel, stage: str, of: Mapping[str, str | None]
+) -> pl.DataFrame | None:
+    path = storage.asset_path(use_case_key(model.name, stage)).with_suffix(".parquet")
     if not path.exists():
-        return {}
+        return None
     table = pl.read_parquet(path)
-    if table["training_set"].unique().to_list() != [model.tags.get("training_set")]:
-        return {}
-    shown = table.drop("chosen", "reason", "training_set")
-    return {
-        "comparison": {"Families on the validation patients": shown},
-        "choice": table["reason"].first(),
-    }
+    same = all(
+        name in table.columns and table[name].unique().to_list() == [value]
+        for name, value in of.items()
+    )
+    return table if same else None
+
+
+def _tag(model: RegisteredModel) -> str | None:
+    return model.tags.get("training_set")
+
+
+def _report(
+    storage: Storage, model: RegisteredModel, sensitivity: pl.DataFrame | None
+) -> EvaluationReport:
+    """The figures of fairness, with what race and ethnicity change where that was tried."""
+    path = storage.asset_path(use_case_key(model.name, "fairness")).with_name("evaluation.json")
+    report = from_json(path.read_text(encoding="utf-8")) if path.exists() else None
+    found = "none" if report is None else f"version {report.subject.model_version}"
+    if report is None or report.subject.model_version != model.version:
+        msg = (
+            f"reports are drawn from the figures of fairness of version {model.version}, which "
+            f"was evaluated last (found {found}); materialise fairness first"
+        )
+        raise ContractError(msg)
+    if report.fairness is None or sensitivity is None:
+        return report
+    anti = anti_classification(sensitivity)
+    return replace(report, fairness=replace(report.fairness, anti_classification=anti))
 
 
 def write_reports(
@@ -151,13 +217,14 @@ def write_reports(
         "model_card.xml": chai_xml(card),
         "evaluation.json": to_json(report),
     }
-    files = dict(texts) | ({} if context.baseline is None else {"baseline.parquet": ""})
-    texts["index.html"] = index_page(report, context, files=files)
     with whole_folder(folder) as work:
-        for name, text in texts.items():
-            (work / name).write_text(text, encoding="utf-8")
+        files = dict(texts) | dict.fromkeys(write_evaluation_tables(report, work), "")
         if context.baseline is not None:
             context.baseline.write_parquet(work / "baseline.parquet")
+            files["baseline.parquet"] = ""
+        texts["index.html"] = index_page(report, context, files=files)
+        for name, text in texts.items():
+            (work / name).write_text(text, encoding="utf-8")
 
 
 def report_context(
@@ -175,40 +242,12 @@ def report_context(
         decision=None if record is None else f"{record['kind'].capitalize()}: {record['reason']}",
         baseline=baseline,
         baseline_sentence=baseline_summary(baseline, part="test"),
-        coefficients=_terms(model),
         lineage={**model.tags, "run": model.run_id},
         sign_offs=[
             f"{each.name}, {each.role}, {each.signed_on} ({each.step})"
             for each in use_case.card.sign_offs
         ],
         notes=use_case.notes,
-    )
-
-
-def _subject(use_case: UseCase, model: RegisteredModel, predictions: pl.DataFrame) -> Subject:
-    days = predictions.select(
-        pl.col("prediction_time").dt.date().min().alias("first"),
-        pl.col("prediction_time").dt.date().max().alias("last"),
-    ).row(0)
-    return Subject(
-        name=use_case.name,
-        title=use_case.title,
-        outcome=f"{use_case.outcome.name} within {use_case.outcome.horizon_days} days",
-        model_version=model.version,
-        source="the test period",
-        first_day=days[0],
-        last_day=days[1],
-        threshold=model.model.threshold,
-        threshold_origin="model",
-        capacity_share=use_case.threshold.capacity_share,
-    )
-
-
-def _options(use_case: UseCase, model: RegisteredModel) -> ReportOptions:
-    return ReportOptions(
-        groups=tuple(use_case.fairness.groups),
-        margin=use_case.acceptance.fairness_margin,
-        seed=seed_of(use_case.name, model.version, "reports"),
     )
 
 
@@ -224,46 +263,66 @@ def _verdict(criterion: Mapping[str, Any]) -> Verdict:
     )
 
 
-def _terms(model: RegisteredModel) -> list[tuple[str, float]]:
-    """Terms of a linear model, the strongest first; none of another family."""
-    from hrob_assets.risk.training import term_names  # noqa: PLC0415 - slow
+def terms_of(model: RegisteredModel, training_set: pl.LazyFrame) -> Terms:
+    """Coefficients of a linear model; of another family what its columns do on average."""
+    steps = model.model.estimator.named_steps
+    coefficients = getattr(steps["model"], "coef_", None)
+    if coefficients is not None and "scale" in steps:
+        pairs = zip(term_names(model.model), map(float, coefficients[0]), strict=True)
+        found = sorted(pairs, key=lambda term: -abs(term[1]))[:_MOST_TERMS]
+        return Terms(found, "log-odds per standard deviation of the feature")
+    rows = _rows_of(model, training_set)
+    if rows is None:
+        return Terms((), "", "the training set is not that of this version any more")
+    if not tellable(rows):
+        return Terms((), "", "there are too few validation patients")
+    kind = "exact" if model.model.reasons_are_exact else "approximate"
+    measure = f"mean absolute log-odds on the validation patients, {kind}"
+    return Terms(strongest_terms(model.model, rows)[:_MOST_TERMS], measure)
 
-    steps = getattr(model.model.estimator, "named_steps", {})
-    coefficients = getattr(steps.get("model"), "coef_", None)
-    if coefficients is None or "impute" not in steps:
-        return []
-    names = term_names(model.model)
-    terms = zip(names, (float(value) for value in coefficients[0]), strict=True)
-    return sorted(terms, key=lambda term: -abs(term[1]))[:_MOST_TERMS]
+
+def _rows_of(model: RegisteredModel, training_set: pl.LazyFrame) -> pl.DataFrame | None:
+    """The rows that a version was trained on; None if the training set is another by now."""
+    columns = (*TRAINING_COLUMNS, *model.model.columns)
+    if set(columns) - set(training_set.collect_schema()):
+        return None
+    rows = training_set.select(columns).collect()
+    return rows if training_set_tag(rows) == _tag(model) else None
 
 
 def _card_evidence(
-    use_case: UseCase,
     model: RegisteredModel,
     report: EvaluationReport,
     known: ReportContext,
     record: Mapping[str, Any] | None,
     catalogue: Catalogue,
 ) -> CardEvidence:
+    fitted = model.model
     group_of = {
         column.name: family.group for family in catalogue.families for column in family.columns
     }
     used: dict[str, int] = {}
-    for column in model.model.columns:
+    for column in fitted.columns:
         group = group_of.get(column, "other")
         used[group] = used.get(group, 0) + 1
+    day = model.registered_on
     return CardEvidence(
         report=report,
         version=model.version,
-        trained_on=model.tags.get("trained_at"),
+        registered_on=None if day is None else day.isoformat(),
         tags=model.tags,
-        family=use_case.model.family.replace("_", " "),
-        threshold=model.model.threshold,
-        training_rows=model.model.training_rows,
-        training_persons=model.model.training_persons,
-        training_events=model.model.training_events,
+        family=fitted.family.replace("_", " "),
+        trials=len(fitted.trials),
+        parameters=fitted.parameters,
+        scaled="scale" in fitted.estimator.named_steps,
+        exact_reasons=fitted.reasons_are_exact,
+        threshold=fitted.threshold,
+        training_rows=fitted.training_rows,
+        training_persons=fitted.training_persons,
+        training_events=fitted.training_events,
         features=used,
-        strongest=tuple(name for name, _ in known.coefficients[:10]),
+        strongest=tuple(name for name, _ in known.terms.terms[:_STRONGEST]),
+        strength=known.terms.measure,
         baseline_sentence=known.baseline_sentence,
         decision=record,
     )

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -36,13 +36,14 @@ _REQUIREMENTS = ("scikit-learn", "numpy", "skops")
 
 @dataclass(frozen=True)
 class RegisteredModel:
-    """A model version with what scoring needs."""
+    """A model version with what scoring needs, and the day on which it was registered (UTC)."""
 
     name: str
     version: str
     run_id: str
     model: FittedModel
     tags: Mapping[str, str]
+    registered_on: date | None = None
 
 
 class ModelRegistry(dg.ConfigurableResource):
@@ -165,7 +166,8 @@ class ModelRegistry(dg.ConfigurableResource):
         uri = f"models:/{name}/{version}"
         estimator = _load_estimator(mlflow, uri, described["family"])
         model = _model_from(described, estimator, comparator=comparator)
-        return RegisteredModel(name, str(version), found.run_id, model, found.tags)
+        registered = datetime.fromtimestamp(found.creation_timestamp / 1000, tz=UTC).date()
+        return RegisteredModel(name, str(version), found.run_id, model, found.tags, registered)
 
     def version(self, name: str, alias: str) -> str | None:
         """Version behind an alias; None when there is none."""

@@ -10,7 +10,7 @@ from hrob_assets.risk.bootstrap import seed_of
 from hrob_assets.risk.errors import ConfigurationError
 from hrob_assets.risk.evaluation import ReportOptions, evaluate_scores
 from hrob_assets.risk.evaluation_report import EvaluationReport, Subject, to_json
-from hrob_assets.risk.evaluation_tables import evaluation_tables
+from hrob_assets.risk.evaluation_tables import write_evaluation_tables
 from hrob_assets.risk.reporting.reports import render_evaluation_reports
 from hrob_assets.risk.score_file import ScoreColumns, read_scores
 from hrob_assets.risk.sources.whole_folder import whole_folder
@@ -125,8 +125,7 @@ def write_evaluation(report: EvaluationReport, folder: Path) -> list[str]:
     """
     with whole_folder(folder) as work:
         (work / EVALUATION).write_text(to_json(report), encoding="utf-8")
-        for name, table in evaluation_tables(report).items():
-            table.write_parquet(work / f"{name}.parquet")
+        write_evaluation_tables(report, work)
         for name, page in render_evaluation_reports(report).items():
             (work / name).write_text(page, encoding="utf-8")
         return sorted(path.name for path in work.iterdir())

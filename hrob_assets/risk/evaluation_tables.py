@@ -2,11 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from hrob_assets.risk.evaluation_report import Analysis, EvaluationReport
+
+SCHEMA, VERSION = "hrob/schema", "hrob/schema_version"
+"""Metadata of each file: what `evaluation.json` calls ``schema`` and ``schema_version``."""
 
 _KEY = {
     "analysis": pl.String,
@@ -88,6 +92,21 @@ def evaluation_tables(report: EvaluationReport) -> dict[str, pl.DataFrame]:
             schema=THRESHOLDS_SCHEMA,
         ),
     }
+
+
+def write_evaluation_tables(report: EvaluationReport, folder: Path) -> list[str]:
+    """Write the tables as Parquet files that name their schema and its version.
+
+    Returns
+    -------
+    list of str
+        Names of the files.
+    """
+    metadata = {SCHEMA: report.schema, VERSION: report.schema_version}
+    tables = {f"{name}.parquet": table for name, table in evaluation_tables(report).items()}
+    for name, table in tables.items():
+        table.write_parquet(folder / name, metadata=metadata)
+    return list(tables)
 
 
 def _analyses(report: EvaluationReport) -> Iterator[Analysis]:

@@ -1,6 +1,6 @@
 """A model card that fills itself: facts with their source; what is not known is a gap."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from hrob_assets.risk.evaluation_report import EvaluationReport, Metric
@@ -14,6 +14,8 @@ STANDARDS: Mapping[str, tuple[Question, ...]] = {
 }
 _SENSITIVE = ("demographics", "social_determinants", "coverage")
 _NO_RECORD = "no record of the gate"
+_NO_SOURCE = "name the source in the environment"
+_TRAIN = "materialise trained_model"
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,8 @@ class Fact:
     text : str or None
         None where it is not known.
     source : str
-        ``use case``, ``card``, ``evaluation``, ``registry`` or ``design`` (holds for every model
-        of this project).
+        ``use case``, ``card``, ``evaluation``, ``registry``, ``environment`` or ``design`` (holds
+        for every model of this project).
     fill : str
         What to fill or to do where it is not known.
     """
@@ -48,17 +50,31 @@ class CardEvidence:
     Parameters
     ----------
     report : EvaluationReport, optional
-    version, trained_on : str, optional
-        Version in the registry; day of its training data or of its registration.
+    version, registered_on : str, optional
+        Version in the registry, and the day on which it was registered.
     tags : mapping of str to str
         Of the version: commit, configuration, training set.
     family : str, optional
+    compared : tuple of str
+        Other families that were judged on the same validation patients.
+    trials : int, optional
+        Of the search of its parameters; 0 where nothing was searched.
+    parameters : mapping of str to float
+        Those of the best trial.
+    scaled : bool, optional
+        Whether numbers are standardised before the classifier.
+    exact_reasons : bool, optional
+        Whether the terms of a row add up to its log-odds.
     threshold : float, optional
     training_rows, training_persons, training_events : int, optional
     features : mapping of str to int
         Number of columns that the model takes, by group.
     strongest : tuple of str
         Names of its strongest terms.
+    strength : str
+        By what they are the strongest, in words.
+    variants : tuple of str
+        Refits of the sensitivity analysis of this version.
     baseline_sentence : str, optional
     decision : mapping, optional
         The last record of the gate: ``kind``, ``reason``, ``decided_at``.
@@ -68,15 +84,22 @@ class CardEvidence:
 
     report: EvaluationReport | None = None
     version: str | None = None
-    trained_on: str | None = None
+    registered_on: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
     family: str | None = None
+    compared: tuple[str, ...] = ()
+    trials: int | None = None
+    parameters: Mapping[str, float] = field(default_factory=dict[str, float])
+    scaled: bool | None = None
+    exact_reasons: bool | None = None
     threshold: float | None = None
     training_rows: int | None = None
     training_persons: int | None = None
     training_events: int | None = None
     features: Mapping[str, int] = field(default_factory=dict[str, int])
     strongest: tuple[str, ...] = ()
+    strength: str = ""
+    variants: tuple[str, ...] = ()
     baseline_sentence: str | None = None
     decision: Mapping[str, object] | None = None
     source: str | None = None
@@ -115,7 +138,9 @@ def card_facts(use_case: UseCase, evidence: CardEvidence) -> dict[str, Fact]:
         **_of_data(use_case, evidence),
         **_of_evaluation(use_case, evidence),
         **_of_registry(use_case, evidence),
-        **_of_design(use_case),
+        **_of_model(use_case, evidence),
+        **_of_monitoring(use_case),
+        **_of_design(),
     }
 
 
@@ -174,11 +199,46 @@ def _of_use_case(use_case: UseCase) -> dict[str, Fact]:
             f"time; read {outcome.runout_days} days later, when its records are in"
         ),
         "criteria": f"{criteria}. Training takes {trained[use_case.cohort.train_on]}.",
-        "population": card.population or f"Persons who meet: {criteria}.",
-        "decision_role": card.decision_role
-        or "It supports a clinician's own assessment; the decision is the clinician's.",
     }
-    return {name: Fact(text, "use case") for name, text in told.items()}
+    population = Fact(f"Persons who meet: {criteria}.", "use case")
+    role = Fact(
+        "It supports a clinician's own assessment; the decision is the clinician's.", "design"
+    )
+    return {
+        **{name: Fact(text, "use case") for name, text in told.items()},
+        "population": Fact(card.population, "card") if card.population else population,
+        "decision_role": Fact(card.decision_role, "card") if card.decision_role else role,
+        "comparator": _comparator(use_case),
+        "bias_mitigation": _bias_mitigation(use_case),
+    }
+
+
+def _comparator(use_case: UseCase) -> Fact:
+    found = use_case.model.comparator
+    if found is None:
+        return Fact(None, "use case", "name `model: comparator` in defs.yaml")
+    parts = [] if found.score is None else ["a published score"]
+    if found.columns:
+        parts.append(f"{len(found.columns)} plain columns ({', '.join(found.columns)})")
+    return Fact(
+        f"{' and '.join(parts).capitalize()}, fitted on the same rows; the gate asks that the "
+        "model is better.",
+        "use case",
+    )
+
+
+def _bias_mitigation(use_case: UseCase) -> Fact:
+    """How the outcome is measured, as the use case declares it; a gap where it does not."""
+    audit = use_case.fairness.label_audit
+    if audit is None:
+        return Fact(None, "use case", "fill `fairness: label_audit` in defs.yaml")
+    kind = "a proxy" if audit.is_proxy else "not a proxy"
+    return Fact(
+        f"The outcome is {kind} for what is meant: {audit.statement.rstrip('.')}. Each group has "
+        "its own verdict, and too few to tell is not fair; shares of each component and of "
+        "missing values are shown by group.",
+        "use case",
+    )
 
 
 def _criterion(each: Criterion) -> str:
@@ -197,12 +257,11 @@ def _of_data(use_case: UseCase, evidence: CardEvidence) -> dict[str, Fact]:
     if evidence.report is not None and evidence.report.subject.first_day is not None:
         subject = evidence.report.subject
         dates = f"Test: {subject.first_day} to {subject.last_day}; training ends earlier."
-    train = "materialise trained_model"
     return {
-        "data_source": Fact(evidence.source, "registry", "name the source in the environment"),
+        "data_source": Fact(evidence.source, "environment", _NO_SOURCE),
         "dates": Fact(dates, "evaluation", "materialise evaluation"),
-        "sensitive_inputs": Fact(inputs if total else None, "registry", train),
-        "predictors": Fact(f"{total} columns: {groups}." if total else None, "registry", train),
+        "sensitive_inputs": Fact(inputs if total else None, "registry", _TRAIN),
+        "predictors": Fact(f"{total} columns: {groups}." if total else None, "registry", _TRAIN),
         "characteristics": Fact(
             evidence.baseline_sentence or None, "evaluation", "materialise baseline"
         ),
@@ -214,13 +273,20 @@ def _of_data(use_case: UseCase, evidence: CardEvidence) -> dict[str, Fact]:
             "materialise baseline",
         ),
         "relevance": Fact(
-            "Trained on records of the place where it is used; another place trains its own.",
-            "design",
+            None
+            if evidence.source is None
+            else f"Trained, tested and used on records of one source: {evidence.source}. Another "
+            "place trains its own.",
+            "environment",
+            _NO_SOURCE,
+        ),
+        "sites": Fact(
+            None, "design", "sites are not told apart; `hrob evaluate --groups` can, with a column"
         ),
         "partition": Fact(
             f"By time and by patient: {split.validation_share:.0%} of the patients set calibration "
-            f"and threshold; the test period begins {use_case.outcome.horizon_days} days after "
-            "training ends.",
+            f"and threshold; the test period begins at least {use_case.outcome.horizon_days} days "
+            "after training ends.",
             "use case",
         ),
     }
@@ -296,7 +362,6 @@ def _fairness(report: EvaluationReport) -> str | None:
 
 
 def _of_registry(use_case: UseCase, evidence: CardEvidence) -> dict[str, Fact]:
-    train = "materialise trained_model"
     decision = evidence.decision
     kept = [f"{name.replace('_', ' ')} {value}" for name, value in evidence.tags.items()]
     rule = None
@@ -307,45 +372,98 @@ def _of_registry(use_case: UseCase, evidence: CardEvidence) -> dict[str, Fact]:
             f"{use_case.threshold.capacity_share:.0%} of encounters, frozen with the model)."
         )
     return {
-        "output_value": Fact(rule, "registry", train),
-        "families": Fact(evidence.family, "registry", train),
-        "importance": Fact(
-            ", ".join(evidence.strongest) + "." if evidence.strongest else None, "registry", train
-        ),
-        "reproducibility": Fact("; ".join(kept) + "." if kept else None, "registry", train),
+        "output_value": Fact(rule, "registry", _TRAIN),
+        "reproducibility": Fact("; ".join(kept) + "." if kept else None, "registry", _TRAIN),
         "specification": Fact(
-            f"Version {evidence.version} in the model registry, with all coefficients."
+            f"Version {evidence.version} in the model registry: the whole estimator, its "
+            "calibration and its threshold."
             if evidence.version
             else None,
             "registry",
-            train,
+            _TRAIN,
         ),
         "update_results": Fact(
             None if decision is None else f"{decision['kind']}: {decision['reason']}",
             "registry",
             f"materialise champion_model ({_NO_RECORD})",
         ),
-        "release_date": Fact(evidence.trained_on, "registry", train),
+        "release_date": Fact(evidence.registered_on, "registry", _TRAIN),
     }
 
 
-def _of_design(use_case: UseCase) -> dict[str, Fact]:
-    tuning = use_case.model.tuning
+def _of_model(use_case: UseCase, evidence: CardEvidence) -> dict[str, Fact]:
+    """What differs between families of models; gaps where no version is known."""
+    told: dict[str, str | None] = dict.fromkeys(
+        ("families", "importance", "tuning", "predictor_form", "reasons")
+    )
+    if evidence.family is not None:
+        told["families"] = _families(evidence)
+    if evidence.strongest:
+        told["importance"] = f"{', '.join(evidence.strongest)} ({evidence.strength})."
+    if evidence.trials is not None:
+        told["tuning"] = _tuning(use_case, evidence, evidence.trials)
+    if evidence.scaled is not None:
+        told["predictor_form"] = "Counts enter as logarithms; " + (
+            "numbers are standardised." if evidence.scaled else "trees need no scale."
+        )
+    if evidence.exact_reasons is not None:
+        told["reasons"] = (
+            "Each person on the list has the facts that raise the chance most, with their dates "
+            "where they have one; "
+            + ("they add up to the log-odds." if evidence.exact_reasons else "approximate.")
+        )
+    refits = f"Refits on the same patients: {', '.join(evidence.variants)}."
+    analyse = f"run analyse_sensitivity_{use_case.name}"
+    return {
+        **{name: Fact(text, "registry", _TRAIN) for name, text in told.items()},
+        "sensitivity": Fact(refits if evidence.variants else None, "registry", analyse),
+    }
+
+
+def _families(evidence: CardEvidence) -> str:
+    beside = ", ".join(evidence.compared)
+    told = f"beside it: {beside}" if beside else "no other was compared on this training set"
+    return f"{evidence.family}; {told}."
+
+
+def _tuning(use_case: UseCase, evidence: CardEvidence, trials: int) -> str:
+    chosen = ", ".join(
+        f"{name.replace('_', ' ')} {value:.4g}" for name, value in evidence.parameters.items()
+    )
+    return (
+        f"{trials} trials, each by {use_case.model.tuning.folds} folds with whole patients and "
+        f"log loss; chosen: {chosen or 'nothing'}."
+    )
+
+
+def _of_monitoring(use_case: UseCase) -> dict[str, Fact]:
+    """What is watched, and which groups are judged but not watched."""
+    plan = use_case.monitoring
+
+    def named(groups: Iterable[str]) -> str:
+        return ", ".join(group.replace("_", " ") for group in groups)
+
+    unwatched = [name for name in use_case.fairness.groups if name not in plan.groups]
     told = {
-        "output_type": "Prediction: a probability, a place on a weekly list, and dated reasons.",
-        "bias_mitigation": (
-            "The outcome is read from records of the event itself, not from cost; each group has "
-            "its own verdict, and too few to tell is not fair; what may be under-recorded is shown "
-            "by group."
+        "monitoring": (
+            "Each week, on outcomes that are ripe, over all rows and by group; false alarms of all "
+            f"detectors together are at least {plan.alarm_weeks} weeks apart on average, as long "
+            f"as log-odds are off by no more than {plan.tolerance:g}."
         ),
-        "comparator": "A published comorbidity score or a simpler model on the same rows.",
+        "fairness_monitoring": (
+            f"Each week, one detector for each level of: {named(plan.groups) or 'no group'}."
+            + (f" Judged at each evaluation only: {named(unwatched)}." if unwatched else "")
+        ),
+    }
+    return {name: Fact(text, "use case") for name, text in told.items()}
+
+
+def _of_design() -> dict[str, Fact]:
+    told = {
+        "output_type": "Prediction: a probability, a place on a weekly list, and reasons.",
         "preparation": (
             "Records enter from the moment they are known; tables are validated, bad rows are put "
             "aside with their reason."
-        ),
-        "tuning": (
-            f"{tuning.trials} trials, {tuning.folds} folds with whole patients, log loss; the "
-            "penalty of a logistic regression among them."
         ),
         "input_types": "Structured records: codes, measurements, dates, coverage. No free text.",
         "measures": (
@@ -353,13 +471,6 @@ def _of_design(use_case: UseCase) -> dict[str, Fact]:
             "patients drawn."
         ),
         "utility": "Net benefit over thresholds and at the threshold of the list.",
-        "sensitivity": "Refits without one group of features each are compared where made.",
-        "reasons": "Each person on the list has dated facts that raise the chance most.",
-        "monitoring": (
-            "Each week, on outcomes that are ripe, overall and by group, with a declared rate of "
-            "false alarms."
-        ),
-        "fairness_monitoring": "Each week with the same detector for each group.",
         "update_process": (
             "An alarm, or a person, asks for an update; the smallest change that suffices becomes "
             "challenger and must pass the gate."
@@ -375,13 +486,14 @@ def _of_design(use_case: UseCase) -> dict[str, Fact]:
             "A catalogue with a rationale and a source for each family; columns are screened for "
             "quality before fitting, with a record of each decision."
         ),
-        "predictor_form": "Counts as logarithms, numbers standardised, as the files say.",
         "missing_values": (
             "Filled as the imputation file says, with indicators where it asks; the share missing "
             "is in the data dictionary, also by group."
         ),
-        "clusters": "Patients are the clusters of every interval; eras are compared.",
-        "imbalance": "No resampling: it would spoil the estimates. Capacity sets the threshold.",
+        "imbalance": (
+            "No resampling and no weights, which would spoil the estimates; capacity sets the "
+            "threshold."
+        ),
         "flow": "Counts at each criterion are among the metadata of cohort and training_set.",
     }
     return {name: Fact(text, "design") for name, text in told.items()}

@@ -187,7 +187,7 @@ TRIPOD_AI = (
         ("12a", "How data were split", "partition", "training_set"),
         ("12b", "How predictors enter", "predictor_form", "trained_model"),
         ("12c", "Kind of model, building and tuning", "tuning", "trained_model"),
-        ("12d", "Differences between sites", "clusters", "evaluation"),
+        ("12d", "Differences between sites", "sites", "evaluation"),
         ("12e", "Measures of performance", "measures", "evaluation"),
         ("12f", "Updating of the model", "update_process", "champion_model"),
         ("12g", "How estimates are made", "reproducibility", "weekly_scores"),
@@ -215,7 +215,7 @@ TRIPOD_AI = (
         ("21", "Patients and outcomes in each analysis", "sample_size", "evaluation"),
         ("22", "The whole model", "specification", "model registry"),
         ("23a", "Performance with intervals", "validity", "evaluation"),
-        ("23b", "Performance by site", "clusters", "evaluation"),
+        ("23b", "Performance by site", "sites", "evaluation"),
         ("24", "Results of updating", "update_results", "champion_model"),
     ),
     *_questions(

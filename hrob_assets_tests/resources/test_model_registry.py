@@ -1,4 +1,5 @@
 import uuid
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import mlflow
@@ -101,6 +102,7 @@ def test_a_loaded_model_predicts_the_same_to_the_bit(registry, run_context, trai
     assert found.model.trials == trained.trials
     assert found.model.training_events == trained.training_events
     assert found.tags["git_commit"] == "abc"
+    assert abs(datetime.now(tz=UTC).date() - found.registered_on) <= timedelta(days=1)
 
 
 def test_an_updated_model_and_its_comparator_come_back_to_the_bit(registry, run_context):

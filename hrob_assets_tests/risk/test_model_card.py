@@ -1,5 +1,6 @@
 """The model card: every standard is complete, gaps are gaps, and the XML keeps its schema."""
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -20,15 +21,22 @@ DEFS = Path(reporting.__file__).parents[2] / "defs"
 EVIDENCE = CardEvidence(
     report=example_report(),
     version="7",
-    trained_on="2026-01-05",
+    registered_on="2026-01-05",
     tags={"git_commit": "0123abc", "configuration": "feed"},
     family="logistic regression",
+    compared=("random forest", "comparator"),
+    trials=10,
+    parameters={"inverse_penalty": 0.0312345},
+    scaled=True,
+    exact_reasons=True,
     threshold=0.2,
     training_rows=120_000,
     training_persons=9_000,
     training_events=12_000,
     features={"demographics": 11, "conditions": 211},
     strongest=("age__years",),
+    strength="log-odds per standard deviation",
+    variants=("without labs",),
     baseline_sentence="Of 300 patients, the median age was 65 years.",
     decision={"kind": "promoted", "reason": "there was none before", "decided_at": "2026-01-06"},
     source="a synthetic world",
@@ -112,6 +120,47 @@ def test_figures_are_those_of_the_evaluation():
     assert "on the list from 0.2 on" in card.facts["output_value"].text
 
 
+def test_what_differs_between_families_is_that_of_the_family():
+    linear = model_card(example_use_case(), EVIDENCE).facts
+    trees = replace(EVIDENCE, family="random forest", scaled=False, exact_reasons=False)
+    forest = model_card(example_use_case(), trees).facts
+
+    assert linear["families"].text == "logistic regression; beside it: random forest, comparator."
+    assert "10 trials, each by 2 folds" in linear["tuning"].text
+    assert "chosen: inverse penalty 0.03123." in linear["tuning"].text
+    assert "standardised" in linear["predictor_form"].text
+    assert "trees need no scale" in forest["predictor_form"].text
+    assert "they add up to the log-odds" in linear["reasons"].text
+    assert "approximate" in forest["reasons"].text
+    assert "coefficient" not in forest["specification"].text
+
+
+def test_what_no_code_does_is_not_claimed():
+    values = example_values()
+    values["fairness"] = {"groups": ["race", "payer"]}
+    facts = model_card(use_case_from(values), CardEvidence()).facts
+
+    assert facts["sites"].text is None
+    assert facts["comparator"].text is None
+    assert facts["sensitivity"].shown == "Not given: run analyse_sensitivity_example"
+    assert facts["bias_mitigation"].text is None  # no label audit was declared
+    assert "one detector for each level of: race." in facts["fairness_monitoring"].text
+    assert "at each evaluation only: payer." in facts["fairness_monitoring"].text
+
+
+def test_a_label_audit_is_told_as_it_was_declared():
+    values = example_values()
+    audit = {"statement": "A visit is the visit itself.", "is_proxy": False}
+    values["fairness"] = {"groups": ["race"], "label_audit": audit}
+    values["model"]["comparator"] = {"columns": ["age__years"]}
+    facts = model_card(use_case_from(values), CardEvidence()).facts
+
+    assert "not a proxy for what is meant: A visit is the visit itself." in (
+        facts["bias_mitigation"].text
+    )
+    assert facts["comparator"].text.startswith("1 plain columns (age__years), fitted")
+
+
 @pytest.mark.parametrize("evidence", [CardEvidence(), EVIDENCE], ids=["bare", "full"])
 def test_the_xml_keeps_the_schema_of_chai(evidence):
     text = chai_xml(model_card(example_use_case(), evidence))
@@ -152,6 +201,7 @@ def test_a_shipped_use_case_says_that_it_is_a_demonstration(name):
     assert "emonstration" in use_case.card.developer
     assert use_case.card.funding is None
     assert use_case.card.sign_offs == ()
+    assert use_case.fairness.label_audit is not None  # R37
     schema().assertValid(etree.fromstring(chai_xml(model_card(use_case, CardEvidence())).encode()))
 
 

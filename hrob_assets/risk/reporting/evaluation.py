@@ -66,7 +66,7 @@ def evaluation_page(report: EvaluationReport, context: ReportContext) -> str:
         notes=context.notes,
         sections=_sections(
             benefit=bool(decision), parts=bool(others), baseline=bool(baseline),
-            terms=bool(context.coefficients),
+            terms=bool(context.terms.terms or context.terms.gap),
         ),
         key_figures=_tiles(main, report),
         figures=metric_table(whole, report),
@@ -81,10 +81,12 @@ def evaluation_page(report: EvaluationReport, context: ReportContext) -> str:
         others=others,
         baseline=baseline,
         baseline_sentence=context.baseline_sentence,
-        coefficients=Table(
+        terms=Table(
             ["term", "log-odds"],
-            [[name, f"{value:+.3f}"] for name, value in context.coefficients[:_MOST_TERMS]],
+            [[name, f"{value:+.3f}"] for name, value in context.terms.terms[:_MOST_TERMS]],
         ),
+        terms_measure=context.terms.measure,
+        terms_gap=context.terms.gap,
         statements=report.method.statements,
         glossary=glossary(report),
         made_from=footer(report, context),

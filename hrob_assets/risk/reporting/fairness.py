@@ -260,7 +260,7 @@ def _anti(found: AntiClassification | None) -> dict[str, object] | None:
         ["log loss", metric_text("log_loss", found.log_loss, None)],
         ["calibration factor", metric_text("calibration_factor", found.calibration_factor, None)],
     ]
-    return {"removed": ", ".join(found.removed), "table": Table(["figure", "difference"], rows)}
+    return {"removed": " and ".join(found.removed), "table": Table(["figure", "difference"], rows)}
 
 
 def _label(found: LabelAudit | None) -> dict[str, object] | None:

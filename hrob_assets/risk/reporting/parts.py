@@ -34,6 +34,25 @@ _SHORT_NOTE = 16
 
 
 @dataclass(frozen=True)
+class Terms:
+    """What drives a model, or why that is not known.
+
+    Parameters
+    ----------
+    terms : sequence of (str, float)
+        The strongest first.
+    measure : str
+        What the numbers are.
+    gap : str
+        Why there are none, where a model is known and its terms are not.
+    """
+
+    terms: Sequence[tuple[str, float]] = ()
+    measure: str = ""
+    gap: str = ""
+
+
+@dataclass(frozen=True)
 class ReportContext:
     """What is known beside the evaluation; a score file of any model has none of it.
 
@@ -49,8 +68,7 @@ class ReportContext:
     baseline : DataFrame, optional
         As `hrob_assets.risk.baseline.baseline_table` gives it.
     baseline_sentence : str
-    coefficients : sequence of (str, float)
-        Terms of a linear model and their log-odds per standard deviation, the strongest first.
+    terms : Terms
     comparison : mapping of str to DataFrame
         Tables of the model comparison by title; see `hrob_assets.risk.reporting.comparison`.
     choice : str, optional
@@ -71,7 +89,7 @@ class ReportContext:
     decision: str | None = None
     baseline: pl.DataFrame | None = None
     baseline_sentence: str = ""
-    coefficients: Sequence[tuple[str, float]] = ()
+    terms: Terms = Terms()
     comparison: Mapping[str, pl.DataFrame] = field(default_factory=dict[str, pl.DataFrame])
     choice: str | None = None
     lineage: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -23,6 +23,9 @@ OTHERS = {
     "model_card.xml": ("Model card as data", "CHAI applied model card, XML"),
     "evaluation.json": ("All figures", "JSON with a versioned schema"),
     "metrics.parquet": ("All figures as a table", "one row per analysis and figure"),
+    "verdicts.parquet": ("Verdicts as a table", "one row per group"),
+    "calibration_curves.parquet": ("Calibration curves as a table", "one row per point"),
+    "thresholds.parquet": ("Thresholds as a table", "what each would do"),
     "baseline.parquet": ("Baseline table", "as a table"),
 }
 

@@ -26,7 +26,7 @@ from hrob_assets.risk.evaluation_report import (
     Subject,
     ThresholdRow,
 )
-from hrob_assets.risk.reporting.parts import ReportContext
+from hrob_assets.risk.reporting.parts import ReportContext, Terms
 from hrob_assets.risk.use_case import Characteristic
 
 DEFINITIONS = {
@@ -179,7 +179,9 @@ def example_context(**changed: object):
         "decision": "Version 7 became champion: there was none before.",
         "baseline": example_baseline(),
         "baseline_sentence": "Of 300 patients, the median age was 65 years.",
-        "coefficients": [("age__years", 0.31), ("ed_visit__count_30d", 0.22)],
+        "terms": Terms(
+            [("age__years", 0.31), ("ed_visit__count_30d", 0.22)], "log-odds per standard deviation"
+        ),
         "comparison": {
             "Model families": pl.DataFrame(
                 {
