@@ -8,10 +8,12 @@ import dagster as dg
 import pytest
 
 from hrob_assets.assets import promotion
+from hrob_assets.components import risk_model
 from hrob_assets.pipeline import run_pipeline, use_data_root
 from hrob_assets.resources.environment import write_data_environment
 from hrob_assets.resources.model_registry import ModelRegistry
 from hrob_assets.risk.acceptance import judge
+from hrob_assets.risk.use_case import Tuning, use_case_from
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -71,6 +73,19 @@ def lenient(rows, acceptance, *, seed):
     return judge(rows, bounds, seed=seed)
 
 
+def quick(values):
+    """A use case with short searches and few draws, which have tests of their own."""
+    found = use_case_from(values)
+    model = replace(
+        found.model,
+        tuning=Tuning(trials=2, folds=2, maximum_rows=1000),
+        alternatives=tuple(
+            replace(each, trials=1, maximum_rows=1000) for each in found.model.alternatives
+        ),
+    )
+    return replace(found, model=model, fairness=replace(found.fairness, replicates=200))
+
+
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory):
     """The main path on a small world, for the tests of the xdist group "pipeline"."""
@@ -84,7 +99,11 @@ def demo(tmp_path_factory):
             "threads": 1,
         },
     )
-    with mock.patch.dict(os.environ), mock.patch.object(promotion, "judge", lenient):
+    with (
+        mock.patch.dict(os.environ),
+        mock.patch.object(promotion, "judge", lenient),
+        mock.patch.object(risk_model, "use_case_from", quick),
+    ):
         os.environ.pop("HROB_ENV", None)
         os.environ["OMP_NUM_THREADS"] = "1"
         use_data_root(root)
