@@ -109,6 +109,14 @@ def test_every_part_of_compose_is_watched_and_holds_no_secret():
             assert not secret or value.startswith("/run/secrets/"), (name, key)
 
 
+def test_the_parts_of_compose_are_of_one_machine_so_that_the_daemon_sees_a_killed_run():
+    ours = [each for each in COMPOSE["services"].values() if "HROB_ENV" in each["environment"]]
+
+    assert len(ours) == 4
+    assert {service["hostname"] for service in ours} == {"hrob"}
+    assert all("data:/var/lib/hrob" in service["volumes"] for service in ours)  # with the locks
+
+
 def test_the_parts_of_compose_and_of_the_cloud_are_those_that_the_command_starts():
     from hrob_assets.cli import serve  # noqa: PLC0415 - only here
 

@@ -13,6 +13,7 @@ import dagster as dg
 from dagster._core.executor.in_process import InProcessExecutor
 from dagster._core.executor.init import InitExecutorContext
 
+from hrob_assets.resources.run_launcher import alive
 from hrob_assets.risk.errors import ConfigurationError
 
 COMMIT_VARIABLE = "HROB_GIT_COMMIT"
@@ -74,10 +75,11 @@ class _TellsItsCode(InProcessExecutor):
     """
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
-        """Tag the run, then execute it."""
-        tags = run_tags(os.environ.get("HROB_ENV", "dev"))
-        plan_context.instance.add_run_tags(plan_context.run_id, tags)
-        yield from super().execute(plan_context, execution_plan)
+        """Tag the run, then execute it, visibly alive."""
+        instance, run_id = plan_context.instance, plan_context.run_id
+        instance.add_run_tags(run_id, run_tags(os.environ.get("HROB_ENV", "dev")))
+        with alive(Path(instance.root_directory), run_id):
+            yield from super().execute(plan_context, execution_plan)
 
 
 @dg.executor(name="in_process", config_schema=dg.in_process_executor.config_schema.as_field())
