@@ -15,7 +15,12 @@ from hrob_assets.assets.alerts import (
     sensor_status,
 )
 from hrob_assets.assets.keys import use_case_key
-from hrob_assets.assets.knowledge import CHANGED_SINCE_TAG, end_of_week, knowledge_tags
+from hrob_assets.assets.knowledge import (
+    CHANGED_SINCE_TAG,
+    UPDATE_OF_TAG,
+    end_of_week,
+    knowledge_tags,
+)
 from hrob_assets.assets.monitoring import ALARMS, UPDATE_REQUEST
 from hrob_assets.resources.alerts import Alert
 from hrob_assets.resources.model_registry import CHAMPION, ModelRegistry
@@ -80,7 +85,11 @@ def _update_run(use_case: UseCase, request: Mapping[str, str]) -> dg.RunRequest:
     week = date.fromisoformat(request["week"])
     return dg.RunRequest(
         run_key=f"{use_case.name}: {request['key']}",
-        tags={**knowledge_tags(end_of_week(week)), CHANGED_SINCE_TAG: request["changed_since"]},
+        tags={
+            **knowledge_tags(end_of_week(week)),
+            CHANGED_SINCE_TAG: request["changed_since"],
+            UPDATE_OF_TAG: request["model_version"],
+        },
     )
 
 

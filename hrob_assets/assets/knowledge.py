@@ -11,6 +11,8 @@ AS_OF_TAG = "hrob/as_of"
 """Run tag: this run knows nothing from this moment (UTC, ISO 8601) on; a replay sets it."""
 CHANGED_SINCE_TAG = "hrob/changed_since"
 """Run tag: this run updates the champion for predictions from this day on (UTC, ISO 8601)."""
+UPDATE_OF_TAG = "hrob/update_of"
+"""Run tag: the version that an alarm was about; this run updates no other."""
 
 
 def known_until(context: Any, load: pl.LazyFrame) -> datetime:

@@ -10,7 +10,7 @@ import polars as pl
 from hrob_assets.assets.evaluation import required_model
 from hrob_assets.assets.feature_selection import present_record, rows_of
 from hrob_assets.assets.keys import model_group, use_case_key
-from hrob_assets.assets.knowledge import CHANGED_SINCE_TAG, changed_since
+from hrob_assets.assets.knowledge import CHANGED_SINCE_TAG, UPDATE_OF_TAG, changed_since
 from hrob_assets.assets.metadata import described, markdown_table, readable
 from hrob_assets.assets.training import evidence_tags
 from hrob_assets.resources.model_registry import CHAMPION, ModelRegistry, RegisteredModel
@@ -72,14 +72,16 @@ def _model_update(
                 use_case,
                 "update_decision",
                 "Which update the ripe outcomes since a change ask for, by a closed test from the "
-                "smallest to a new fit (Vergouwe 2017), on one row per person and horizon.",
+                "smallest to a new fit (Vergouwe 2017), on one row per person and horizon. "
+                "Not made where the version of the alarm is no longer the champion.",
+                kinds={"polars", "parquet"},
             ),
             "updated_model": _out(
                 use_case,
                 "updated_model",
                 "The champion with another intercept, or intercept and slope, or a new fit; "
                 "registered as the challenger. Not made where no update is needed.",
-                required=False,
+                kinds={"scikitlearn", "mlflow"},
             ),
         },
         ins={
@@ -95,6 +97,14 @@ def _model_update(
     ) -> Iterator[dg.Output[Any]]:
         since = _required_change(context)
         champion = required_model(model_registry, name, CHAMPION)
+        asked = context.run.tags.get(UPDATE_OF_TAG, champion.version)
+        if asked != champion.version:
+            context.log.info(
+                "nothing to do: version %s is asked for, and version %s is the champion",
+                asked,
+                champion.version,
+            )
+            return
         rows = training_set.select(*TRAINING_COLUMNS, *champion.model.columns).collect()
         update = update_champion(
             rows,
@@ -149,14 +159,14 @@ def _model_update(
     return model_update
 
 
-def _out(use_case: UseCase, asset: str, description: str, *, required: bool = True) -> dg.AssetOut:
+def _out(use_case: UseCase, asset: str, description: str, *, kinds: set[str]) -> dg.AssetOut:
     return dg.AssetOut(
         key=use_case_key(use_case.name, asset),
         group_name=model_group(use_case.name),
         owners=[use_case.owner],
-        kinds={"polars", "parquet"} if required else {"scikitlearn", "mlflow"},
+        kinds=kinds,
         description=description,
-        is_required=required,
+        is_required=False,  # where nothing is to be updated
     )
 
 

@@ -70,6 +70,7 @@ def test_an_alarm_asks_for_the_update_job_with_what_was_known_and_since_when(sen
     assert request.run_key == "example: version 1, everybody, week 2025-06-02"
     assert request.tags["hrob/as_of"] == "2025-06-09T00:00:00"
     assert request.tags["hrob/changed_since"] == "2025-01-06"
+    assert request.tags["hrob/update_of"] == "1"
 
 
 def test_a_week_without_an_alarm_asks_for_nothing(sensors, instance):
@@ -110,6 +111,35 @@ def test_a_daemon_that_starts_again_goes_on_where_it_was(sensors, instance):
 
     assert tick(sensors[DRIFT], instance, cursor).run_requests == []
     assert json.loads(tick(sensors[DRIFT], instance, cursor).cursor) == json.loads(cursor)
+
+
+def test_a_tick_that_is_repeated_with_its_cursor_asks_for_the_same_and_no_more(sensors, instance):
+    """Such as after a daemon that died between asking and noting how far it had looked."""
+    report(instance, "2025-06-02", alarms=[alarm("2025-06-02")], request=asked("2025-06-02"))
+    before = tick(sensors[DRIFT], instance).cursor
+    later = [alarm("2025-07-07"), alarm("2025-07-07", who="race: Black")]
+    report(instance, "2025-07-07", alarms=later, request=asked("2025-07-07"))
+
+    for sensor, asked_for in ((DRIFT, 1), (ALERT, 2)):
+        first, second = (tick(sensors[sensor], instance, before) for _ in range(2))
+        keys = [request.run_key for request in first.run_requests]
+        assert keys == [request.run_key for request in second.run_requests]
+        assert len(set(keys)) == len(keys) == asked_for
+        assert first.cursor == second.cursor != before
+
+
+def test_the_alert_of_an_alarm_is_asked_for_under_one_key_however_often_its_week_is_made(
+    sensors, instance
+):
+    keys, cursor = set(), None
+    for _ in range(3):
+        report(instance, "2025-06-02", alarms=[alarm("2025-06-02")])
+        found = tick(sensors[ALERT], instance, cursor)
+        keys |= {request.run_key for request in found.run_requests}
+        cursor = found.cursor
+
+    assert keys == {"calibration drift example version 1, everybody, week 2025-06-02"}
+    assert tick(sensors[ALERT], instance, cursor).run_requests == []
 
 
 def test_an_alarm_about_a_version_that_is_no_longer_champion_asks_for_nothing(sensors, instance):

@@ -9,7 +9,7 @@ import pytest
 
 from hrob_assets.assets.evaluation import evaluation_definitions
 from hrob_assets.assets.feature_selection import feature_selection_definitions
-from hrob_assets.assets.knowledge import CHANGED_SINCE_TAG
+from hrob_assets.assets.knowledge import CHANGED_SINCE_TAG, UPDATE_OF_TAG
 from hrob_assets.assets.model_update import model_update_definitions
 from hrob_assets.resources.model_registry import CHALLENGER, CHAMPION, JUDGED_FROM
 from hrob_assets.risk.errors import ConfigurationError
@@ -95,6 +95,21 @@ def test_a_shift_registers_a_challenger_that_says_what_it_was_updated_from(
     assert registry.version("update_intercept", CHAMPION) == found.champion  # the gate decides
     stored = pl.read_parquet(tmp_path / "assets" / "update_intercept" / "evaluation.parquet")
     assert stored["model_version"].unique().to_list() == [challenger.version]
+
+
+@pytest.mark.parametrize(("asked", "made"), [("none of them", set()), ("the champion", {"none"})])
+def test_a_run_that_was_asked_for_about_another_champion_updates_nothing(
+    updated, registry, asked, made
+):
+    """Such as one that waited while an update of before took the champion's place."""
+    name = f"update_of_{asked.replace(' ', '_')}"
+    tags = SINCE | {UPDATE_OF_TAG: "1" if asked == "the champion" else "7"}
+
+    found = updated(name, intercept=-1.0 if made else -2.0, tags=tags)
+
+    assert found.champion == "1"
+    assert {each["update"].value for each in found.made.values()} == made
+    assert registry.version(name, CHALLENGER) == found.champion
 
 
 def test_an_update_that_is_not_told_since_when_says_what_to_add(updated):
