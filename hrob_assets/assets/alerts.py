@@ -11,6 +11,7 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime, time, timedelta
 
 import dagster as dg
+from dagster._core.storage.tags import WILL_RETRY_TAG
 from dagster._utils.schedules import cron_string_iterator  # its version is pinned
 
 from hrob_assets.assets.keys import use_case_key
@@ -98,10 +99,17 @@ def _failed_runs(status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
         if context.dagster_run.job_name == SEND_ALERT:
             yield dg.SkipReason("an alert that was not delivered asks for no other alert")
+        elif _starts_again(context.dagster_run):
+            yield dg.SkipReason("its process died, and Dagster starts it again by itself")
         else:
             yield request_alert(_failure(context))
 
     return alert_failed_runs
+
+
+def _starts_again(run: dg.DagsterRun) -> bool:
+    """Whether the daemon starts a run again; it cannot where a command executed the run."""
+    return run.tags.get(WILL_RETRY_TAG) == "true" and run.remote_job_origin is not None
 
 
 def _failure(context: dg.RunFailureSensorContext) -> Alert:

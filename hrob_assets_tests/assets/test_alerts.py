@@ -5,6 +5,12 @@ from datetime import UTC, date, datetime
 
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from hrob_assets.assets import alerts as module
 from hrob_assets.assets.alerts import (
@@ -155,7 +161,12 @@ def failure_event(run):
     return next(event for event in run.all_events if event.is_job_failure)
 
 
-def failed(sensors, instance, error):
+LAUNCHED = RemoteJobOrigin(
+    RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("here"), "__repository__"), "nightly"
+)
+
+
+def failed(sensors, instance, error, *, tags=None, origin=None):
     """What is told of a run whose only step raises the error."""
 
     @dg.op
@@ -170,7 +181,7 @@ def failed(sensors, instance, error):
     context = dg.build_run_status_sensor_context(
         sensor_name="alert_failed_runs",
         dagster_instance=instance,
-        dagster_run=result.dagster_run,
+        dagster_run=result.dagster_run.with_tags(tags or {}).with_job_origin(origin),
         dagster_event=failure_event(result),
     ).for_run_failure()
     return list(sensors["alert_failed_runs"](context))
@@ -190,6 +201,23 @@ def test_a_message_of_a_library_is_not_told_because_it_may_hold_a_person(sensors
 
     assert "4711" not in json.dumps(request.run_config)
     assert request.run_config["ops"]["deliver"]["config"]["facts"]["reason"] == "ValueError"
+
+
+@pytest.mark.parametrize(
+    ("tags", "origin", "told_of"),
+    [
+        ({WILL_RETRY_TAG: "true"}, LAUNCHED, 0),
+        ({WILL_RETRY_TAG: "true"}, None, 1),  # a command executed it: nobody starts it again
+        ({WILL_RETRY_TAG: "false"}, LAUNCHED, 1),
+    ],
+)
+def test_a_run_that_dagster_starts_again_by_itself_is_told_when_it_fails_again(
+    sensors, instance, tags, origin, told_of
+):
+    (answer,) = failed(sensors, instance, ContractError("x"), tags=tags, origin=origin)
+
+    assert isinstance(answer, dg.RunRequest) == bool(told_of)
+    assert isinstance(answer, dg.SkipReason) == (not told_of)
 
 
 def test_an_alert_that_was_not_delivered_asks_for_no_other(sensors, instance):
