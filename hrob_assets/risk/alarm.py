@@ -424,31 +424,31 @@ def expected_behaviour(
         msg = "the behaviour of an alarm needs probabilities and weeks (found none); score first"
         raise TooSmallError(msg)
     harmless = sorted({0.0, rule.tolerance, -rule.tolerance})
-    rows = [_behaviour(site, rule, shift, detectors, plan, harmless=True) for shift in harmless] + [
-        _behaviour(site, rule, shift, detectors, plan, harmless=False) for shift in shifts
+    worlds = [World(shift, 0) for shift in harmless]
+    worlds += [World(shift, plan.change_week) for shift in shifts]
+    crossed = simulate_worlds(site, rule, worlds, detectors=detectors, histories=plan)
+    rows = [
+        _behaviour(of_world, rule, world, detectors, plan, harmless=number < len(harmless))
+        for number, (world, of_world) in enumerate(zip(worlds, crossed, strict=True))
     ]
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
 def _behaviour(
-    site: SiteVolume,
+    crossed: np.ndarray,
     rule: AlarmRule,
-    shift: float,
+    world: "World",
     detectors: int,
     plan: Histories,
     *,
     harmless: bool,
 ) -> dict[str, float | bool | None]:
-    change = 0 if harmless else plan.change_week
-    crossed = simulate_crossings(
-        site, rule, shift=shift, change_week=change, detectors=detectors, histories=plan
-    )
-    after = crossed[:, change:]
+    after = crossed[:, world.change_week :]
     delay = np.where(after.any(axis=1), after.argmax(axis=1) + 1.0, np.inf)
     quantiles = [float(np.quantile(delay, q, method="higher")) for q in (0.5, 0.9)]
     told = [None if harmless or np.isinf(value) else value for value in quantiles]
     return {
-        "shift": float(shift),
+        "shift": float(world.shift),
         "harmless": harmless,
         "alarm_share": float(after.any(axis=1).mean()),
         "alarms_per_history": float(crossed.sum(axis=1).mean()),
@@ -458,30 +458,41 @@ def _behaviour(
     }
 
 
-def simulate_crossings(
+@dataclass(frozen=True)
+class World:
+    """A shift of the intercept, from one week on and for good."""
+
+    shift: float
+    change_week: int
+
+
+def simulate_worlds(
     site: SiteVolume,
     rule: AlarmRule,
+    worlds: Sequence[World],
     *,
-    shift: float,
-    change_week: int,
     detectors: int,
     histories: Histories,
 ) -> np.ndarray:
-    """Weeks in which the level is reached, shape (histories, weeks), of simulated histories."""
-    odds = _logit(site.probability)
-    change = (1 / (1 + np.exp(-odds)), 1 / (1 + np.exp(-(odds + shift))))
+    """Weeks in which the level is reached, shape (worlds, histories, weeks).
+
+    A history has the same rows and the same lots in every world, and what becomes of a lot
+    depends on the shift alone: all worlds are drawn together.
+    """
+    odds = _logit(site.probability)[:, None]
+    shifts = np.array([0.0, *(world.shift for world in worlds)])
     run = partial(
         _simulate,
         log_constants(site.probability, rule),
         rule.shifts - rule.edges,
-        np.stack(change),
+        1 / (1 + np.exp(-(odds + shifts))),
         site.weekly_rows.astype(np.int64),
-        change_week,
+        np.array([world.change_week for world in worlds], dtype=np.int64),
         np.full(histories.weeks, rule.log_level(detectors)),
     )
     streams = np.uint64(histories.seed) + np.arange(histories.count, dtype=np.uint64) * _STRIDE
     with ThreadPoolExecutor(_THREADS) as pool:
-        return np.concatenate(list(pool.map(run, np.array_split(streams, _THREADS))))
+        return np.concatenate(list(pool.map(run, np.array_split(streams, _THREADS))), axis=1)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -490,30 +501,53 @@ def _simulate(
     steps: np.ndarray,
     truth: np.ndarray,
     weekly_rows: np.ndarray,
-    change_week: int,
+    change_weeks: np.ndarray,
     log_level: np.ndarray,
     streams: np.ndarray,
 ) -> np.ndarray:
-    """Draw histories and follow them; each has a stream of random numbers of its own."""
-    weeks, shifts = log_level.size, steps.size
-    crossed = np.zeros((streams.size, weeks), np.bool_)
+    """Draw histories and follow them; each has a stream of random numbers of its own.
+
+    The first column of `truth` is of the world that has not shifted, the others of `change_weeks`.
+    """
+    weeks, worlds = log_level.size, change_weeks.size
+    crossed = np.zeros((worlds, streams.size, weeks), np.bool_)
     for history in range(streams.size):
-        state = _mix(streams[history])
-        logs, weight = np.zeros((weeks, shifts)), np.zeros(weeks)
-        for week in range(weeks):
-            state, lot = _uniform(state)
-            world = 1 if week >= change_week else 0
-            for _ in range(weekly_rows[int(lot * weekly_rows.size)]):
-                state, lot = _uniform(state)
-                row = int(lot * truth.shape[1])
-                weight[week] += truth[0, row] * (1 - truth[0, row]) / FULL_WEEK
-                state, lot = _uniform(state)
-                event = 1.0 if lot < truth[world, row] else 0.0
-                for k in range(shifts):
-                    logs[week, k] += constants[row, k] + event * steps[k]
-            weight[week] = min(weight[week], 1.0)
-        crossed[history] = follow(logs, weight, log_level)[3]
+        without, events, weight = _draw_history(
+            constants, truth, weekly_rows, weeks, _mix(streams[history])
+        )
+        for world in range(worlds):
+            logs = np.empty((weeks, steps.size))
+            for week in range(weeks):
+                column = 1 + world if week >= change_weeks[world] else 0
+                logs[week] = without[week] + events[week, column] * steps
+            crossed[world, history] = follow(logs, weight, log_level)[3]
     return crossed
+
+
+@numba.njit(cache=True, nogil=True)
+def _draw_history(
+    constants: np.ndarray,
+    truth: np.ndarray,
+    weekly_rows: np.ndarray,
+    weeks: int,
+    state: np.uint64,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Evidence of each week without any outcome, outcomes in each world, and weights."""
+    without = np.zeros((weeks, constants.shape[1]))
+    events, weight = np.zeros((weeks, truth.shape[1]), np.int64), np.zeros(weeks)
+    for week in range(weeks):
+        state, lot = _uniform(state)
+        for _ in range(weekly_rows[int(lot * weekly_rows.size)]):
+            state, lot = _uniform(state)
+            row = int(lot * truth.shape[0])
+            weight[week] += truth[row, 0] * (1 - truth[row, 0]) / FULL_WEEK
+            state, lot = _uniform(state)
+            for k in range(constants.shape[1]):
+                without[week, k] += constants[row, k]
+            for world in range(truth.shape[1]):
+                events[week, world] += lot < truth[row, world]
+        weight[week] = min(weight[week], 1.0)
+    return without, events, weight
 
 
 @numba.njit(cache=True, nogil=True)

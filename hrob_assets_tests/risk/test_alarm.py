@@ -13,11 +13,12 @@ from hrob_assets.risk.alarm import (
     AlarmRule,
     Histories,
     SiteVolume,
+    World,
     accumulate_evidence,
     alarms_by_detector,
     expected_behaviour,
     row_evidence,
-    simulate_crossings,
+    simulate_worlds,
 )
 from hrob_assets.risk.errors import ContractError, TooSmallError
 
@@ -200,14 +201,13 @@ def test_false_alarms_stay_within_the_budget_at_every_harmless_shift(true_shift)
     site = SiteVolume(RISKS, np.array([20, 150]))
     plan = Histories(count=200, weeks=200)
 
-    crossed = simulate_crossings(
+    crossed = simulate_worlds(
         site,
         AlarmRule(tolerance=0.1, alarm_weeks=50),
-        shift=true_shift,
-        change_week=0,
+        [World(true_shift, 0)],
         detectors=1,
         histories=plan,
-    )
+    )[0]
 
     for weeks in (50, 100, 200):
         per_history = crossed[:, :weeks].sum(axis=1)
@@ -219,14 +219,13 @@ def test_a_tiny_group_does_not_reach_its_level_by_the_passing_of_weeks():
     rule = AlarmRule(tolerance=0.0, alarm_weeks=26)
     plan = Histories(count=200, weeks=260)
 
-    crossed = simulate_crossings(
+    crossed = simulate_worlds(
         SiteVolume(RISKS, np.array([1])),
         rule,
-        shift=0.0,
-        change_week=0,
+        [World(0.0, 0)],
         detectors=1,
         histories=plan,
-    )
+    )[0]
 
     worth = 260 * float(np.mean(RISKS * (1 - RISKS))) / FULL_WEEK  # 3.7 weeks, not 260
     assert 0.5 < worth < 5
@@ -238,9 +237,9 @@ def test_the_simulation_agrees_with_the_detector_on_drawn_rows():
     rule = AlarmRule(tolerance=0.1, alarm_weeks=52)
     site = SiteVolume(RISKS, np.array([60]))
     plan = Histories(count=400, weeks=40)
-    simulated = simulate_crossings(
-        site, rule, shift=0.4, change_week=10, detectors=1, histories=plan
-    ).any(axis=1)
+    simulated = simulate_worlds(
+        site, rule, [World(0.4, 10)], detectors=1, histories=plan
+    )[0].any(axis=1)  # fmt: skip
 
     drawn = [
         accumulate_evidence(ripe(40, 60, shift=0.4, from_week=10, seed=s), rule)["crossed"].any()
@@ -249,6 +248,17 @@ def test_the_simulation_agrees_with_the_detector_on_drawn_rows():
 
     spread = np.sqrt(0.25 / 400 + 0.25 / 200)
     assert abs(simulated.mean() - np.mean(drawn)) < 3 * spread
+
+
+def test_a_world_is_the_same_whichever_are_drawn_with_it():
+    site, plan = SiteVolume(RISKS, np.array([40, 90])), Histories(count=50, weeks=80)
+    worlds = [World(0.0, 0), World(0.5, 20), World(-0.5, 10)]
+
+    together = simulate_worlds(site, RULE, worlds, detectors=2, histories=plan)
+
+    alone = [simulate_worlds(site, RULE, [each], detectors=2, histories=plan)[0] for each in worlds]
+    assert together.any()
+    assert np.array_equal(together, np.stack(alone))
 
 
 def test_expected_behaviour_is_the_same_for_the_same_seed_and_faster_for_larger_shifts():
