@@ -20,7 +20,7 @@ from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.labels import label_rows, outcomes_known
 from hrob_assets.risk.tables import ROW_KEY, TIMESTAMP, Column, Table
 from hrob_assets.risk.use_case import Monitoring, Outcome
-from hrob_assets.risk.windows import as_known_at, week_of
+from hrob_assets.risk.windows import as_known_at, first_known, is_known, week_of
 
 STATUS = ("pending", "mature", "censored", "revised")
 OUTCOME_LEDGER = Table(
@@ -95,7 +95,7 @@ def build_ledger(
     ----------
     scores : DataFrame
         The valid scoring of each week: row key, ``week``, ``model_version``, ``probability``,
-        ``high_risk``. Rows predicted from `as_of` on are left out.
+        ``high_risk``. Rows predicted after `as_of` are left out.
     staged : StagedTables
         What becomes known from `as_of` on is not looked at.
     outcome : Outcome
@@ -245,7 +245,7 @@ def ledger_of_known_outcomes(
     rows : DataFrame
         Row key, ``model_version``, ``probability``, ``high_risk``, ``outcome`` (Boolean; null when
         not known), ``known_at``, and perhaps ``censored_at`` (end of observation) and
-        ``outcome_at``. What stands in it for a row and was known after `as_of` is not looked at.
+        ``outcome_at``. What of it became known from `as_of` on is not looked at.
     horizon_days : int, days
     runouts : DataFrame
         `completion.RUNOUTS`.
@@ -262,16 +262,16 @@ def ledger_of_known_outcomes(
         week_of(pl.col("prediction_time")).alias("week")
     )
     timed = _ripe_at(sent, runouts, horizon_days)
-    known = (pl.col("known_at") <= as_of) & pl.col("outcome").is_not_null()
+    known = is_known(pl.col("known_at"), as_of) & pl.col("outcome").is_not_null()
     event = (known & pl.col("outcome")).fill_null(value=False)
-    lost = (pl.col("censored_at") < pl.col("horizon_end")) & (pl.col("censored_at") <= as_of)
+    lost = (pl.col("censored_at") < pl.col("horizon_end")) & is_known(pl.col("censored_at"), as_of)
     censored = (lost & ~event).fill_null(value=False)
     label = pl.when(known & ~censored).then("outcome")
     ripe_at = (
         pl.when(censored)
         .then("ripe_at")
         .when(known)
-        .then(pl.max_horizontal("ripe_at", "known_at"))
+        .then(pl.max_horizontal(pl.col("ripe_at"), first_known(pl.col("known_at"))))
         .otherwise(pl.lit(_END_OF_TIME))
     )
     judged = timed.with_columns(
@@ -433,7 +433,7 @@ def ledger_at(ledger: Ledger, as_of: datetime) -> Ledger:
         raise ContractError(msg)
     told = ledger.rows.filter(pl.col("prediction_time") <= as_of).with_columns(
         pl.col("ripe_at").fill_null(_END_OF_TIME),
-        pl.when(pl.col("known_at") < as_of).then("known_at").alias("known_at"),
+        pl.when(is_known(pl.col("known_at"), as_of)).then("known_at").alias("known_at"),
         pl.col("label").alias("label_now"),
     )
     runouts = ledger.runouts.filter(pl.col("from_at") <= as_of)

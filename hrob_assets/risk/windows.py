@@ -236,6 +236,31 @@ def known_when_ripe(
     return _facts_of_rows(events, rows).filter(pl.col("known_at") < ripe_at)
 
 
+def is_known(known_at: pl.Expr, as_of: datetime | pl.Expr) -> pl.Expr:
+    """Tell whether a fact is known at a moment: it became known strictly before.
+
+    Examples
+    --------
+    >>> midnight = datetime(2024, 3, 2)
+    >>> pl.select(is_known(pl.lit(midnight), midnight)).item()
+    False
+    """
+    return known_at < as_of
+
+
+def first_known(known_at: pl.Expr) -> pl.Expr:
+    """First moment at which a fact is known: a microsecond after it became so.
+
+    Examples
+    --------
+    What becomes known on Monday at midnight is of the new week:
+
+    >>> pl.select(week_of(first_known(pl.lit(datetime(2024, 3, 4))))).item()
+    datetime.date(2024, 3, 4)
+    """
+    return known_at + pl.duration(microseconds=1)
+
+
 def known_by(facts: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
     """Facts that were known before a moment.
 
@@ -245,7 +270,7 @@ def known_by(facts: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
     >>> known_by(facts, datetime(2024, 3, 2)).height
     1
     """
-    return facts.filter(pl.col("known_at") < as_of)
+    return facts.filter(is_known(pl.col("known_at"), as_of))
 
 
 def became_known(facts: pl.DataFrame, *, since: datetime, before: datetime) -> pl.DataFrame:
@@ -282,10 +307,10 @@ def as_known_at(facts: pl.LazyFrame, as_of: datetime) -> pl.LazyFrame:
     """
     names = facts.collect_schema().names()
     if "known_at" in names:
-        facts = facts.filter(pl.col("known_at") < as_of)
+        facts = facts.filter(is_known(pl.col("known_at"), as_of))
     ends = [(end, known) for end, known in _ENDS.items() if known in names]
     return facts.with_columns(
-        pl.when(pl.col(known) < as_of).then(pl.col(name)).alias(name)
+        pl.when(is_known(pl.col(known), as_of)).then(pl.col(name)).alias(name)
         for end, known in ends
         for name in (end, known)
     )

@@ -294,8 +294,9 @@ def known(*rows, as_of=T + 200 * DAY):
     [
         ((True, 10, None), 89, "pending", None),  # early outcomes wait for the others
         ((True, 10, None), 90, "mature", 90),
-        ((False, 95, None), 94, "pending", None),
-        ((False, 95, None), 95, "mature", 95),
+        ((False, 95, None), 95, "pending", None),  # known strictly before, or not known
+        ((False, 95, None), 96, "mature", 95),
+        ((True, 90, None), 90, "pending", None),
         ((None, 95, None), 200, "pending", None),
         ((False, None, None), 200, "pending", None),
         ((False, 60, 30), 200, "censored", 90),
@@ -309,7 +310,8 @@ def test_status_of_a_row_whose_outcome_is_given(row, as_of_day, status, ripe_day
     found = known(row, as_of=T + as_of_day * DAY).rows.row(0, named=True)
 
     assert found["status"] == status
-    assert found["ripe_at"] == (None if ripe_day is None else T + ripe_day * DAY)
+    first = timedelta(microseconds=1) if row[1] == ripe_day else timedelta()
+    assert found["ripe_at"] == (None if ripe_day is None else T + ripe_day * DAY + first)
     assert found["label"] == (row[0] if status == "mature" else None)
 
 
