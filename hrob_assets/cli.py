@@ -274,16 +274,17 @@ def evaluate(scores: Path, **given: "Any") -> None:
     """Evaluate the predictions of any model: SCORES is a Parquet or CSV file."""
     from hrob_assets.risk.evaluation import ReportOptions  # noqa: PLC0415 - slow to import
     from hrob_assets.risk.evaluation_file import (  # noqa: PLC0415
+        EVALUATION,
         evaluate_file,
-        require_free,
         write_evaluation,
     )
     from hrob_assets.risk.score_file import ScoreColumns  # noqa: PLC0415
+    from hrob_assets.risk.sources.whole_folder import require_free  # noqa: PLC0415
 
     groups = tuple(name.strip() for name in given["groups"].split(",") if name.strip())
     named = (given[name] for name in ("person", "probability", "outcome", "time", "seen"))
     with _clear_errors():
-        require_free(given["out"], overwrite=given["overwrite"])
+        require_free(given["out"], mark=EVALUATION, overwrite=given["overwrite"])
         report = evaluate_file(
             scores,
             ScoreColumns(*named, groups=groups),
@@ -312,7 +313,7 @@ def evaluate(scores: Path, **given: "Any") -> None:
     "--as-of",
     required=True,
     type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
-    help="What became known later is not looked at; a day is its midnight, UTC.",
+    help="What became known from then on is not looked at; a day is its midnight, UTC.",
 )
 @click.option("--horizon-days", type=click.IntRange(1), default=60, show_default=True)
 @click.option(
@@ -343,6 +344,7 @@ def monitor(scores: Path, **given: "Any") -> None:
     """Tell which outcomes of SCORES are ripe and whether calibration has drifted."""
     from hrob_assets.risk import monitoring_file  # noqa: PLC0415 - slow to import
     from hrob_assets.risk.outcome_file import OutcomeColumns, read_outcomes  # noqa: PLC0415
+    from hrob_assets.risk.sources.whole_folder import require_free  # noqa: PLC0415
 
     lists: dict[str, Any] = {
         name: tuple(part.strip() for part in given[name].split(",") if part.strip())
@@ -351,7 +353,7 @@ def monitor(scores: Path, **given: "Any") -> None:
     single = ("person", "time", "probability", "outcome", "known_at", "censored_at", "outcome_at")
     asked = ("as_of", "horizon_days", "runout_days", "tolerance", "alarm_weeks", "histories")
     with _clear_errors():
-        monitoring_file.require_free(given["out"], overwrite=given["overwrite"])
+        require_free(given["out"], mark=monitoring_file.SUMMARY, overwrite=given["overwrite"])
         named: dict[str, Any] = {name: given[name] for name in (*single, "model_version")}
         columns = OutcomeColumns(**named | lists)
         plan = monitoring_file.MonitoringPlan(**{name: given[name] for name in (*asked, "seed")})

@@ -1,6 +1,7 @@
 """`hrob evaluate`: predictions of any model, from a file to a folder."""
 
 import json
+from itertools import combinations
 
 import jsonschema
 import polars as pl
@@ -93,6 +94,10 @@ def test_capacity_sets_the_threshold(scores, file, tmp_path):
         (["--threshold", "0.2", "--capacity", "0.1"], "either --threshold or --capacity"),
         (["--threshold", "20"], "--threshold must lie between 0 and 1 (found 20)"),
         (["--groups", "rase"], "Did you mean 'race'?"),
+        (["--margin", "-1"], "--margin must lie between 0 and 1 (found -1)"),
+        (["--margin", "nan"], "--margin must lie between 0 and 1 (found nan)"),
+        (["--threshold", "nan"], "--threshold must lie between 0 and 1 (found nan)"),
+        (["--era", "2024-01-01"], "--era needs --time"),
     ],
 )
 def test_what_cannot_be_meant_is_one_line_and_leaves_nothing(file, tmp_path, arguments, message):
@@ -102,6 +107,31 @@ def test_what_cannot_be_meant_is_one_line_and_leaves_nothing(file, tmp_path, arg
     assert message in refused.output
     assert refused.output.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_capacity_that_leaves_no_threshold_names_an_option_that_is_there(scores, tmp_path):
+    file = tmp_path / "s.parquet"
+    scores.with_columns(pl.col("probability") / 1000).write_parquet(file)
+
+    refused = evaluate(file, *QUICK, "--out", tmp_path / "out")
+
+    assert refused.exit_code == 1
+    assert "rounded to 0.0); give --threshold" in refused.output
+    assert evaluate(file, *QUICK, "--threshold", "0.0004", "--out", tmp_path / "out").exit_code == 0
+
+
+@pytest.mark.parametrize("form", ["%F", "%FT%TZ", "%F %T%:z", "%FT%T+0000"])
+def test_times_may_be_texts(scores, file, tmp_path, form):
+    text = tmp_path / "text" / file.name
+    text.parent.mkdir()
+    times = pl.col("prediction_time").dt.truncate("1d").dt.replace_time_zone("UTC")
+    scores.with_columns(times.dt.strftime(form)).write_parquet(text)
+    scores.with_columns(times).write_parquet(file)
+    for each, out in ((file, "one"), (text, "other")):
+        done = evaluate(each, *QUICK, "--time", "prediction_time", "--out", tmp_path / out)
+        assert done.exit_code == 0, done.output
+
+    assert content(tmp_path / "one") == content(tmp_path / "other")
 
 
 def test_one_class_only_is_refused(scores, tmp_path):
@@ -148,6 +178,62 @@ def test_content_of_others_is_never_replaced(file, tmp_path):
 
     assert refused.exit_code == 1
     assert [path.name for path in out.iterdir()] == ["thesis.txt"]
+
+
+def cut_points(analysis):
+    """Rows with and without the outcome above each cut that the figures of an analysis tell."""
+    counts = analysis.counts
+    rows, events = counts.rows, counts.events
+    cuts = {"all": (events, rows - events), "none": (0, 0)}
+    if counts.true_positive is not None:
+        cuts["main"] = (counts.true_positive, counts.false_positive)
+    for row in analysis.thresholds:
+        if row.sensitivity is not None:
+            hits, high = row.sensitivity * events, row.alert_rate * rows
+            cuts[f"from {row.threshold:g}"] = (round(hits), round(high - hits))
+    for name, tenths, sign in (("top", analysis.calibration_bins[::-1], 1),
+                               ("bottom", analysis.calibration_bins, -1)):  # fmt: skip
+        hits, false = (0, 0) if sign == 1 else (events, rows - events)
+        for tenth in tenths:
+            if tenth.observed is None:
+                break
+            found = round(tenth.observed * tenth.rows)
+            hits, false = hits + sign * found, false + sign * (tenth.rows - found)
+            cuts[f"{name} to tenth {tenth.bin}"] = (hits, false)
+    return cuts
+
+
+@pytest.mark.parametrize("threshold", ["0.165", "0.2", "0.31"])
+def test_no_two_figures_differ_by_few_rows(file, tmp_path, threshold):
+    """Tenths, thresholds and the four cells of both units, by all pairs."""
+    out = tmp_path / "out"
+    done = evaluate(file, *QUICK, "--threshold", threshold, "--out", out)
+    assert done.exit_code == 0
+
+    report = from_json((out / "evaluation.json").read_text(encoding="utf-8"))
+    for analysis in report.analyses:
+        cuts = cut_points(analysis) if analysis.counts.events is not None else {}
+        for (one, at), (other, there) in combinations(cuts.items(), 2):
+            for difference in (abs(at[0] - there[0]), abs(at[1] - there[1])):
+                assert not 0 < difference < 11, (analysis.name, one, other)
+    assert len(cut_points(report.analysis("encounter"))) > 10
+
+
+def test_rows_of_patients_who_come_twice_are_not_found_by_subtraction(scores, tmp_path):
+    """One row of each patient, and five more: their outcomes are those of five persons."""
+    first = scores.unique("person_id", keep="first", maintain_order=True)
+    more = scores.filter(~pl.col("person_id").is_first_distinct())[:5]
+    file = tmp_path / "s.parquet"
+    pl.concat([first, more]).write_parquet(file)
+
+    assert evaluate(file, *QUICK, "--out", tmp_path / "out").exit_code == 0
+
+    report = from_json((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
+    assert report.analysis("encounter").counts.events is not None
+    patient = report.analysis("patient")
+    assert patient.counts.events is None
+    assert patient.metrics["prevalence"].value is None
+    assert not patient.calibration_bins
 
 
 def test_small_groups_are_not_told(scores, file, tmp_path):

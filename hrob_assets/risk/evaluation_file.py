@@ -47,15 +47,19 @@ def evaluate_file(
     Raises
     ------
     ConfigurationError
-        If both are given, or one is not between 0 and 1.
+        If both are given, one or the margin is not between 0 and 1, or an era has no times.
     """
     if threshold is not None and capacity_share is not None:
         msg = "either --threshold or --capacity must be given (found both); leave one out"
         raise ConfigurationError(msg)
-    for name, value in (("threshold", threshold), ("capacity", capacity_share)):
+    given = {"threshold": threshold, "capacity": capacity_share, "margin": options.margin}
+    for name, value in given.items():
         if value is not None and not 0 < value < 1:
             msg = f"--{name} must lie between 0 and 1 (found {value:g}); 0.1 is ten percent"
             raise ConfigurationError(msg)
+    if options.era_boundary is not None and columns.time is None:
+        msg = "--era needs --time, the column by which rows are before or after it (found none)"
+        raise ConfigurationError(msg + "; give it, or leave --era out")
     scores = read_scores(file, columns)
     share = None if threshold is not None else capacity_share or CAPACITY_SHARE
     subject = _subject(file, columns, scores, threshold, share, outcome)
@@ -77,7 +81,11 @@ def _subject(
         first, last = days.min(), days.max()
     if threshold is None:
         rule = Threshold(capacity_share=share or CAPACITY_SHARE)
-        threshold = capacity_threshold(scores["probability"].to_numpy(), rule)
+        threshold = capacity_threshold(
+            scores["probability"].to_numpy(),
+            rule,
+            then="give --threshold, with as many decimals as it needs",
+        )
     return Subject(
         name=file.stem,
         title=file.stem.replace("_", " "),
@@ -90,23 +98,6 @@ def _subject(
         threshold_origin="given" if share is None else "capacity",
         capacity_share=share,
     )
-
-
-def require_free(folder: Path, *, overwrite: bool) -> None:
-    """Refuse a folder that has something in it, unless it is an earlier evaluation to replace.
-
-    Raises
-    ------
-    ConfigurationError
-    """
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    earlier = (folder / EVALUATION).is_file()
-    if overwrite and earlier:
-        return
-    then = "give --overwrite to replace that evaluation" if earlier else "choose another folder"
-    msg = f"--out must be a new or empty folder (found content in {folder}); {then}"
-    raise ConfigurationError(msg)
 
 
 def write_evaluation(report: EvaluationReport, folder: Path) -> list[str]:

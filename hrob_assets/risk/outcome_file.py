@@ -6,14 +6,21 @@ from datetime import datetime
 from pathlib import Path
 
 import polars as pl
-from polars.exceptions import PolarsError
 
-from hrob_assets.risk.errors import ConfigurationError, ContractError, SourceError, nearest
-from hrob_assets.risk.score_file import group_names
+from hrob_assets.risk.errors import ConfigurationError, ContractError
 from hrob_assets.risk.small_cells import in_words
+from hrob_assets.risk.table_file import (
+    flags,
+    group_names,
+    probabilities,
+    read_table,
+    require_columns,
+    require_filled,
+    require_key,
+    times,
+)
 from hrob_assets.risk.tables import TIMESTAMP
 
-_SUFFIXES = (".parquet", ".csv")
 _OWN = ("person_id", "encounter_id", "prediction_time", "week", "model_version", "probability",
         "high_risk", "status", "label", "ripe_at", "ripe_week", "outcome", "outcome_at",
         "known_at", "label_now", "censored_at", "in_use", "all")  # fmt: skip
@@ -94,46 +101,14 @@ def read_outcomes(file: Path, columns: OutcomeColumns, *, threshold: float | Non
     ContractError
         If a value breaks what its column must hold; no value of a person is told.
     """
-    frame = _read(file, columns)
-    _require_columns(frame, columns)
-    if frame.is_empty():
-        msg = f"{file.name} must have rows (found none); choose another file"
-        raise ContractError(msg)
+    words = [columns.person, columns.model_version or "", *columns.groups]
+    frame = read_table(file, text=words)
+    _require_names(frame, columns)
     return check_outcomes(frame, columns, threshold=threshold)
 
 
-def _read(file: Path, columns: OutcomeColumns) -> pl.DataFrame:
-    if file.suffix.lower() not in _SUFFIXES:
-        msg = f"a score file must end in .parquet or .csv (found {file.name}); convert it"
-        raise SourceError(msg)
-    if not file.is_file():
-        msg = f"a score file must exist (found none at {file}); check the path"
-        raise SourceError(msg)
-    try:
-        if file.suffix.lower() == ".parquet":
-            return pl.read_parquet(file)
-        header = pl.read_csv(file, n_rows=0).columns
-        words = [columns.person, columns.model_version or "", *columns.groups]
-        text = {name: pl.String for name in words if name in header}  # 007 and 7 are two persons
-        return pl.read_csv(
-            file, infer_schema_length=None, schema_overrides=text, try_parse_dates=True
-        )
-    except (PolarsError, OSError, UnicodeDecodeError):
-        msg = (
-            f"{file.name} must be a readable {file.suffix.lower()[1:]} file (it is damaged, empty "
-            "or of another format); write it again"
-        )
-        raise SourceError(msg) from None  # the message of the reader may quote values
-
-
-def _require_columns(frame: pl.DataFrame, columns: OutcomeColumns) -> None:
-    for option, name in columns.named:
-        if name not in frame.columns:
-            msg = (
-                f"--{option} must name a column of the file (found no column {name!r}). "
-                f"{nearest(name, frame.columns)}"
-            )
-            raise ConfigurationError(msg)
+def _require_names(frame: pl.DataFrame, columns: OutcomeColumns) -> None:
+    require_columns(frame, columns.named)
     single = [name for option, name in columns.named if option not in {"groups", "features"}]
     for names in (single, columns.groups, columns.features):
         if twice := [name for name in names if list(names).count(name) > 1]:
@@ -160,25 +135,26 @@ def check_outcomes(
     Traceback (most recent call last):
     ...
     hrob_assets.risk.errors.ContractError: column 't' must hold dates or times (found fewer than
-    11 of 1 rows that are not); write them as 2024-12-31 or 2024-12-31T23:59:59
+    11 of 1 rows that are not); write them as 2024-12-31, 2024-12-31T23:59:59 or
+    2024-12-31T23:59:59Z
     """
     person = frame[columns.person]
-    _require_filled(person, "a person")
+    require_filled(person, "a person", then=_FILL)
     version = frame[columns.model_version] if columns.model_version else pl.Series(["1"])
-    _require_filled(version, "a model version")
-    probability = _probability(frame[columns.probability])
+    require_filled(version, "a model version", then=_FILL)
+    probability = probabilities(frame[columns.probability])
     one = {
-        "person_id": person.rank("dense").cast(pl.Int64),
+        "person_id": group_names(person).rank("dense").cast(pl.Int64),
         "encounter_id": pl.int_range(frame.height, dtype=pl.Int64, eager=True),
-        "prediction_time": _time(frame[columns.time], required=True),
+        "prediction_time": times(frame[columns.time]),
         "probability": probability,
         "high_risk": probability >= (2.0 if threshold is None else threshold),
-        "outcome": _outcome(frame[columns.outcome]),
+        "outcome": flags(frame[columns.outcome]),
     }
     for name in ("known_at", "censored_at", "outcome_at"):
         column = getattr(columns, name)
         empty = pl.Series([None] * frame.height, dtype=TIMESTAMP)
-        one[name] = empty if column is None else _time(frame[column], required=False)
+        one[name] = empty if column is None else times(frame[column], required=False)
     extra = [group_names(frame[name]) for name in columns.groups]
     features = (frame[name] for name in columns.features if name not in columns.groups)
     extra += [group_names(each) if each.dtype.is_nested() else each for each in features]
@@ -186,81 +162,24 @@ def check_outcomes(
     checked = checked.with_columns(
         (version.cast(pl.String) if columns.model_version else pl.lit("1")).alias("model_version")
     )
-    _require_once(checked, columns)
+    key = ["person_id", "prediction_time", "model_version"]
+    require_key(checked, key, named=[columns.person, columns.time])
+    for name in ("known_at", "outcome_at"):
+        _require_after(checked, name, getattr(columns, name), columns.time)
     return checked
 
 
-def _require_filled(values: pl.Series, what: str) -> None:
-    if nulls := values.null_count():
+_FILL = "fill them in or remove the rows"
+
+
+def _require_after(checked: pl.DataFrame, name: str, column: str | None, time: str) -> None:
+    """Refuse outcomes that happened, or were known, before they were predicted."""
+    early = int((checked[name] < checked["prediction_time"]).sum())
+    if early:
         msg = (
-            f"column {values.name!r} must have {what} in every row (found {in_words(nulls)} of "
-            f"{values.len()} without); fill them in or remove the rows"
-        )
-        raise ContractError(msg)
-
-
-def _probability(values: pl.Series) -> pl.Series:
-    if not values.dtype.is_numeric():
-        msg = f"column {values.name!r} must hold numbers from 0 to 1 (found {values.dtype})"
-        raise ContractError(msg + "; convert it")
-    numbers = values.cast(pl.Float64).fill_null(float("nan"))
-    wrong = int((~numbers.is_between(0, 1) | numbers.is_nan()).sum())
-    if wrong:
-        msg = (
-            f"column {values.name!r} must hold probabilities from 0 to 1 (found {in_words(wrong)} "
-            f"of {values.len()} rows outside or without); if they are percent, divide by 100"
-        )
-        raise ContractError(msg)
-    return numbers
-
-
-def _outcome(values: pl.Series) -> pl.Series:
-    if values.dtype == pl.Boolean or values.dtype == pl.Null:  # noqa: PLR1714 - types compare, they are no members
-        return values.cast(pl.Boolean)
-    known = values.drop_nulls()
-    if not (values.dtype.is_numeric() and known.cast(pl.Float64).is_in([0.0, 1.0]).all()):
-        msg = (
-            f"column {values.name!r} must hold 0 or 1, true or false, or nothing (found other "
-            f"values, of type {values.dtype}); convert it"
-        )
-        raise ContractError(msg)
-    return values.cast(pl.Boolean)
-
-
-def _time(values: pl.Series, *, required: bool) -> pl.Series:
-    if required:
-        _require_filled(values, "a time")
-    if isinstance(values.dtype, pl.Datetime):
-        zoned = values.dtype.time_zone is not None
-        naive = values.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if zoned else values
-        return naive.cast(TIMESTAMP)
-    if values.dtype == pl.Date or values.dtype == pl.Null:  # noqa: PLR1714 - as above
-        return values.cast(TIMESTAMP)
-    if values.dtype == pl.String:
-        text = values.str.strip_chars()
-        parsed = text.str.to_datetime("%Y-%m-%d", strict=False, time_unit="us").fill_null(
-            text.str.replace(" ", "T").str.to_datetime("%FT%T%.f", strict=False, time_unit="us")
-        )
-        wrong = int((parsed.is_null() & values.is_not_null() & (text != "")).sum())
-    else:
-        parsed, wrong = values, values.len() - values.null_count()
-    if wrong:
-        msg = (
-            f"column {values.name!r} must hold dates or times (found {in_words(wrong)} of "
-            f"{values.len()} rows that are not); write them as 2024-12-31 or 2024-12-31T23:59:59"
-        )
-        raise ContractError(msg)
-    if required:
-        _require_filled(parsed, "a time")
-    return parsed.cast(TIMESTAMP)
-
-
-def _require_once(checked: pl.DataFrame, columns: OutcomeColumns) -> None:
-    key = ["person_id", "prediction_time", "model_version"]
-    if twice := checked.height - checked.select(key).n_unique():
-        msg = (
-            f"{columns.person!r} and {columns.time!r} must be a row's key (found {in_words(twice)} "
-            "rows of a person, time and version that came before); remove duplicates"
+            f"column {column!r} must not lie before {time!r} (found {in_words(early)} of "
+            f"{checked.height} rows in which it does): what is known before a prediction is no "
+            "outcome of it; correct the times or remove the rows"
         )
         raise ContractError(msg)
 

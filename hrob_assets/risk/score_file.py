@@ -4,12 +4,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-from polars.exceptions import PolarsError
 
-from hrob_assets.risk.errors import ConfigurationError, ContractError, SourceError, nearest
-from hrob_assets.risk.small_cells import in_words
-
-_OF_FILE = (".parquet", ".csv")
+from hrob_assets.risk.errors import ConfigurationError
+from hrob_assets.risk.table_file import (
+    flags,
+    group_names,
+    probabilities,
+    read_table,
+    require_columns,
+    require_filled,
+    require_key,
+    times,
+)
 
 
 @dataclass(frozen=True)
@@ -77,11 +83,8 @@ def read_scores(file: Path, columns: ScoreColumns) -> pl.DataFrame:
     ContractError
         If a value breaks what its column must hold; no value is told.
     """
-    frame = _read(file, columns.person)
-    _require_columns(frame, columns)
-    if frame.is_empty():
-        msg = f"a score file must have rows (found none in {file.name}); choose another file"
-        raise ContractError(msg)
+    frame = read_table(file, text=[columns.person])
+    _require_names(frame, columns)
     return check_scores(frame, columns)
 
 
@@ -98,22 +101,29 @@ def check_scores(frame: pl.DataFrame, columns: ScoreColumns) -> pl.DataFrame:
     fewer than 11 of 3 rows outside, the highest 1.3); if they are percent, divide by 100
     """
     person = frame[columns.person]
-    if nulls := person.null_count():
-        _refuse(columns.person, "a person in every row", nulls, frame.height, "remove these rows")
+    require_filled(person, "a person", then="remove these rows")
+    outcome = frame[columns.outcome]
+    require_filled(outcome, "the outcome", then=_KNOWN)
     found = {
         "person_id": _numbered(person),
-        "probability": _probability(frame[columns.probability]),
-        "outcome": _flag(frame[columns.outcome], "outcome"),
+        "probability": probabilities(frame[columns.probability]),
+        "outcome": flags(outcome).cast(pl.Int8),
     }
     if columns.time is not None:
-        found["prediction_time"] = _time(frame[columns.time])
+        found["prediction_time"] = times(frame[columns.time])
     if columns.seen is not None:
-        found["person_seen"] = _flag(frame[columns.seen], "mark").cast(pl.Boolean)
+        seen = frame[columns.seen]
+        require_filled(seen, "the mark", then="fill it in")
+        found["person_seen"] = flags(seen)
     for name in columns.groups:
         found[name] = group_names(frame[name])
     checked = pl.DataFrame({name: values.alias(name) for name, values in found.items()})
-    _require_key(checked, columns)
+    if columns.time is not None:
+        require_key(checked, ["person_id", "prediction_time"], named=[columns.person, columns.time])
     return checked
+
+
+_KNOWN = "keep only rows whose outcome is known, and say how many are not"
 
 
 def _numbered(person: pl.Series) -> pl.Series:
@@ -124,41 +134,8 @@ def _numbered(person: pl.Series) -> pl.Series:
     return joined["number"].cast(pl.Int64)
 
 
-def _read(file: Path, person: str) -> pl.DataFrame:
-    if file.suffix.lower() not in _OF_FILE:
-        msg = (
-            f"a score file must end in .parquet or .csv (found {file.name}); "
-            "convert it, or change its name"
-        )
-        raise SourceError(msg)
-    if not file.is_file():
-        msg = f"a score file must exist (found none at {file}); check the path"
-        raise SourceError(msg)
-    try:
-        if file.suffix.lower() == ".parquet":
-            return pl.read_parquet(file)
-        header = pl.read_csv(file, n_rows=0).columns
-        text = {person: pl.String} if person in header else {}  # 007 and 7 are two persons
-        return pl.read_csv(
-            file, infer_schema_length=None, schema_overrides=text, try_parse_dates=True
-        )
-    except (PolarsError, OSError, UnicodeDecodeError):
-        kind = file.suffix.lower().removeprefix(".")
-        msg = (
-            f"{file.name} must be a readable {kind} file with a header (it is damaged, empty or "
-            "of another format); write it again"
-        )
-        raise SourceError(msg) from None  # the message of the reader may quote values
-
-
-def _require_columns(frame: pl.DataFrame, columns: ScoreColumns) -> None:
-    for option, name in columns.named.items():
-        if name not in frame.columns:
-            msg = (
-                f"--{option} must name a column of the score file (found no column {name!r}). "
-                f"{nearest(name, frame.columns)}"
-            )
-            raise ConfigurationError(msg)
+def _require_names(frame: pl.DataFrame, columns: ScoreColumns) -> None:
+    require_columns(frame, [*columns.named.items()])
     taken: dict[str, str] = {}
     for option, name in columns.named.items():
         if name in taken and not (option.startswith("groups") and taken[name] != option):
@@ -173,92 +150,3 @@ def _require_columns(frame: pl.DataFrame, columns: ScoreColumns) -> None:
                 f"(found {name!r}); rename the column"
             )
             raise ConfigurationError(msg)
-
-
-def _probability(values: pl.Series) -> pl.Series:
-    if not values.dtype.is_numeric() or values.dtype == pl.Boolean:
-        msg = (
-            f"column {values.name!r} must hold probabilities as numbers (found {values.dtype}); "
-            "convert it"
-        )
-        raise ContractError(msg)
-    numbers = values.cast(pl.Float64)
-    missing = numbers.null_count() + int(numbers.is_nan().sum())
-    if missing:
-        _refuse(values.name, "a probability in every row", missing, len(values), "score them")
-    outside = numbers.filter((numbers < 0) | (numbers > 1))
-    if len(outside):
-        extreme = max(outside.to_list(), key=lambda value: abs(value - 0.5))
-        side = "highest" if extreme > 1 else "lowest"
-        msg = (
-            f"column {values.name!r} must hold probabilities from 0 to 1 (found "
-            f"{in_words(len(outside))} of {len(values)} rows outside, the {side} {extreme:g}); "
-            "if they are percent, divide by 100"
-        )
-        raise ContractError(msg)
-    return numbers
-
-
-def _flag(values: pl.Series, what: str) -> pl.Series:
-    if nulls := values.null_count():
-        _refuse(
-            values.name, f"the {what} in every row", nulls, len(values),
-            "keep only rows whose outcome is known, and say how many are not",
-        )  # fmt: skip
-    if values.dtype != pl.Boolean and not (
-        values.dtype.is_numeric() and values.cast(pl.Float64).is_in([0.0, 1.0]).all()
-    ):
-        msg = (
-            f"column {values.name!r} must hold 0 or 1, or true or false (found other values, "
-            f"of type {values.dtype}); convert it"
-        )
-        raise ContractError(msg)
-    return values.cast(pl.Int8)
-
-
-def group_names(values: pl.Series) -> pl.Series:
-    """Levels of a group as text.
-
-    Raises
-    ------
-    ContractError
-        If they are lists, records or bytes.
-    """
-    if values.dtype.is_nested() or isinstance(values.dtype, pl.Binary | pl.Object):
-        msg = (
-            f"column {values.name!r} must hold one name or number per row (found "
-            f"{values.dtype.base_type()}); make a column of each part"
-        )
-        raise ContractError(msg)
-    return values.cast(pl.String)
-
-
-def _time(values: pl.Series) -> pl.Series:
-    if values.dtype != pl.Date and not isinstance(values.dtype, pl.Datetime):
-        msg = (
-            f"column {values.name!r} must hold dates or times (found {values.dtype}); "
-            "write them as 2024-12-31 or 2024-12-31T23:59:59"
-        )
-        raise ContractError(msg)
-    if nulls := values.null_count():
-        _refuse(values.name, "a time in every row", nulls, len(values), "fill it in")
-    if isinstance(values.dtype, pl.Datetime) and values.dtype.time_zone is not None:
-        values = values.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-    return values.cast(pl.Datetime("us"))
-
-
-def _require_key(scores: pl.DataFrame, columns: ScoreColumns) -> None:
-    if columns.time is None:
-        return
-    twice = scores.height - scores.select("person_id", "prediction_time").n_unique()
-    if twice:
-        msg = (
-            f"{columns.person!r} and {columns.time!r} must be one row's key (found "
-            f"{in_words(twice)} rows of a person and time that came before); remove duplicates"
-        )
-        raise ContractError(msg)
-
-
-def _refuse(column: str, what: str, count: int, rows: int, then: str) -> None:
-    msg = f"column {column!r} must have {what} (found {in_words(count)} of {rows} without); {then}"
-    raise ContractError(msg)

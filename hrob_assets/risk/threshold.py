@@ -34,8 +34,17 @@ class ListSize:
     probability_over_capacity: float
 
 
-def capacity_threshold(probability: np.ndarray, threshold: Threshold) -> float:
+def capacity_threshold(
+    probability: np.ndarray, threshold: Threshold, *, then: str = "raise threshold.decimals"
+) -> float:
     """Probability from which on the capacity share of validation encounters lies, rounded.
+
+    Parameters
+    ----------
+    probability : ndarray of float, shape (n_rows,)
+    threshold : Threshold
+    then : str
+        What to do where there is none.
 
     Raises
     ------
@@ -52,7 +61,7 @@ def capacity_threshold(probability: np.ndarray, threshold: Threshold) -> float:
     if not 0 < rounded < 1:
         msg = (
             f"the threshold must lie between 0 and 1 (found {exact:.6g}, rounded to {rounded}); "
-            "raise threshold.decimals"
+            f"{then}"
         )
         raise ConfigurationError(msg)
     return rounded

@@ -6,6 +6,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from hrob_assets.risk.errors import ConfigurationError
+
 
 @contextmanager
 def whole_folder(folder: Path) -> Generator[Path]:
@@ -41,6 +43,30 @@ def whole_folder(folder: Path) -> Generator[Path]:
         _put_in_place(work, folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def require_free(folder: Path, *, mark: str, overwrite: bool) -> None:
+    """Refuse a folder that has something in it, unless it is an earlier result to replace.
+
+    Parameters
+    ----------
+    folder : Path
+    mark : str
+        Name of a file by which an earlier result is known.
+    overwrite : bool
+
+    Raises
+    ------
+    ConfigurationError
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    earlier = (folder / mark).is_file()
+    if overwrite and earlier:
+        return
+    then = "give --overwrite to replace that one" if earlier else "choose another folder"
+    msg = f"--out must be a new or empty folder (found content in {folder}); {then}"
+    raise ConfigurationError(msg)
 
 
 def _put_in_place(work: Path, folder: Path) -> None:
