@@ -42,7 +42,7 @@ from hrob_assets.risk.ledger import (
     ledger_at,
     weeks_until_ripe,
 )
-from hrob_assets.risk.small_cells import SMALLEST_CELL, shown_count, shown_parts
+from hrob_assets.risk.small_cells import shown_parts
 from hrob_assets.risk.update_request import told_alarm
 from hrob_assets.risk.use_case import UseCase
 from hrob_assets.risk.watch import WINDOW_WEEKS, Watch, first_sent, watch
@@ -244,17 +244,16 @@ def _weekly_calibration(
 
 
 def _figures(found: Watch, week: date) -> dict[str, Any]:
-    """Figures of one week; those of everybody are plotted over weeks by the UI."""
-    everybody = pl.col("group") == "all"
-    evidence = found.evidence.filter(everybody, pl.col("week") == week)
-    calibration = found.calibration.filter(everybody, pl.col("week") == week)
+    """Figures of one week; those of everybody are plotted over weeks by the UI.
+
+    A week that may not be told by itself has none: the next one that may tells of both.
+    """
+    evidence = found.shown_evidence.filter(pl.col("week") == week)
+    calibration = found.shown_calibration.filter(pl.col("week") == week)
     figures: dict[str, Any] = {}
     for row in calibration.iter_rows(named=True):
-        others = row["rows"] - row["events"]
-        few = min(row["events"], others, row["persons"]) < SMALLEST_CELL
-        figures["ripe rows of the window"] = shown_count(row["rows"])
-        if not few:
-            figures |= {figure: row[figure] for figure in FIGURES if row[figure] is not None}
+        figures["ripe rows of the window"] = row["rows"]
+        figures |= {figure: row[figure] for figure in FIGURES if row[figure] is not None}
     for row in evidence.iter_rows(named=True):
         figures["evidence, natural logarithm"] = row["log_evidence"]
         figures["alarm from, natural logarithm"] = row["log_level"]

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
-from hrob_assets.risk.analysis import Draw, measure, row_columns
+from hrob_assets.risk.analysis import Draw, Measured, measure, row_columns
 from hrob_assets.risk.bootstrap import (
     CONFIDENCE,
     REPLICATES,
@@ -43,7 +43,12 @@ from hrob_assets.risk.evaluation_report import (
 from hrob_assets.risk.fairness import UNKNOWN, fairness_report
 from hrob_assets.risk.glossary import METRICS
 from hrob_assets.risk.net_benefit import net_benefit
-from hrob_assets.risk.safe_analysis import hidden_levels, shown_analysis
+from hrob_assets.risk.safe_analysis import (
+    Hidden,
+    hidden_inside,
+    hidden_levels,
+    shown_analysis,
+)
 from hrob_assets.risk.small_cells import (
     SMALLEST_CELL,
     SUPPRESSED,
@@ -557,11 +562,17 @@ def _by_unit(scores: pl.DataFrame, threshold: float, options: ReportOptions) -> 
         ("encounter", "all rows", scores),
         ("patient", "one row of each patient", patients),
     )
+    whole: Measured | None = None
     for unit, name, rows in units:
         if 0 < rows["outcome"].cast(pl.Int8).sum() < rows.height:
             draw = _draw(options, unit)
             found = measure(rank_rows(*_arrays(rows)), threshold=threshold, draw=draw)
-            yield shown_analysis(found, name=name, unit=unit, tag="pre-specified", in_detail=True)
+            hidden = hidden_inside(found, whole) if whole is not None else None
+            whole = whole or found
+            yield shown_analysis(
+                found, name=name, unit=unit, tag="pre-specified", hidden=hidden,
+                in_detail=hidden is None or hidden is Hidden.NOTHING,
+            )  # fmt: skip
 
 
 def _draw(options: ReportOptions, *names: str) -> Draw:

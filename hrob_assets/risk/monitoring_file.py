@@ -1,7 +1,8 @@
 """Ledger, drift, calibration and alarm of any time-stamped score file, and what is written of them.
 
-What is written holds no person-level value and no count under 11, but for `ledger.parquet`, which
-has one line per row of the file, known by its number alone.
+What is written holds no person-level value and no count under 11, nor one that subtraction would
+give (`shown_weeks`), but for `ledger.parquet`, which has one line per row of the file, known by its
+number alone: it stays with those who have the file.
 """
 
 import json
@@ -25,20 +26,24 @@ from hrob_assets.risk.alarm import (
 )
 from hrob_assets.risk.completion import FEWEST_FACTS, MOST_DAYS, estimate_runouts, fixed_runout
 from hrob_assets.risk.drift import compare_columns, expected_if_calibrated
-from hrob_assets.risk.errors import ConfigurationError, TooSmallError
+from hrob_assets.risk.errors import TooSmallError
 from hrob_assets.risk.ledger import Ledger, evidence_rows, ledger_of_known_outcomes
 from hrob_assets.risk.outcome_file import OutcomeColumns, require_as_of
 from hrob_assets.risk.reporting.monitoring import monitoring_page
-from hrob_assets.risk.small_cells import SMALLEST_CELL, is_small, shown_count, shown_parts
-from hrob_assets.risk.sources.whole_folder import whole_folder
-from hrob_assets.risk.weekly_calibration import (
-    FIGURES,
-    calibrate_weeks,
-    censoring_sensitivity,
-    nowcast_weeks,
+from hrob_assets.risk.shown_weeks import shown_calibration, shown_evidence, shown_pending
+from hrob_assets.risk.small_cells import (
+    SMALLEST_CELL,
+    SUPPRESSED,
+    hidden_together,
+    in_words,
+    is_small,
+    shown_count,
 )
+from hrob_assets.risk.sources.whole_folder import whole_folder
+from hrob_assets.risk.weekly_calibration import censoring_sensitivity, nowcast_weeks
+from hrob_assets.risk.windows import known_by
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SUMMARY, REPORT = "monitoring.json", "monitoring.html"
 RECENT_WEEKS = 13
 REFERENCE_WEEKS = 26
@@ -52,7 +57,7 @@ class MonitoringPlan:
     Parameters
     ----------
     as_of : datetime (UTC)
-        What became known later is not looked at.
+        What became known from then on is not looked at.
     horizon_days : int, days
     runout_days : int, days, optional
         None: estimated from the file, each month.
@@ -77,7 +82,11 @@ class MonitoringPlan:
 
 @dataclass(frozen=True)
 class Monitored:
-    """All numbers of one look at a score file; see the functions that make them."""
+    """All numbers of one look at a score file; see the functions that make them.
+
+    ``evidence`` and ``alarms`` are whole; ``shown_evidence``, ``calibration``, ``nowcast`` and
+    ``unripe`` are as they may be told.
+    """
 
     source: str
     plan: MonitoringPlan
@@ -86,6 +95,7 @@ class Monitored:
     independent: pl.DataFrame
     evidence: pl.DataFrame
     alarms: pl.DataFrame
+    shown_evidence: pl.DataFrame
     calibration: pl.DataFrame
     nowcast: pl.DataFrame
     unripe: pl.DataFrame
@@ -113,7 +123,7 @@ def monitor_rows(
     ConfigurationError
         If nothing was predicted by then.
     TooSmallError
-        If no outcome is ripe in a week that is over.
+        If no outcome is ripe in a week that is over, or those are of fewer than 11 persons.
     """
     require_as_of(rows, plan.as_of)
     ledger = ledger_of_known_outcomes(
@@ -147,13 +157,17 @@ def monitor_ledger(
     Raises
     ------
     TooSmallError
-        If no outcome is ripe in a week that is over.
+        If no outcome is ripe in a week that is over, or those are of fewer than 11 persons.
     """
     independent = evidence_rows(Ledger(named, ledger.runouts, plan.horizon_days, plan.as_of))
-    if independent.is_empty():
-        _refuse_unripe(ledger)
+    _require_persons(ledger, independent)
     rule = AlarmRule(tolerance=plan.tolerance, alarm_weeks=plan.alarm_weeks)
     evidence = accumulate_evidence(independent, rule, groups=columns.groups)
+    nowcast, unripe = shown_pending(
+        ledger,
+        nowcast_weeks(ledger),
+        expected_if_calibrated(ledger.rows.filter(pl.col("status") == "pending")),
+    )
     return Monitored(
         source=source,
         plan=plan,
@@ -162,9 +176,12 @@ def monitor_ledger(
         independent=independent,
         evidence=evidence,
         alarms=alarms_by_detector(evidence),
-        calibration=calibrate_weeks(named, groups=columns.groups, window_weeks=RECENT_WEEKS),
-        nowcast=nowcast_weeks(ledger),
-        unripe=expected_if_calibrated(ledger.rows.filter(pl.col("status") == "pending")),
+        shown_evidence=shown_evidence(evidence, independent, groups=columns.groups),
+        calibration=shown_calibration(
+            named, as_of=plan.as_of, groups=columns.groups, window_weeks=RECENT_WEEKS
+        ),
+        nowcast=nowcast,
+        unripe=unripe,
         drift=_drift(named, columns, plan),
         censoring=censoring_sensitivity(ledger),
         behaviour=_behaviour(independent, rule, int(evidence["detectors"].to_numpy().max()), plan),
@@ -181,7 +198,7 @@ def file_runouts(rows: pl.DataFrame, plan: MonitoringPlan) -> pl.DataFrame:
     if plan.runout_days is not None:
         return fixed_runout(plan.runout_days)
     end = pl.col("prediction_time") + pl.duration(days=plan.horizon_days)
-    delays = rows.filter(pl.col("outcome").is_not_null(), pl.col("known_at") <= plan.as_of).select(
+    delays = known_by(rows.filter(pl.col("outcome").is_not_null()), plan.as_of).select(
         pl.when(pl.col("outcome")).then(pl.lit("outcome")).otherwise(pl.lit("none")).alias("kind"),
         pl.min_horizontal(end, pl.col("known_at")).alias("started_at"),
         "known_at",
@@ -200,14 +217,23 @@ def file_runouts(rows: pl.DataFrame, plan: MonitoringPlan) -> pl.DataFrame:
     )
 
 
-def _refuse_unripe(ledger: Ledger) -> None:
-    counts = dict(zip(ledger.counts(), shown_parts([*ledger.counts().values()]), strict=True))
+def _require_persons(ledger: Ledger, independent: pl.DataFrame) -> None:
+    persons = ledger.rows["person_id"].n_unique()
+    if is_small(persons):
+        msg = (
+            f"monitoring needs predictions of {SMALLEST_CELL} persons or more (found "
+            f"{in_words(persons)}): what is told of fewer tells who they are; choose another file"
+        )
+        raise TooSmallError(msg)
+    ripe = independent["person_id"].n_unique()
+    if ripe >= SMALLEST_CELL:
+        return
     last = ledger.runouts["runout_days"][-1]
     msg = (
-        f"monitoring needs ripe outcomes in a week that is over (found none by "
-        f"{ledger.as_of:%Y-%m-%d}: {counts['pending']} rows pending, {counts['censored']} "
-        f"censored; a row is ripe {ledger.horizon_days} + {last} days after its prediction, once "
-        "its outcome is known); choose a later --as-of, or give --runout-days"
+        f"monitoring needs ripe outcomes of {SMALLEST_CELL} persons or more in weeks that are over "
+        f"(found {in_words(ripe) if ripe else 'none'} by {ledger.as_of:%Y-%m-%d}; a row is ripe "
+        f"{ledger.horizon_days} + {last} days after its prediction, once its outcome is known); "
+        "choose a later --as-of, or give --runout-days"
     )
     raise TooSmallError(msg)
 
@@ -254,12 +280,13 @@ def summary(monitored: Monitored) -> dict[str, Any]:
         ``schema_version``, ``source``, ``as_of``, ``settings``, ``counts``, ``runout``,
         ``alarm`` (whether any detector has raised one that no new version has answered),
         ``overall`` and ``groups`` (where each detector of the version in use stands),
-        ``earlier_versions``, ``budget``, ``expected_behaviour``, ``calibration``, ``drift``,
-        ``nowcast``, ``expected_if_still_calibrated``, ``censoring`` and ``notes``.
+        ``earlier_versions``, ``budget``, ``expected_behaviour``, ``calibration`` (the latest told
+        window of all rows and of each level), ``drift``, ``nowcast``,
+        ``expected_if_still_calibrated``, ``censoring`` and ``notes``.
     """
     plan, ledger = monitored.plan, monitored.ledger
     version = ledger.rows.sort("prediction_time", "encounter_id")["model_version"][-1]
-    stands = monitored.alarms.with_columns(current=pl.col("model_version") == version)
+    stands = _stands(monitored).with_columns(current=pl.col("model_version") == version)
     now = stands.filter("current")
     overall = now.filter(pl.col("group") == EVERYBODY)
     groups, few = _group_stands(monitored, now)
@@ -307,26 +334,83 @@ def summary(monitored: Monitored) -> dict[str, Any]:
             "false_alarms_at_most": weeks / plan.alarm_weeks,
         },
         "expected_behaviour": _records(monitored.behaviour),
-        "calibration": _records(_latest(without_small_cells(monitored.calibration))),
+        "calibration": _records(_latest(monitored.calibration)),
         "drift": _records(monitored.drift),
-        "nowcast": _records(without_small_cells(monitored.nowcast)),
-        "expected_if_still_calibrated": _records(without_small_cells(monitored.unripe)),
-        "censoring": _records(without_small_cells(monitored.censoring)),
+        "nowcast": _records(monitored.nowcast),
+        "expected_if_still_calibrated": _records(monitored.unripe),
+        "censoring": _records(_shown_censoring(monitored)),
         "notes": notes,
     }
 
 
 def _counts(monitored: Monitored) -> dict[str, Any]:
     statuses = monitored.ledger.counts()
-    shown = shown_parts([*statuses.values()])
-    independent = monitored.independent
-    return {
-        "rows": monitored.ledger.rows.height,
-        "persons": shown_count(monitored.ledger.rows["person_id"].n_unique()),
-        **dict(zip(statuses, shown, strict=True)),
-        "independent_ripe_rows": shown_count(independent.height),
-        "independent_ripe_events": shown_count(int(independent["label"].sum())),
+    hidden = _hidden_statuses(monitored)
+    shown = {
+        status: SUPPRESSED if hide and not is_small(count) else shown_count(count)
+        for (status, count), hide in zip(statuses.items(), hidden, strict=True)
     }
+    rows = monitored.ledger.rows
+    return {
+        "rows": rows.height,
+        "persons": shown_count(rows["person_id"].n_unique()),
+        **shown,
+        **_independent_counts(monitored),
+    }
+
+
+def _independent_counts(monitored: Monitored) -> dict[str, int | str]:
+    """Rows and events that the alarm looks at, up to the last told week, and not the others."""
+    last = _last_told(monitored)
+    ripe, independent = (
+        frame.filter(pl.col("label").is_not_null(), pl.col("ripe_week") <= last)
+        for frame in (monitored.ledger.rows, monitored.independent)
+    )
+    counts = [
+        (frame.height, int(frame["label"].sum()), int((~frame["label"]).sum()))
+        for frame in (ripe, independent)
+    ]
+    few = last == date.min or any(is_small(of) or is_small(all_of - of)
+                              for all_of, of in zip(*counts, strict=True))  # fmt: skip
+    names = ("independent_ripe_rows", "independent_ripe_events")
+    return {name: SUPPRESSED if few else count
+            for name, count in zip(names, counts[1], strict=False)}  # fmt: skip
+
+
+def _last_told(monitored: Monitored) -> date:
+    """Last week of the last window of all rows that is told; without one, the first of days."""
+    everybody = monitored.calibration.filter(pl.col("group") == EVERYBODY)
+    return max(everybody["week"].to_list(), default=date.min)
+
+
+def _hidden_statuses(monitored: Monitored) -> list[bool]:
+    """Which counts by status are not told; rows that ripened after the last window are a part."""
+    counts, last = monitored.ledger.counts(), _last_told(monitored)
+    late = monitored.ledger.rows.filter(pl.col("ripe_week") > last).height
+    also = [is_small(late) and status == "mature" for status in counts]
+    return hidden_together([[*counts.values()]], also=also)
+
+
+def _shown_censoring(monitored: Monitored) -> pl.DataFrame:
+    """Without its counts where one of those by status is not told."""
+    if not any(_hidden_statuses(monitored)):
+        return monitored.censoring
+    empty = (pl.lit(None, dtype=pl.Int64).alias(name) for name in ("rows", "censored"))
+    return monitored.censoring.with_columns(*empty)
+
+
+def _stands(monitored: Monitored) -> pl.DataFrame:
+    """Where each detector stands; its evidence is that of the last week that may be told."""
+    latest = monitored.shown_evidence.group_by("model_version", "group", "level").agg(
+        pl.col("week").last().alias("last_week"),
+        pl.when(pl.col("crossed").last())
+        .then(float("-inf"))
+        .otherwise(pl.col("log_evidence").last())
+        .alias("log_evidence"),
+    )
+    return monitored.alarms.drop("last_week", "log_evidence").join(
+        latest, on=["model_version", "group", "level"], how="left", maintain_order="left"
+    )
 
 
 def _group_stands(monitored: Monitored, now: pl.DataFrame) -> tuple[dict[str, Any], int]:
@@ -343,7 +427,6 @@ def _group_stands(monitored: Monitored, now: pl.DataFrame) -> tuple[dict[str, An
 
 
 def _stand(row: Mapping[str, Any]) -> dict[str, Any]:
-    few = is_small(row["events"]) or is_small(row["rows"] - row["events"])
     return {
         "alarm": row["alarm"],
         "week": _iso(row["alarm_week"]),
@@ -354,9 +437,6 @@ def _stand(row: Mapping[str, Any]) -> dict[str, Any]:
         "evidence": _exp(row["log_evidence"]),
         "alarm_level": _exp(row["log_level"]),
         "last_week": _iso(row["last_week"]),
-        "rows": shown_count(row["rows"]),
-        "events": None if few else row["events"],
-        "expected": round(row["expected"], 2),
     }
 
 
@@ -385,28 +465,6 @@ def _plain(value: Any) -> Any:
     return _iso(value) if isinstance(value, date) else value
 
 
-def without_small_cells(frame: pl.DataFrame) -> pl.DataFrame:
-    """The table as it may be told: counts of 1 to 10 are null, and so are figures made of them.
-
-    Where the rows with or without the outcome are few, the figures of calibration are null too.
-    """
-    few = pl.lit(value=False)
-    events = next((name for name in ("events", "events_so_far") if name in frame.columns), None)
-    if events is not None and frame.schema[events].is_integer():
-        for part in (pl.col(events), pl.col("rows") - pl.col(events)):
-            few = few | ((part > 0) & (part < SMALLEST_CELL))
-    made = [name for name in frame.columns if name.startswith((*FIGURES, "events", "completion"))]
-    counts = [name for name in ("rows", "persons", "censored") if name in frame.columns]
-    small = [(pl.col(name) > 0) & (pl.col(name) < SMALLEST_CELL) for name in counts]
-    hidden = few
-    for each in small:
-        hidden = hidden | each
-    return frame.with_columns(
-        *(pl.when(~hidden).then(name).alias(name) for name in made),
-        *(pl.when(~each).then(n).alias(n) for n, each in zip(counts, small, strict=True)),
-    )
-
-
 def tables(monitored: Monitored) -> dict[str, pl.DataFrame]:
     """What is written as Parquet, by file name."""
     chosen = monitored.independent["encounter_id"]
@@ -415,42 +473,20 @@ def tables(monitored: Monitored) -> dict[str, pl.DataFrame]:
         *("prediction_time", "week", "model_version", "status", "label", "ripe_at", "ripe_week"),
         pl.col("encounter_id").is_in(chosen.implode()).alias("in_evidence"),
     )
-    few = {
-        (group, level)
-        for group in monitored.columns.groups
-        for level, persons in monitored.independent.group_by(pl.col(group).fill_null("Unknown"))
-        .agg(pl.col("person_id").n_unique())
-        .iter_rows()
-        if persons < SMALLEST_CELL
-    }
-    told = [(group, level) not in few for group, level in
-            monitored.evidence.select("group", "level").iter_rows()]  # fmt: skip
     found = {
         "ledger": ledger,
-        "runouts": monitored.ledger.runouts,
-        "evidence": without_small_cells(
-            monitored.evidence.filter(pl.Series(told, dtype=pl.Boolean))
+        "runouts": monitored.ledger.runouts.with_columns(
+            pl.when(~pl.col("facts").is_between(1, SMALLEST_CELL - 1)).then("facts").alias("facts")
         ),
-        "calibration": without_small_cells(monitored.calibration),
+        "evidence": monitored.shown_evidence,
+        "calibration": monitored.calibration,
         "drift": monitored.drift,
-        "nowcast": without_small_cells(monitored.nowcast),
-        "expected_if_still_calibrated": without_small_cells(monitored.unripe),
+        "nowcast": monitored.nowcast,
+        "expected_if_still_calibrated": monitored.unripe,
     }
     if monitored.behaviour is not None:
         found["expected_behaviour"] = monitored.behaviour
     return found
-
-
-def require_free(folder: Path, *, overwrite: bool) -> None:
-    """Refuse a folder that holds something else, or an earlier result that may not be replaced."""
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    earlier = (folder / SUMMARY).is_file()
-    if overwrite and earlier:
-        return
-    then = "give --overwrite to replace that one" if earlier else "choose another folder"
-    msg = f"--out must be a new or empty folder (found content in {folder}); {then}"
-    raise ConfigurationError(msg)
 
 
 def write_monitoring(monitored: Monitored, folder: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
+from itertools import takewhile
 
 import numpy as np
 
@@ -67,6 +68,23 @@ def hidden_levels(parts: Sequence[Measured]) -> list[Hidden]:
         Hidden.ALL if none else Hidden.COUNTS if some else Hidden.CELLS if four else Hidden.NOTHING
         for none, some, four in zip(few, counts, cells, strict=True)
     ]
+
+
+def hidden_inside(part: Measured, whole: Measured) -> Hidden:
+    """What must be hidden of rows that are some of others, which are shown too.
+
+    The rows that are not among them are one more part.
+    """
+    counts = [(m.rows.rows, m.rows.events, m.rows.rows - m.rows.events) for m in (whole, part)]
+    cells = [tuple(int(cell) for cell in vars(m.cells).values()) for m in (whole, part)]
+    few, four = (
+        any(is_small(all_of - of) for all_of, of in zip(*both, strict=True))
+        for both in (counts, cells)
+    )
+    alone = hidden_levels([part])[0]
+    if alone is not Hidden.NOTHING or not (few or four):
+        return alone
+    return Hidden.COUNTS if few else Hidden.CELLS
 
 
 _CELL_NAMES = ("true_positive", "false_positive", "false_negative", "true_negative")
@@ -217,34 +235,85 @@ def _curve(measured: Measured) -> Iterator[CurvePoint]:
         yield CurvePoint(float(f"{predicted:.6g}"), float(f"{observed:.6g}"), low, high)
 
 
+def _main_cut(measured: Measured) -> tuple[int, int] | None:
+    """Rows with and without the outcome that are high risk, where the four cells are told."""
+    cells = measured.cells
+    if _small_cell(cells):
+        return None
+    return int(cells.true_positive), int(cells.false_positive)
+
+
+def _borders(measured: Measured) -> list[int]:
+    """Rows above each border of the tenths, from the top.
+
+    A border that parts few rows from the main threshold lies on it, so that the difference of
+    the two tells nothing.
+    """
+    rows, main = measured.rows, _main_cut(measured)
+    sizes = [part.size for part in np.array_split(np.arange(rows.rows), _BINS) if part.size]
+    borders: list[int] = np.cumsum(sizes[::-1])[:-1].tolist()
+    if main is None:
+        return borders
+    for number, border in enumerate(borders):
+        hits = int(rows.outcome[:border].sum())
+        if is_small(abs(hits - main[0])) or is_small(abs(border - hits - main[1])):
+            borders[number] = sum(main)
+    return sorted({border for border in borders if 0 < border < rows.rows})
+
+
+def _tenths(measured: Measured) -> list[tuple[np.ndarray, int, bool]]:
+    """Places, events and whether these must be hidden, of each tenth, the lowest first."""
+    rows = measured.rows
+    parts = np.split(np.arange(rows.rows), _borders(measured))[::-1]
+    events = [int(rows.outcome[part].sum()) for part in parts]
+    others = [part.size - event for part, event in zip(parts, events, strict=True)]
+    hidden = hidden_together([[part.size for part in parts], events, others])
+    return list(zip(parts, events, hidden, strict=True))
+
+
 def _bins(measured: Measured) -> Iterator[CalibrationBin]:
     """Tenths, the lowest first; what would tell few rows, also by the total, is null."""
-    rows = measured.rows
-    parts = [part[::-1] for part in np.array_split(np.arange(rows.rows)[::-1], _BINS) if part.size]
-    sizes = [part.size for part in parts]
-    events = [int(rows.outcome[part].sum()) for part in parts]
-    others = [size - event for size, event in zip(sizes, events, strict=True)]
-    hidden = hidden_together([sizes, events, others])
-    for number, part in enumerate(parts):
-        size = None if is_small(sizes[number]) else sizes[number]
-        mean = float(rows.probability[part].mean())
-        observed = events[number] / sizes[number]
+    for number, (part, events, hide) in enumerate(_tenths(measured), start=1):
+        size = None if is_small(part.size) else part.size
+        mean = float(measured.rows.probability[part].mean())
         yield CalibrationBin(
-            number + 1,
+            number,
             size,
             None if size is None else _rounded(mean),
-            None if hidden[number] else _rounded(observed),
+            None if hide else _rounded(events / part.size),
         )
 
 
+def _told_cuts(measured: Measured) -> list[tuple[int, int]]:
+    """Rows with and without the outcome above the main threshold and the borders of told tenths."""
+    tenths = _tenths(measured)
+    total, events = measured.rows.rows, measured.rows.events
+    main = _main_cut(measured)
+    cuts = [] if main is None else [main]
+    for from_top, order in ((True, tenths[::-1]), (False, tenths)):
+        size = hits = 0
+        for part, found, _ in takewhile(lambda tenth: not tenth[2], order):
+            size, hits = size + part.size, hits + found
+            above = (hits, size - hits)
+            below = (events - hits, total - events - size + hits)
+            cuts.append(above if from_top else below)
+    return cuts
+
+
 def _thresholds(measured: Measured) -> Iterator[ThresholdRow]:
-    """Thresholds from low to high; a row is told when it differs from the last by no few rows."""
+    """Thresholds from low to high.
+
+    A row is told when it differs by no few rows from the last one that is, from the main
+    threshold and from the borders of the tenths.
+    """
     curve, rows = measured.thresholds, measured.rows
     total, events = rows.rows, rows.events
     last = (events, total - events)
+    told = _told_cuts(measured)
     for i, threshold in enumerate(curve.thresholds):
         hits, false = int(curve.true_positives[i]), int(curve.false_positives[i])
         steps = (last[0] - hits, last[1] - false, hits, false)
+        steps += tuple(abs(d) for one, other in told for d in (one - hits, other - false))
         of_all = float(net_benefit_of_all(events / total, threshold))
         if any(is_small(step) for step in steps):
             yield ThresholdRow(

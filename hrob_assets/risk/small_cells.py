@@ -1,6 +1,6 @@
 """Counts of persons, rows and events that are too small to be told."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import compress
 
 SMALLEST_CELL = 11
@@ -123,13 +123,18 @@ def shown_steps(counts: Sequence[int]) -> list[int | str]:
     return shown
 
 
-def hidden_together(kinds: Sequence[Sequence[int]]) -> list[bool]:
+def hidden_together(
+    kinds: Sequence[Sequence[int]], *, also: Sequence[bool] | None = None
+) -> list[bool]:
     """Which parts must be hidden when several counts of each are shown and so are the totals.
 
     Parameters
     ----------
     kinds : sequence of sequence of int
-        Counts of one kind each, for the same parts: rows, events, and so on.
+        Counts of one kind each, for the same parts: rows, events, and so on. What is left of a
+        total when the parts are taken from it is one more part.
+    also : sequence of bool, optional
+        Parts that are hidden for another reason.
 
     Returns
     -------
@@ -143,9 +148,13 @@ def hidden_together(kinds: Sequence[Sequence[int]]) -> list[bool]:
     [False, True, True]
     >>> hidden_together([[300, 200], [50, 30]])
     [False, False]
+    >>> hidden_together([[300, 200, 100]], also=[True, False, False])
+    [True, False, True]
     """
     parts = len(kinds[0])
     hidden = [any(is_small(kind[part]) for kind in kinds) for part in range(parts)]
+    if also is not None:
+        hidden = [one or other for one, other in zip(hidden, also, strict=True)]
     if not any(hidden):
         return hidden
     others = sorted((p for p in range(parts) if not hidden[p]), key=lambda p: kinds[0][p])
@@ -154,3 +163,40 @@ def hidden_together(kinds: Sequence[Sequence[int]]) -> list[bool]:
             break
         hidden[part] = True
     return hidden
+
+
+class Cell:
+    """Counts that grow week by week: rows, those with the outcome, those without, and persons.
+
+    Examples
+    --------
+    >>> cell = Cell()
+    >>> cell.add(rows=12, events=0, persons=range(12))
+    >>> cell.is_small
+    False
+    >>> cell.add(rows=3, events=1, persons=range(3))
+    >>> cell.is_small, cell.counts
+    (True, (15, 1, 14, 11))
+    """
+
+    def __init__(self) -> None:
+        self._rows = self._events = 0
+        self._persons: set[int] = set()
+
+    def add(self, *, rows: int, events: int, persons: Iterable[int]) -> None:
+        """Add the rows of a week."""
+        self._rows += rows
+        self._events += events
+        if len(self._persons) < SMALLEST_CELL:
+            self._persons.update(persons)
+
+    @property
+    def counts(self) -> tuple[int, int, int, int]:
+        """Rows, events, others and persons; of these no more than 11 are told apart."""
+        persons = min(len(self._persons), SMALLEST_CELL)
+        return self._rows, self._events, self._rows - self._events, persons
+
+    @property
+    def is_small(self) -> bool:
+        """Whether one of the counts is small."""
+        return any(is_small(count) for count in self.counts)

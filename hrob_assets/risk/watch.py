@@ -6,10 +6,11 @@ from datetime import date, datetime, timedelta
 
 import polars as pl
 
-from hrob_assets.risk.alarm import AlarmRule, accumulate_evidence
+from hrob_assets.risk.alarm import EVERYBODY, AlarmRule, accumulate_evidence
 from hrob_assets.risk.feedback import contamination, flag_feedback, readable_rows
 from hrob_assets.risk.groups import group_rows
 from hrob_assets.risk.ledger import Ledger, evidence_rows
+from hrob_assets.risk.shown_weeks import shown_calibration, shown_evidence
 from hrob_assets.risk.tables import ROW_KEY
 from hrob_assets.risk.update_request import Alarm, UpdateRequest, alarms_of, update_requests
 from hrob_assets.risk.use_case import Monitoring
@@ -29,6 +30,8 @@ class Watch:
         `weekly_calibration.WEEKLY_CALIBRATION` of the weeks asked for.
     evidence : DataFrame
         `alarm.EVIDENCE` of all weeks.
+    shown_calibration, shown_evidence : DataFrame
+        Both of all rows alone, as they may be told (`shown_weeks`).
     requests : tuple of UpdateRequest
         Of all weeks.
     ripe_after_days : int, days
@@ -39,6 +42,8 @@ class Watch:
 
     calibration: pl.DataFrame
     evidence: pl.DataFrame
+    shown_calibration: pl.DataFrame
+    shown_evidence: pl.DataFrame
     requests: tuple[UpdateRequest, ...]
     ripe_after_days: int
     contamination: str | None = None
@@ -117,7 +122,11 @@ def watch(
     ).filter(pl.col("week") >= since)
     requests = update_requests(evidence, independent, monitoring)
     ripe_after = ledger.horizon_days + int(ledger.runouts["runout_days"][-1])
-    return Watch(calibration, evidence, tuple(requests), ripe_after, said)
+    shown = shown_calibration(
+        ledger.rows, as_of=ledger.as_of, window_weeks=WINDOW_WEEKS, since=since
+    )
+    told = shown_evidence(evidence.filter(pl.col("group") == EVERYBODY), independent)
+    return Watch(calibration, evidence, shown, told, tuple(requests), ripe_after, said)
 
 
 def first_sent(scores: pl.DataFrame, judged_from: Mapping[str, datetime]) -> pl.DataFrame:

@@ -78,14 +78,24 @@ def calibrate_weeks(
     DataFrame
         `WEEKLY_CALIBRATION`; a level with fewer than 11 persons in a window is left out there.
     """
-    ripe = rows.filter(pl.col("label").is_not_null()).sort("ripe_week", "person_id", "probability")
-    told: list[dict[str, Any]] = list(_windows(ripe, "all", "all", window_weeks))
-    for group in groups:
-        named = ripe.with_columns(pl.col(group).fill_null("Unknown"))
-        for level in sorted(named[group].unique()):
-            part = named.filter(pl.col(group) == level)
-            told += _windows(part, group, str(level), window_weeks)
+    told: list[dict[str, Any]] = list(_windows(_in_order(rows), "all", "all", window_weeks))
+    frames = [calibrate_levels(rows, group, window_weeks=window_weeks) for group in groups]
+    return pl.concat([pl.DataFrame(told, schema=WEEKLY_CALIBRATION.schema), *frames])
+
+
+def calibrate_levels(rows: pl.DataFrame, group: str, *, window_weeks: int) -> pl.DataFrame:
+    """Calibration of each level of one group; as `calibrate_weeks`."""
+    named = _in_order(rows).with_columns(pl.col(group).fill_null("Unknown"))
+    told: list[dict[str, Any]] = []
+    for level in sorted(named[group].unique()):
+        part = named.filter(pl.col(group) == level)
+        told += _windows(part, group, str(level), window_weeks)
     return pl.DataFrame(told, schema=WEEKLY_CALIBRATION.schema)
+
+
+def _in_order(rows: pl.DataFrame) -> pl.DataFrame:
+    ripe = rows.filter(pl.col("label").is_not_null())
+    return ripe.sort("ripe_week", "person_id", "probability")
 
 
 def _windows(

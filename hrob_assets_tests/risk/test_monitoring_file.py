@@ -168,8 +168,6 @@ def test_small_groups_are_not_told():
     assert summary(found)["notes"] == [
         "1 levels with fewer than 11 persons have a detector but are not told."
     ]
-    events = tables(found)["evidence"]["events"].drop_nulls()
-    assert not events.is_between(1, 10).any()
 
 
 def run(file, out, *more):
@@ -192,7 +190,7 @@ def test_the_command_writes_summary_report_and_tables(tmp_path, suffix):
     assert done.exit_code == 0, done.output
     assert "ALARM, all rows: under-prediction" in done.output
     told = json.loads((out / "monitoring.json").read_text())
-    assert told["schema_version"] == 1
+    assert told["schema_version"] == 2
     assert told["alarm"] is True
     assert told["counts"]["mature"] + told["counts"]["pending"] == told["counts"]["rows"]
     page = (out / "monitoring.html").read_text()
@@ -211,9 +209,14 @@ def test_the_command_writes_summary_report_and_tables(tmp_path, suffix):
         ({}, ["--person", "membr"], "Did you mean 'member'?"),
         ({}, ["--groups", "rase"], "Did you mean 'race'?"),
         ({}, ["--as-of", "2021-01-01"], "must lie after the first prediction"),
-        ({}, ["--as-of", "2022-02-01"], "needs ripe outcomes in a week that is over"),
+        ({}, ["--as-of", "2022-02-01"], "needs ripe outcomes of 11 persons or more"),
+        (
+            {"known": pl.col("scored") - pl.duration(hours=1)},
+            [],
+            "'known' must not lie before 'scored'",
+        ),
         ({"p": pl.col("p") * 100}, [], "if they are percent, divide by 100"),
-        ({"p": pl.lit("high")}, [], "must hold numbers from 0 to 1"),
+        ({"p": pl.lit("high")}, [], "must hold probabilities as numbers"),
         ({"y": pl.col("y") + 1}, [], "must hold 0 or 1"),
         ({"known": pl.lit("31/12/2023")}, [], "must hold dates or times"),
         ({"y": pl.lit(0.5)}, [], "must hold 0 or 1"),
@@ -231,6 +234,113 @@ def test_what_is_wrong_is_told_and_nothing_is_written(tmp_path, change, more, me
 
     assert done.exit_code == 1
     assert message in " ".join(done.output.split())
+    assert not out.exists()
+
+
+def is_few(count):
+    return 0 < count < 11
+
+
+def window_counts(row):
+    """Rows, events and others of a told window; the events twice from other figures."""
+    events = row["expected"] - row["calibration_factor"] * row["rows"]
+    assert round(events, 6) == row["events"]
+    assert round(row["observed_expected"] * row["expected"], 6) == row["events"]
+    return np.array([row["rows"], row["events"], row["rows"] - row["events"]])
+
+
+def weeks_of(folder):
+    """Told windows of everybody, and everybody less all told levels of a group, by week.
+
+    With no more than 13 ripe weeks each window reaches back to the first of them.
+    """
+    found = {}
+    for row in pl.read_parquet(folder / "calibration.parquet").iter_rows(named=True):
+        found.setdefault(row["week"], {})[row["group"], row["level"]] = window_counts(row)
+    for parts in found.values():
+        levels = [value for (group, _), value in parts.items() if group == "race"]
+        if levels and ("all", "all") in parts:
+            parts["rest", "rest"] = parts["all", "all"] - sum(levels)
+    return found
+
+
+@pytest.mark.parametrize("per_week", [3, 9, 30, 140])
+def test_subtraction_gives_no_small_count(tmp_path, per_week):
+    """Of two editions, a week apart: within each, between weeks, and between the two."""
+    frame = scored(weeks=28, per_week=per_week).with_columns(
+        race=pl.when(pl.col("member") % 25 == 0).then(pl.lit("Rare")).otherwise("race")
+    )
+    frame.write_parquet(tmp_path / "scores.parquet")
+    told = []
+    for day in ("2022-06-27", "2022-07-04"):
+        out = tmp_path / day
+        more = ("--groups", "race", "--threshold", "0.2", "--runout-days", "30", "--as-of", day)
+        done = run(tmp_path / "scores.parquet", out, *more)
+        assert done.exit_code == 0, done.output
+        values = json.loads((out / "monitoring.json").read_text())
+        counts, weeks = values["counts"], weeks_of(out)
+        told += [(key, parts) for parts in weeks.values() for key, parts in parts.items()]
+        shown = [counts[status] for status in ("mature", "pending", "censored", "revised")]
+        assert not is_few(counts["rows"] - sum(n for n in shown if isinstance(n, int)))
+        unripe = pl.read_parquet(out / "expected_if_still_calibrated.parquet")
+        if isinstance(counts["pending"], int):
+            assert not is_few(counts["pending"] - unripe["rows"].sum())
+        both = pl.read_parquet(out / "nowcast.parquet").join(unripe, on="week")
+        rest = (both["rows"] - both["rows_right"]).drop_nulls()
+        assert not rest.is_between(1, 10).any()
+        if weeks:
+            rows, events, _ = weeks[max(weeks)]["all", "all"]
+            if isinstance(counts["mature"], int):
+                assert not is_few(counts["mature"] - rows)
+            if isinstance(counts["independent_ripe_rows"], int):
+                assert not is_few(rows - counts["independent_ripe_rows"])
+                assert not is_few(events - counts["independent_ripe_events"])
+        assert not {"rows", "events", "expected"} & set(values["overall"])
+        assert not {"rows", "events", "expected"} & set(
+            pl.read_parquet_schema(out / "evidence.parquet")
+        )
+    assert told or per_week < 30
+    for key, value in told:
+        assert not ((value > 0) & (value < 11)).any(), key
+        for other, before in told:
+            if key == other:
+                difference = abs(value - before)
+                assert not ((difference > 0) & (difference < 11)).any(), key
+
+
+def test_no_number_of_the_files_is_a_small_count(tmp_path):
+    frame = scored(weeks=60, per_week=20)
+    frame.write_parquet(tmp_path / "scores.parquet")
+    out = tmp_path / "out"
+    more = ("--groups", "race", "--threshold", "0.2", "--as-of", "2023-01-02")
+    assert run(tmp_path / "scores.parquet", out, *more).exit_code == 0
+
+    counts = {"rows", "persons", "events", "events_so_far", "censored", "facts"}
+    for file in out.glob("*.parquet"):
+        table = pl.read_parquet(file)
+        for name in counts & set(table.columns) - {"events"} | (
+            {"events"} & set(table.columns) if file.stem == "calibration" else set()
+        ):
+            assert not table[name].is_between(1, 10).any(), (file.name, name)
+    told = json.loads((out / "monitoring.json").read_text())
+    for rows in (told["calibration"], told["nowcast"], told["censoring"], [told["counts"]]):
+        for row in rows:
+            few = [n for n in counts & set(row) if isinstance(row[n], int) and is_few(row[n])]
+            assert not few
+
+
+@pytest.mark.parametrize("persons", [1, 10])
+def test_a_file_of_few_persons_is_refused(tmp_path, persons):
+    """Whatever is told of one person's row tells its probability and its outcome."""
+    file, out = tmp_path / "scores.parquet", tmp_path / "out"
+    scored(weeks=40).filter(pl.col("member") <= persons).with_columns(
+        member=pl.int_range(pl.len()) % persons
+    ).write_parquet(file)
+
+    done = run(file, out)
+
+    assert done.exit_code == 1
+    assert "needs predictions of 11 persons or more (found fewer than 11)" in done.output
     assert not out.exists()
 
 

@@ -9,6 +9,7 @@ import polars as pl
 from hrob_assets.risk.reporting.charts import Axis, Limit, Line, line_chart
 from hrob_assets.risk.reporting.page import render
 from hrob_assets.risk.reporting.svg import Drawing
+from hrob_assets.risk.small_cells import SMALL, SUPPRESSED
 
 _LOG_TEN = math.log(10)
 _LEAST = -2.0  # powers of ten: evidence below says nothing more
@@ -40,6 +41,11 @@ def monitoring_page(told: Mapping[str, Any], tables: Mapping[str, pl.DataFrame])
         headline=_headline(detectors),
         detectors=[{"name": name, **stand} for name, stand in detectors],
         charts=_charts(tables, told["model_version"]),
+        calibration=[
+            {"name": _name(row["group"], row["level"]), **row} for row in told["calibration"]
+        ],
+        what_is_known=_what_is_known(told["counts"], told["as_of"][:10]),
+        what_is_judged=_what_is_judged(told),
         behaviour=told["expected_behaviour"],
         drift=told["drift"],
         nowcast=told["nowcast"],
@@ -49,6 +55,49 @@ def monitoring_page(told: Mapping[str, Any], tables: Mapping[str, pl.DataFrame])
             f"{told['as_of'][:10]}; schema {told['schema_version']}."
         ),
     )
+
+
+def _name(group: str, level: str) -> str:
+    return "all rows" if group == "all" else f"{group}: {level}"
+
+
+def _what_is_known(counts: Mapping[str, Any], day: str) -> str:
+    """How many outcomes are settled, in sentences."""
+    rows, persons = _number(counts["rows"]), _number(counts["persons"])
+    parts = [
+        f"{_count(counts[status])} {words}"
+        for status, words in _STATUS.items()
+        if counts[status] not in {0, SUPPRESSED}
+    ]
+    told = f"By {day} there are {rows} predictions about {persons} people"
+    told += f": {', '.join(parts[:-1])} and {parts[-1]}." if parts[1:] else (
+        f": {parts[0]}." if parts else ".")  # fmt: skip
+    if SUPPRESSED in counts.values():
+        told += " Counts that could point to single people are left out."
+    return told
+
+
+_STATUS = {
+    "mature": "whose outcome is settled",
+    "pending": "that are still waiting for theirs",
+    "censored": "of people who left before it could be seen",
+    "revised": "whose outcome was corrected after it was settled",
+}
+
+
+def _what_is_judged(told: Mapping[str, Any]) -> str:
+    """What the alarm looks at, and when an outcome is settled."""
+    rows, horizon = told["counts"]["independent_ripe_rows"], told["settings"]["horizon_days"]
+    judged = "settled outcomes" if rows == SUPPRESSED else f"{_number(rows)} settled outcomes"
+    return (
+        f"An outcome is settled {horizon} days after the prediction and another "
+        f"{told['runout']['days_now']} days for news of it to arrive. The alarm looks at {judged}, "
+        f"at most one of each person in {horizon} days."
+    )
+
+
+def _count(count: int | str) -> str:
+    return "fewer than 11" if count == SMALL else _number(count)
 
 
 def _headline(detectors: Sequence[tuple[str, Any]]) -> str:
@@ -68,9 +117,9 @@ def _number(value: object) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:,.4g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.4g}" if isinstance(value, float) else str(value)
 
 
 def _charts(tables: Mapping[str, pl.DataFrame], version: str) -> list[Drawing]:
@@ -81,7 +130,7 @@ def _charts(tables: Mapping[str, pl.DataFrame], version: str) -> list[Drawing]:
     overall = tables["calibration"].filter(pl.col("group") == "all")
     if overall["observed_expected"].drop_nulls().len():
         charts.append(_calibration_chart(overall))
-    if tables["nowcast"].height:
+    if tables["nowcast"]["expected"].drop_nulls().len():
         charts.append(_nowcast_chart(tables["nowcast"]))
     return charts
 
@@ -98,7 +147,7 @@ def _evidence_chart(evidence: pl.DataFrame) -> Drawing:
     lines: list[Line] = []
     for look, (group, level, _) in enumerate(order.head(_MOST_LINES).iter_rows()):
         part = near.filter(group=group, level=level)
-        name = "all rows" if group == "all" else f"{group}: {level}"
+        name = _name(group, level)
         height = [max(value, _LEAST - 2) for value in part["share"]]
         lines.append(Line(name, part["week"].to_list(), height, look=look))
     return line_chart(

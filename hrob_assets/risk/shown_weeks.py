@@ -1,0 +1,277 @@
+"""Monitoring tables as they may be told: no cell under 11, nor one that subtraction would give.
+
+Weeks are taken together into *stretches*. One ends with the first week by which the persons, the
+rows with the outcome and the rows without it are each none, or 11 or more. It depends on no later
+week, so that what was told a week ago and what is told now differ by whole stretches, too. Every
+figure that is told is made of whole stretches; the last weeks wait until theirs is whole.
+
+Levels of a group have longer stretches, made of those of all rows, which end when all levels allow
+it, and after 13 weeks at the latest. Levels that are small then are not told in it, and neither
+are the next larger ones until what is left of all rows is not small.
+"""
+
+from collections import defaultdict
+from collections.abc import Container, Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+
+import polars as pl
+
+from hrob_assets.risk.alarm import EVERYBODY
+from hrob_assets.risk.ledger import Ledger
+from hrob_assets.risk.small_cells import SMALLEST_CELL, Cell, hidden_together
+from hrob_assets.risk.weekly_calibration import (
+    WEEKLY_CALIBRATION,
+    calibrate_levels,
+    calibrate_weeks,
+)
+
+LONGEST_WEEKS = 13
+"""After so many weeks a stretch of the levels of a group ends, small levels or not."""
+_WEEK = timedelta(days=7)
+_DECIMALS = 2
+_SHARES = tuple(f"positive_predictive_value{part}" for part in ("", "_low", "_high"))
+_Weeks = Mapping[date, Mapping[str, tuple[int, int, Sequence[int]]]]
+
+
+def shown_calibration(
+    rows: pl.DataFrame,
+    *,
+    as_of: datetime,
+    groups: Sequence[str] = (),
+    window_weeks: int = LONGEST_WEEKS,
+    since: date | None = None,
+) -> pl.DataFrame:
+    """Calibration by week as it may be told.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        As `calibrate_weeks` takes them, from the first ripe week on.
+    as_of : datetime (UTC)
+        Rows of a week that is not over yet are not told.
+    groups : sequence of str
+    window_weeks : int
+    since : date, optional
+        Windows before it are left out.
+
+    Returns
+    -------
+    DataFrame
+        `WEEKLY_CALIBRATION` of weeks with which a stretch ends, of windows of whole stretches.
+        The positive predictive value and its bounds are rounded to 2 decimals, because exact ones
+        would tell how many rows were high risk.
+    """
+    over = pl.col("ripe_week").cast(pl.Datetime("us")) + pl.duration(days=7) <= as_of
+    ripe = rows.filter(pl.col("label").is_not_null() & over)
+    ends = _ends(ripe)
+    first = None if since is None else since - _WEEK * (window_weeks - 1)
+    frames = [calibrate_weeks(_at_their_ends(ripe, ends, first), window_weeks=window_weeks)]
+    for group in groups:
+        named = ripe.with_columns(pl.col(group).fill_null("Unknown").alias(group))
+        level_ends, untold = _level_ends(named, group, set(ends.values()))
+        told = calibrate_levels(
+            _at_their_ends(named, level_ends, first), group, window_weeks=window_weeks
+        )
+        frames.append(told.filter(_without(told, untold, window_weeks)))
+    found = pl.concat(frames).cast(pl.Schema(WEEKLY_CALIBRATION.schema))
+    return found.filter(
+        pl.lit(value=True) if since is None else pl.col("week") >= since
+    ).with_columns(pl.col(name).round(_DECIMALS) for name in _SHARES)
+
+
+def _at_their_ends(
+    ripe: pl.DataFrame, ends: Mapping[date, date], first: date | None
+) -> pl.DataFrame:
+    """Rows of whole stretches, as if all of a stretch had become ripe with its last week."""
+    last = pl.col("ripe_week").replace_strict(
+        list(ends), list(ends.values()), default=None, return_dtype=pl.Date
+    )
+    at_end = ripe.with_columns(last.alias("ripe_week")).filter(pl.col("ripe_week").is_not_null())
+    return at_end if first is None else at_end.filter(pl.col("ripe_week") >= first)
+
+
+def _without(told: pl.DataFrame, untold: set[tuple[str, date]], window_weeks: int) -> pl.Series:
+    """Windows that have no stretch in which the level is not told."""
+    gone: dict[str, list[date]] = defaultdict(list)
+    for level, end in untold:
+        gone[level].append(end)
+    keep = [
+        not any(week - _WEEK * window_weeks < end <= week for end in gone[level])
+        for level, week in told.select("level", "week").iter_rows()
+    ]
+    return pl.Series(keep, dtype=pl.Boolean)
+
+
+def _ends(ripe: pl.DataFrame) -> dict[date, date]:
+    """The last week of the stretch of each week; weeks without a whole stretch are absent."""
+    weeks = _by_week(ripe.with_columns(pl.lit(EVERYBODY).alias("level")))
+    found = _stretches(weeks, may_end=weeks, longest=None)
+    return {week: inside[-1] for inside, _ in found for week in inside}
+
+
+def _level_ends(
+    named: pl.DataFrame, group: str, may_end: Container[date]
+) -> tuple[dict[date, date], set[tuple[str, date]]]:
+    """As `_ends`, for all levels of a group, and the levels that are not told in a stretch."""
+    weeks = _by_week(named.with_columns(pl.col(group).alias("level")))
+    ends: dict[date, date] = {}
+    untold: set[tuple[str, date]] = set()
+    for inside, cells in _stretches(weeks, may_end=may_end, longest=LONGEST_WEEKS):
+        ends |= dict.fromkeys(inside, inside[-1])
+        kinds = list(zip(*(cell.counts for cell in cells.values()), strict=True))
+        hidden = hidden_together(kinds)
+        untold |= {(level, inside[-1]) for level, hide in zip(cells, hidden, strict=True) if hide}
+    return ends, untold
+
+
+def _by_week(ripe: pl.DataFrame) -> _Weeks:
+    """Rows, events and persons by week and level, in the order of weeks."""
+    weeks: dict[date, dict[str, tuple[int, int, Sequence[int]]]] = defaultdict(dict)
+    counted = ripe.group_by("ripe_week", "level").agg(
+        pl.len(), pl.col("label").sum().alias("events"), pl.col("person_id").unique()
+    )
+    for week, level, rows, events, persons in counted.sort("ripe_week", "level").iter_rows():
+        weeks[week][str(level)] = (rows, events, persons)
+    return weeks
+
+
+def _stretches(
+    weeks: _Weeks, *, may_end: Container[date], longest: int | None
+) -> Iterator[tuple[list[date], dict[str, Cell]]]:
+    """Weeks of each whole stretch, and its counts by level."""
+    inside: list[date] = []
+    cells: dict[str, Cell] = defaultdict(Cell)
+    for week, levels in weeks.items():
+        inside.append(week)
+        for level, (rows, events, persons) in levels.items():
+            cells[level].add(rows=rows, events=events, persons=persons)
+        late = longest is not None and week - inside[0] >= _WEEK * (longest - 1)
+        whole = not any(cell.is_small for cell in cells.values())
+        if week in may_end and (whole or late):
+            yield inside, cells
+            inside, cells = [], defaultdict(Cell)
+
+
+def shown_evidence(
+    evidence: pl.DataFrame, independent: pl.DataFrame, *, groups: Sequence[str] = ()
+) -> pl.DataFrame:
+    """Evidence by week as it may be told: of weeks with which 11 persons or more have come.
+
+    Parameters
+    ----------
+    evidence : DataFrame
+        `alarm.EVIDENCE`.
+    independent : DataFrame
+        The rows it was made of.
+    groups : sequence of str
+
+    Returns
+    -------
+    DataFrame
+        `alarm.EVIDENCE` without ``rows``, ``expected`` and ``events``. Weeks that are taken
+        together have the last one's name, the figures of the one with most evidence, and its
+        alarm if any of them raised one.
+    """
+    persons = _persons_by_detector(independent, groups)
+    told = evidence.drop("rows", "expected", "events")
+    parts: list[pl.DataFrame] = [told.clear()]
+    for part in told.partition_by("model_version", "group", "level", maintain_order=True):
+        ends = _weeks_of_eleven(part["week"].to_list(), persons[part.row(0)[:3]])
+        last = pl.Series("week", ends, dtype=pl.Date)
+        together = part.with_columns(last).filter(pl.col("week").is_not_null())
+        parts.append(
+            together.group_by("week", maintain_order=True)
+            .agg(
+                pl.col("crossed", "alarm").any(),
+                pl.exclude("crossed", "alarm", "week").sort_by("log_evidence").last(),
+            )
+            .select(told.columns)
+        )
+    return pl.concat(parts)
+
+
+def _persons_by_detector(
+    independent: pl.DataFrame, groups: Sequence[str]
+) -> dict[tuple[str, str, str], dict[date, list[int]]]:
+    found: dict[tuple[str, str, str], dict[date, list[int]]] = defaultdict(dict)
+    for group in (EVERYBODY, *groups):
+        level = pl.lit(EVERYBODY) if group == EVERYBODY else pl.col(group).fill_null("Unknown")
+        counted = independent.group_by("model_version", level.alias("level"), "week").agg(
+            pl.col("person_id").unique()
+        )
+        for version, name, week, persons in counted.iter_rows():
+            found[version, group, str(name)][week] = persons
+    return found
+
+
+def _weeks_of_eleven(
+    weeks: Sequence[date], persons: Mapping[date, Sequence[int]]
+) -> list[date | None]:
+    """Of each week, the last one of those that it is told with."""
+    ends: list[date | None] = []
+    inside = 0
+    found: set[int] = set()
+    for week in weeks:
+        inside += 1
+        found.update(persons[week])
+        if len(found) >= SMALLEST_CELL:
+            ends += [week] * inside
+            inside = 0
+            found.clear()
+    return ends + [None] * inside
+
+
+def shown_pending(
+    ledger: Ledger, nowcast: pl.DataFrame, unripe: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Weeks that are not ripe as they may be told; both tables together tell no small cell.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    nowcast : DataFrame
+        `weekly_calibration.nowcast_weeks`.
+    unripe : DataFrame
+        `drift.expected_if_calibrated`.
+
+    Returns
+    -------
+    nowcast, unripe : DataFrame
+        With null where a count, or what is left of a count that is told, is small.
+    """
+    pending = pl.col("status") == "pending"
+    high = pl.col("high_risk").filter(pending)
+    counts = (
+        ledger.rows.group_by("week")
+        .agg(
+            pending.sum().alias("pending"),
+            (~pending).sum().alias("rest"),
+            pl.col("person_id").filter(pending).n_unique().alias("pending_persons"),
+            pl.col("person_id").n_unique().alias("persons"),
+            high.sum().alias("high"),
+            (~high).sum().alias("low"),
+        )
+        .filter(pl.col("pending") > 0)
+        .sort("week")
+    )
+    kinds = [counts[name].to_list() for name in ("pending", "pending_persons", "persons")]
+    flags = counts.with_columns(pl.Series("hidden", hidden_together(kinds), dtype=pl.Boolean))
+    few = pl.col("hidden") | _small("rest")
+    whole = nowcast.join(flags, on="week", how="left", maintain_order="left")
+    told = whole.with_columns(pl.when(~few).then(n).alias(n) for n in ("rows", "expected"))
+    lacks = pl.col("rows") - pl.col("events_so_far").cast(pl.Int64)
+    some = pl.col("rows").is_null() | _small("events_so_far") | lacks.is_between(1, 10)
+    figures = ("events_so_far", "completion", "events_nowcast")
+    told = told.with_columns(pl.when(~some).then(name).alias(name) for name in figures)
+    later = unripe.join(flags, on="week", how="left", maintain_order="left")
+    lists = pl.col("hidden") | _small("high") | _small("low")
+    shares = ("positive_predictive_value", "sensitivity")
+    later = later.with_columns(
+        *(pl.when(~pl.col("hidden")).then(name).alias(name) for name in ("rows", "events")),
+        *(pl.when(~lists).then(name).alias(name) for name in shares),
+    )
+    return told.select(nowcast.columns), later.select(unripe.columns)
+
+
+def _small(name: str) -> pl.Expr:
+    return pl.col(name).is_between(1, SMALLEST_CELL - 1)

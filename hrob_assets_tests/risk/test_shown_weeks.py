@@ -1,0 +1,221 @@
+from datetime import date, datetime, timedelta
+from itertools import combinations
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hrob_assets.risk.alarm import AlarmRule, accumulate_evidence
+from hrob_assets.risk.drift import expected_if_calibrated
+from hrob_assets.risk.ledger import OUTCOME_LEDGER, Ledger
+from hrob_assets.risk.shown_weeks import shown_calibration, shown_evidence, shown_pending
+from hrob_assets.risk.weekly_calibration import nowcast_weeks
+
+MONDAY = date(2024, 1, 1)
+EVER = 1000
+
+
+def ripe(*, seed, weeks, a_week, chances=(0.75, 0.2, 0.05), risk=0.2, even=1.0):
+    """Ripe rows of a site with about `a_week` rows a week, more or less evenly."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.poisson(rng.gamma(even, a_week / even, weeks))
+    size = int(sizes.sum())
+    week = np.repeat(np.arange(weeks), sizes)
+    return pl.DataFrame(
+        {
+            "person_id": rng.integers(0, max(size, 1), size),
+            "ripe_week": [MONDAY + timedelta(weeks=int(w)) for w in week],
+            "probability": rng.uniform(0.02, 0.5, size),
+            "label": rng.random(size) < risk,
+            "high_risk": rng.random(size) < 0.2,
+            "race": rng.choice(["A", "B", "C"], size, p=chances),
+        },
+        schema_overrides={"ripe_week": pl.Date, "label": pl.Boolean, "race": pl.String},
+    )
+
+
+def told(rows, *, window, weeks, groups=("race",)):
+    as_of = datetime(2024, 1, 1) + timedelta(weeks=weeks)
+    return shown_calibration(rows, as_of=as_of, groups=groups, window_weeks=window)
+
+
+def counts(row):
+    """What a reader has of a row, those figures too that give the number of events away."""
+    rows, events, expected = row["rows"], row["events"], row["expected"]
+    again = round(expected - row["calibration_factor"] * rows)
+    if expected:
+        assert again == events == round(row["observed_expected"] * expected)
+    return np.array([rows, events, rows - events])
+
+
+def sums_and_rests(parts):
+    """Of a week: each sum of told levels, and what it leaves of all rows."""
+    levels = [level for level in parts if level != "all"]
+    for some in (c for many in range(len(levels) + 1) for c in combinations(levels, many)):
+        total = sum((parts[level] for level in some), np.zeros(3, int))
+        yield ("of", some), total
+        if "all" in parts:
+            yield ("without", some), parts["all"] - total
+
+
+def found_by_subtraction(editions):
+    """Counts that differences give, of windows that reach back to the first week.
+
+    Within a week, between weeks, and between editions.
+    """
+    found = {}
+    for edition, frame in enumerate(editions):
+        for (week,), rows in frame.partition_by("week", as_dict=True).items():
+            parts = {row["level"]: counts(row) for row in rows.iter_rows(named=True)}
+            found |= {(edition, week, *key): value for key, value in sums_and_rests(parts)}
+    for one, value in found.items():
+        yield one, value
+        for other, before in found.items():
+            if one[2:] == other[2:] and other[1] < one[1]:
+                yield (one, other), value - before
+
+
+@given(st.integers(0, 10_000), st.integers(1, 30), st.sampled_from([0.05, 0.3, 0.9]))
+@settings(max_examples=20, deadline=None)
+def test_no_small_count_is_found_by_subtraction(seed, a_week, risk):
+    rows = ripe(seed=seed, weeks=30, a_week=a_week, risk=risk)
+    editions = [told(rows, window=EVER, weeks=weeks) for weeks in (20, 29, 30)]
+
+    for what, difference in found_by_subtraction(editions):
+        assert not ((difference > 0) & (difference < 11)).any(), what
+        assert (difference >= 0).all(), what
+
+
+@given(st.integers(0, 10_000), st.integers(1, 30))
+@settings(max_examples=15, deadline=None)
+def test_each_stretch_and_what_its_levels_leave_is_none_or_eleven(seed, a_week):
+    rows = ripe(seed=seed, weeks=30, a_week=a_week)
+    found = told(rows, window=1, weeks=30)
+
+    figures = found.select("rows", "events", "persons").with_columns(
+        others=pl.col("rows") - pl.col("events")
+    )
+    assert not any(figures[name].is_between(1, 10).any() for name in figures.columns)
+
+
+def test_a_busy_site_has_every_week_and_all_levels():
+    rows = ripe(seed=1, weeks=20, a_week=3000, chances=(0.5, 0.3, 0.2), even=9.0)
+    found = told(rows, window=13, weeks=20)
+
+    assert found.group_by("level").len().sort("level").rows() == [
+        ("A", 20), ("B", 20), ("C", 20), ("all", 20)
+    ]  # fmt: skip
+    assert found.filter(level="all")["rows"][12] == rows.filter(
+        pl.col("ripe_week") < MONDAY + timedelta(weeks=13)
+    ).height  # fmt: skip
+
+
+def test_weeks_are_taken_together_until_none_of_their_counts_is_small():
+    """Of 10, 1, 40 and 20 rows, each fourth with the outcome: 51 rows, then too few events."""
+    sizes = (10, 1, 40, 20)
+    rows = pl.DataFrame(
+        {
+            "person_id": range(71),
+            "ripe_week": [
+                MONDAY + timedelta(weeks=week)
+                for week, size in enumerate(sizes)
+                for _ in range(size)
+            ],
+            "probability": [0.25] * 71,
+            "label": [number % 4 == 0 for number in range(71)],
+            "high_risk": [False] * 71,
+        }
+    )
+
+    found = told(rows, window=13, weeks=4, groups=())
+
+    assert found.select("week", "rows", "events").rows() == [(date(2024, 1, 15), 51, 13)]
+
+
+def test_a_week_that_is_not_over_is_not_told():
+    rows = ripe(seed=1, weeks=3, a_week=3000, even=9.0)
+    as_of = datetime(2024, 1, 1) + timedelta(days=20)
+
+    assert shown_calibration(rows, as_of=as_of)["week"].to_list() == [MONDAY, date(2024, 1, 8)]
+
+
+def test_a_small_level_takes_the_next_larger_one_with_it_and_others_stay():
+    """One row of level C each week, every other one with the outcome: never 11 in 13 weeks."""
+    rows = ripe(seed=5, weeks=26, a_week=400, chances=(0.6, 0.4, 0.0), even=9.0)
+    first = pl.int_range(pl.len()).over("ripe_week") == 0
+    odd = (pl.col("ripe_week") - MONDAY).dt.total_days() // 7 % 2 == 1
+    rows = rows.with_columns(
+        race=pl.when(first).then(pl.lit("C")).otherwise("race"),
+        label=pl.when(first).then(odd).otherwise("label"),
+    )
+    found = told(rows, window=13, weeks=26)
+
+    assert set(found["level"]) == {"all", "A"}
+
+
+@pytest.mark.parametrize("a_week", [4, 25, 200])
+def test_evidence_is_told_of_weeks_with_eleven_new_persons(a_week):
+    rows = ripe(seed=3, weeks=40, a_week=a_week).with_columns(
+        pl.col("ripe_week").alias("week"), model_version=pl.lit("1"), in_use=True
+    )
+    evidence = accumulate_evidence(rows, AlarmRule(0.1, 260), groups=("race",))
+
+    found = shown_evidence(evidence, rows, groups=("race",))
+
+    assert not {"rows", "expected", "events"} & set(found.columns)
+    for (level,), part in found.partition_by("level", as_dict=True).items():
+        of_level = rows if level == "all" else rows.filter(race=level)
+        weeks = part["week"].to_list()
+        for first, last in zip([date(2000, 1, 1), *weeks[:-1]], weeks, strict=True):
+            new = of_level.filter(pl.col("week") > first, pl.col("week") <= last)
+            assert new["person_id"].n_unique() >= 11
+    crossed = evidence.group_by("level").agg(pl.col("crossed").any()).sort("level")
+    if a_week == 200:
+        assert found.group_by("level").agg(pl.col("crossed").any()).sort("level").equals(crossed)
+
+
+def pending_ledger(by_week):
+    """Scored rows as (pending, high risk among them, ripe) of each week."""
+    rows = []
+    for week, (pending, high, ripe_rows) in enumerate(by_week):
+        monday = MONDAY + timedelta(weeks=week)
+        for number in range(pending + ripe_rows):
+            waits = number < pending
+            time = datetime(monday.year, monday.month, monday.day, 12)
+            rows.append(
+                {
+                    "person_id": len(rows), "encounter_id": len(rows), "prediction_time": time,
+                    "week": monday, "model_version": "1", "probability": 0.25,
+                    "high_risk": number < high, "status": "pending" if waits else "mature",
+                    "label": None if waits else False, "ripe_at": None, "ripe_week": None,
+                    "outcome_at": None, "known_at": None, "label_now": None,
+                }
+            )  # fmt: skip
+    runouts = pl.DataFrame({"from_at": [datetime(1, 1, 1)], "runout_days": [30]})
+    as_of = datetime(2024, 1, 1) + timedelta(weeks=len(by_week))
+    return Ledger(pl.DataFrame(rows, schema=OUTCOME_LEDGER.schema), runouts, 60, as_of)
+
+
+def test_pending_weeks_and_what_is_left_of_their_sum_are_not_small():
+    ledger = pending_ledger([(40, 12, 20), (5, 0, 0), (30, 15, 3), (50, 3, 0)])
+    unripe = expected_if_calibrated(ledger.rows.filter(status="pending"))
+
+    nowcast, later = shown_pending(ledger, nowcast_weeks(ledger), unripe)
+
+    assert later["rows"].to_list() == [40, None, None, 50]
+    assert later["events"].to_list() == [10.0, None, None, 12.5]
+    assert later["sensitivity"].to_list() == [0.3, None, None, None]
+    assert nowcast["rows"].to_list() == [60, None, None, 50]
+    assert nowcast["expected"].to_list() == [15.0, None, None, 12.5]
+
+
+def test_a_small_part_that_is_not_pending_is_not_found_by_subtraction():
+    ledger = pending_ledger([(40, 12, 3), (50, 20, 0)])
+    unripe = expected_if_calibrated(ledger.rows.filter(status="pending"))
+
+    nowcast, later = shown_pending(ledger, nowcast_weeks(ledger), unripe)
+
+    assert later["rows"].to_list() == [40, 50]
+    assert nowcast["rows"].to_list() == [None, 50]
