@@ -1,3 +1,8 @@
+import os
+import signal
+import subprocess
+import sys
+
 import dagster as dg
 import polars as pl
 import pytest
@@ -5,6 +10,7 @@ import pytest
 from hrob_assets.assets.feature_selection import feature_selection_definitions
 from hrob_assets.assets.training import training_definitions
 from hrob_assets.resources.model_registry import CHALLENGER, CHAMPION
+from hrob_assets.risk import tuning
 from hrob_assets.risk.errors import ContractError, TooSmallError
 from hrob_assets.risk.features.catalogue import Catalogue, FeatureFamily
 from hrob_assets.risk.features.selection import read_feature_selection
@@ -71,6 +77,61 @@ def test_each_trial_is_a_run_of_its_own_under_the_run_of_the_model(tmp_path, reg
     losses = sorted(trial.log_loss for trial in model.model.trials)
     assert sorted(children["metrics.cv_log_loss"]) == pytest.approx(losses)
     assert set(runs["status"]) == {"FINISHED"}
+
+
+DIES = """
+import os, signal, sys
+from pathlib import Path
+from hrob_assets.resources.model_registry import ModelRegistry
+from hrob_assets.risk import tuning
+from hrob_assets_tests.assets.test_training import train
+from hrob_assets_tests.assets.worlds import training_set
+
+tried, begun = tuning._tried, []
+
+def dies_in_the_third(*arguments, **options):
+    begun.append(1)
+    if len(begun) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return tried(*arguments, **options)
+
+tuning._tried = dies_in_the_third
+root, uri, artifacts = sys.argv[1:]
+registry = ModelRegistry(tracking_uri=uri, artifact_root=artifacts)
+train(Path(root), registry, "killed_in_the_search", training_set())
+"""
+
+
+def test_a_training_that_was_killed_in_its_search_goes_on_to_the_same_model(
+    tmp_path, registry, monkeypatch
+):
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    for folder in (killed, whole):
+        folder.mkdir()
+    places = [str(killed), registry.tracking_uri, registry.artifact_root]
+    process = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-W", "ignore", "-c", DIES, *places],
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+    )
+    assert process.returncode == -signal.SIGKILL, process.stderr.decode()[-2000:]
+    assert registry.version("killed_in_the_search", CHALLENGER) is None
+    (path,) = (killed / "tuning" / "killed_in_the_search").iterdir()
+    assert len(path.read_text().splitlines()) == 1 + 2  # what it began with, and two trials
+    train(whole, registry, "never_killed", training_set())
+    tried, again = tuning._tried, []
+    monkeypatch.setattr(tuning, "_tried", lambda *a, **o: again.append(1) or tried(*a, **o))
+
+    train(killed, registry, "killed_in_the_search", training_set())
+
+    resumed, through = (
+        registry.load(name, CHALLENGER).model for name in ("killed_in_the_search", "never_killed")
+    )
+    assert len(through.trials) == 2 + len(again) == 3
+    assert resumed.trials == through.trials
+    assert tuning.best_trial(resumed.trials) == tuning.best_trial(through.trials)
+    assert resumed.threshold == through.threshold
 
 
 def test_too_few_rows_stop_the_run_and_register_nothing(tmp_path, registry):
