@@ -51,7 +51,15 @@ def test_a_score_file_becomes_json_tables_and_pages(file, tmp_path):
     metrics = pl.read_parquet(out / "metrics.parquet")
     area = metrics.filter(metric="auroc", unit="encounter").filter(pl.col("dimension").is_null())
     assert area["value"].item() == report.analysis("encounter").metrics["auroc"].value
-    assert {"index.html", "summary.html", "evaluation.html", "fairness.html"} <= set(content(out))
+    written = set(content(out))
+    assert {"index.html", "summary.html", "evaluation.html", "fairness.html"} <= written
+    index = (out / "index.html").read_text(encoding="utf-8")
+    assert {name for name in written if f'href="{name}"' in index} == written - {"index.html"}
+    kept = pl.read_parquet_metadata(out / "verdicts.parquet")
+    assert (kept["hrob/schema"], kept["hrob/schema_version"]) == (
+        report.schema,
+        report.schema_version,
+    )
     assert "AUROC 0." in done.output
     assert "Calibration factor +0." in done.output
     assert f"{out / 'evaluation.json'}" in done.output

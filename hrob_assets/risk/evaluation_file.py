@@ -11,7 +11,8 @@ from hrob_assets.risk.errors import ConfigurationError
 from hrob_assets.risk.evaluation import ReportOptions, evaluate_scores
 from hrob_assets.risk.evaluation_report import EvaluationReport, Subject, to_json
 from hrob_assets.risk.evaluation_tables import write_evaluation_tables
-from hrob_assets.risk.reporting.reports import render_evaluation_reports
+from hrob_assets.risk.reporting.parts import ReportContext
+from hrob_assets.risk.reporting.reports import index_page, render_evaluation_reports
 from hrob_assets.risk.score_file import ScoreColumns, read_scores
 from hrob_assets.risk.sources.whole_folder import whole_folder
 from hrob_assets.risk.threshold import capacity_threshold
@@ -116,7 +117,9 @@ def write_evaluation(report: EvaluationReport, folder: Path) -> list[str]:
     """
     with whole_folder(folder) as work:
         (work / EVALUATION).write_text(to_json(report), encoding="utf-8")
-        write_evaluation_tables(report, work)
-        for name, page in render_evaluation_reports(report).items():
+        pages = render_evaluation_reports(report)
+        files = [*pages, EVALUATION, *write_evaluation_tables(report, work)]
+        pages["index.html"] = index_page(report, ReportContext(), files=dict.fromkeys(files, ""))
+        for name, page in pages.items():
             (work / name).write_text(page, encoding="utf-8")
         return sorted(path.name for path in work.iterdir())

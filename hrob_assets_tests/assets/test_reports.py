@@ -198,7 +198,11 @@ def test_fairness_shows_how_the_outcome_is_read_and_what_is_missing_by_group(wor
     assert "Not given:</strong> whether the label is a proxy" in text  # the use case is silent
     assert "Visit" in text
     assert "Missing values by group" in text
-    assert "race: Black" in text.split("Missing values by group</h2>")[1]
+    missing = text.split("Missing values by group</h2>")[1].split("</table>")[0]
+    told = missing.index("race: Black"), missing.index("race: White"), missing.index("age__years")
+    assert told == tuple(sorted(told))  # one column per group, one row per column of the model
+    assert missing.count("age__years") == 1
+    assert missing.count("%") == 2
 
 
 def test_race_and_ethnicity_are_compared_where_that_was_made_of_this_version(world):

@@ -81,7 +81,7 @@ def fairness_page(
         allocation_table=_allocation_table(fairness),
         anti=_anti(fairness.anti_classification),
         label=_label(fairness.label_audit),
-        missing=_share_table(fairness.missing, "missing"),
+        missing=_share_table(fairness.missing, "column"),
         sign_offs=context.sign_offs,
         statements=report.method.statements,
         glossary=glossary(report, _USED),
@@ -241,15 +241,21 @@ def _allocation_table(fairness: FairnessReport) -> Table:
 
 
 def _share_table(shares: Sequence[GroupShare], what: str) -> Table:
+    """One row per subject, one column per group."""
+    groups = dict.fromkeys((each.dimension, each.level) for each in shares)
+    found = {(each.subject, each.dimension, each.level): each.share for each in shares}
     rows = [
         [
-            each.subject,
-            f"{each.dimension.replace('_', ' ')}: {each.level}",
-            number_text(each.share, percent=True, digits=1),
+            subject,
+            *(
+                number_text(found.get((subject, *group)), percent=True, digits=1)
+                for group in groups
+            ),
         ]
-        for each in shares
+        for subject in dict.fromkeys(each.subject for each in shares)
     ]
-    return Table(["", "group", what], rows)
+    names = [f"{dimension.replace('_', ' ')}: {level}" for dimension, level in groups]
+    return Table([what, *names], rows)
 
 
 def _anti(found: AntiClassification | None) -> dict[str, object] | None:
@@ -271,5 +277,5 @@ def _label(found: LabelAudit | None) -> dict[str, object] | None:
         "statement": found.statement,
         "proxy": found.is_proxy,
         "sources": Table(["component", "read from"], sources),
-        "components": _share_table(found.components, "share"),
+        "components": _share_table(found.components, "component"),
     }
