@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from hrob_assets.assets.evidence import EVIDENCE
 from hrob_assets.assets.keys import model_group, use_case_key
 from hrob_assets.assets.metadata import readable
 from hrob_assets.resources.decision_records import DecisionRecords
@@ -183,6 +184,11 @@ def _made_of(
     return table if same else None
 
 
+def _lineage(model: RegisteredModel) -> dict[str, str]:
+    """Tags of a version for readers; the signed statement of its evaluation is for the gate."""
+    return {name: text for name, text in model.tags.items() if name != EVIDENCE}
+
+
 def _tag(model: RegisteredModel) -> str | None:
     return model.tags.get("training_set")
 
@@ -242,7 +248,7 @@ def report_context(
         decision=None if record is None else f"{record['kind'].capitalize()}: {record['reason']}",
         baseline=baseline,
         baseline_sentence=baseline_summary(baseline, part="test"),
-        lineage={**model.tags, "run": model.run_id},
+        lineage={**_lineage(model), "run": model.run_id},
         sign_offs=[
             f"{each.name}, {each.role}, {each.signed_on} ({each.step})"
             for each in use_case.card.sign_offs
@@ -310,7 +316,7 @@ def _card_evidence(
         report=report,
         version=model.version,
         registered_on=None if day is None else day.isoformat(),
-        tags=model.tags,
+        tags=_lineage(model),
         family=fitted.family.replace("_", " "),
         trials=len(fitted.trials),
         parameters=fitted.parameters,
