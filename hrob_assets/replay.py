@@ -15,7 +15,7 @@ from hrob_assets.assets.knowledge import end_of_week, knowledge_tags
 from hrob_assets.assets.partitions import Weeks
 from hrob_assets.pipeline import prepare_weeks
 from hrob_assets.resources.environment import Environment, load_environment
-from hrob_assets.resources.model_registry import CHAMPION, ModelRegistry
+from hrob_assets.resources.model_registry import CHAMPION, ModelRegistry, RegisteredModel
 from hrob_assets.resources.sources import RawSource
 from hrob_assets.resources.storage import Storage, write_text
 from hrob_assets.risk.errors import ContractError
@@ -154,15 +154,8 @@ def run_replay(use_case_name: str, *, weeks: int, say: Callable[[str], None]) ->
         dagster.run(f"ripen_{use_case_name}", all_weeks.tags)
         start = end_of_week(replayed.first)
         say(f"... first champion, on what was known on {start.date()}")
-        dagster.run(f"train_{use_case_name}", knowledge_tags(start))
         registry = _registry(environment)
-        first = registry.load(use_case_name, CHAMPION)
-        if first is None:
-            msg = (
-                f"a replay of {use_case_name} must begin with a champion (found none); use a "
-                "larger world, or fewer weeks"
-            )
-            raise ContractError(msg)
+        first = _first_champion(dagster, registry, use_case_name, knowledge_tags(start))
         mondays: list[LivedMonday] = []
         for week in replayed.mondays:
             monday = _live(dagster, registry, use_case_name, week)
@@ -170,6 +163,24 @@ def run_replay(use_case_name: str, *, weeks: int, say: Callable[[str], None]) ->
             _tell(monday, say)
     rows = _two_histories(environment, use_case_name, first.model)
     return compare_histories(rows, use_case=use_case_name, mondays=tuple(mondays))
+
+
+def _first_champion(
+    dagster: _Dagster, registry: ModelRegistry, name: str, tags: Mapping[str, str]
+) -> RegisteredModel:
+    why = "none was trained"
+    try:
+        dagster.run(f"train_{name}", tags)
+    except dg.Failure as refused:
+        why = refused.description or "the gate refused the challenger"
+    first = registry.load(name, CHAMPION)
+    if first is None:
+        msg = (
+            f"a replay of {name} must begin with a champion (found none: {why}); take more weeks, "
+            "so that it is trained before the world changes, or a larger world"
+        )
+        raise ContractError(msg)
+    return first
 
 
 def _live(dagster: _Dagster, registry: ModelRegistry, name: str, week: date) -> LivedMonday:

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from hrob_assets.risk.code_sets import CodeSet
-from hrob_assets.risk.coded_events import select_coded
+from hrob_assets.risk.coded_events import narrow_to_coded, select_coded
 from hrob_assets.risk.completion import estimate_runouts, ripe_times
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.labels import label_rows, outcomes_known
@@ -114,7 +114,7 @@ def build_ledger(
         If a row was scored twice.
     """
     sent = _sent(scores, as_of)
-    known = StagedTables(*(as_known_at(table, as_of) for table in vars(staged).values()))
+    known = _known_outcomes(staged, outcome, code_sets, as_of)
     first = as_of if sent.is_empty() else sent["prediction_time"][0]
     runouts = estimate_runouts(
         outcome_delays(known.events, outcome, code_sets),
@@ -141,6 +141,17 @@ def build_ledger(
         .join(told.rename({"outcome_known_at": "known_at"}), on=ROW_KEY, how="left")
     )
     return Ledger(_finish(rows, as_of), runouts, outcome.horizon_days, as_of)
+
+
+def _known_outcomes(
+    staged: StagedTables, outcome: Outcome, code_sets: Mapping[str, CodeSet], as_of: datetime
+) -> StagedTables:
+    """What is known, and of the events those that the outcome asks for, which are read once."""
+    known = StagedTables(*(as_known_at(table, as_of) for table in vars(staged).values()))
+    named = {component.code_set for component in outcome.components}
+    named |= {component.same_encounter_code_set for component in outcome.components} - {None}
+    events = narrow_to_coded(known.events, [code_sets[name] for name in sorted(named)])
+    return replace(known, events=events.collect().lazy())
 
 
 _FOR_EVER = 36_500  # days

@@ -1,9 +1,10 @@
 from datetime import datetime
 
 import polars as pl
+from polars.testing import assert_frame_equal
 
 from hrob_assets.risk.code_sets import Code, CodeSet
-from hrob_assets.risk.coded_events import is_abnormal, select_coded
+from hrob_assets.risk.coded_events import is_abnormal, narrow_to_coded, select_coded
 from hrob_assets.risk.tables import EVENTS
 
 T = datetime(2024, 3, 1)
@@ -58,6 +59,26 @@ def test_an_event_may_belong_to_several_code_sets():
 
 def test_the_same_code_twice_at_the_same_moment_is_one_fact():
     assert len(found(*[("ICD10CM", "O4691", None, None)] * 2)) == 1
+
+
+def test_the_events_of_a_code_set_alone_give_the_same_facts():
+    all_events = events(
+        ("ICD10CM", "O4691", "SNOMED", "34842007"),
+        ("None", "local 12", "SNOMED", "34842007"),
+        ("ICD10CM", "O80", None, None),
+        ("ICD9CM", "O4691", None, None),
+        ("ICD10CM", "O4691", None, None),
+    )
+
+    narrow = narrow_to_coded(all_events, [BLEEDING])
+
+    assert narrow.collect()["source_row_id"].to_list() == [0, 4, 1]
+    assert narrow.collect_schema() == all_events.collect_schema()
+    assert_frame_equal(
+        select_coded(narrow, [BLEEDING]).collect(),
+        select_coded(all_events, [BLEEDING]).collect(),
+        check_row_order=False,
+    )
 
 
 def test_no_events_give_no_facts():
