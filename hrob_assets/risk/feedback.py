@@ -34,6 +34,8 @@ def in_silent_arm(person_id: pl.Series, arm: SilentArm, *, salt: str) -> pl.Seri
     if arm.share > 0 and not salt:
         msg = "the arm of a person must depend on a secret (found an empty salt); set one"
         raise ContractError(msg)
+    if arm.share == 0:
+        return pl.repeat(value=False, n=person_id.len(), eager=True).alias("silent")
     drawn = [_drawn(person, salt) < arm.share for person in person_id]
     return pl.Series("silent", drawn, dtype=pl.Boolean)
 

@@ -119,7 +119,8 @@ def watch(
         recent.join(named, on=list(ROW_KEY), maintain_order="left"),
         groups=monitoring.groups,
         window_weeks=WINDOW_WEEKS,
-    ).filter(pl.col("week") >= since)
+        since=since,
+    )
     requests = update_requests(evidence, independent, monitoring)
     ripe_after = ledger.horizon_days + int(ledger.runouts["runout_days"][-1])
     shown = shown_calibration(

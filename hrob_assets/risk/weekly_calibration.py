@@ -58,7 +58,11 @@ WEEKLY_CALIBRATION = Table(
 
 
 def calibrate_weeks(
-    rows: pl.DataFrame, *, groups: Sequence[str] = (), window_weeks: int = 13
+    rows: pl.DataFrame,
+    *,
+    groups: Sequence[str] = (),
+    window_weeks: int = 13,
+    since: date | None = None,
 ) -> pl.DataFrame:
     """Calibration of ripe rows, in windows that end with each week.
 
@@ -72,24 +76,30 @@ def calibrate_weeks(
         Columns; null is a level, ``Unknown``.
     window_weeks : int
         Weeks of ripening that are taken together, at most.
+    since : date, optional
+        Monday of the first week that is told; None for all.
 
     Returns
     -------
     DataFrame
         `WEEKLY_CALIBRATION`; a level with fewer than 11 persons in a window is left out there.
     """
-    told: list[dict[str, Any]] = list(_windows(_in_order(rows), "all", "all", window_weeks))
-    frames = [calibrate_levels(rows, group, window_weeks=window_weeks) for group in groups]
+    told: list[dict[str, Any]] = list(_windows(_in_order(rows), "all", "all", window_weeks, since))
+    frames = [
+        calibrate_levels(rows, group, window_weeks=window_weeks, since=since) for group in groups
+    ]
     return pl.concat([pl.DataFrame(told, schema=WEEKLY_CALIBRATION.schema), *frames])
 
 
-def calibrate_levels(rows: pl.DataFrame, group: str, *, window_weeks: int) -> pl.DataFrame:
+def calibrate_levels(
+    rows: pl.DataFrame, group: str, *, window_weeks: int, since: date | None = None
+) -> pl.DataFrame:
     """Calibration of each level of one group; as `calibrate_weeks`."""
     named = _in_order(rows).with_columns(pl.col(group).fill_null("Unknown"))
     told: list[dict[str, Any]] = []
     for level in sorted(named[group].unique()):
         part = named.filter(pl.col(group) == level)
-        told += _windows(part, group, str(level), window_weeks)
+        told += _windows(part, group, str(level), window_weeks, since)
     return pl.DataFrame(told, schema=WEEKLY_CALIBRATION.schema)
 
 
@@ -99,11 +109,12 @@ def _in_order(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _windows(
-    part: pl.DataFrame, group: str, level: str, window_weeks: int
+    part: pl.DataFrame, group: str, level: str, window_weeks: int, since: date | None
 ) -> Iterator[dict[str, Any]]:
     day = part["ripe_week"].cast(pl.Int64).to_numpy()
     columns = _arrays(part)
-    for last in sorted(set(day.tolist())):
+    earliest = day.min(initial=0) if since is None else (since - _EPOCH).days
+    for last in sorted(set(day[day >= earliest].tolist())):
         first = last - 7 * (window_weeks - 1)
         inside = slice(*np.searchsorted(day, [first, last + 1]).tolist())
         rows = Rows(*(column[inside] for column in columns))

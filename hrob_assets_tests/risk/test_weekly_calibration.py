@@ -6,6 +6,7 @@ import pytest
 import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 from hrob_assets.risk.completion import fixed_runout
 from hrob_assets.risk.ledger import ledger_of_known_outcomes
@@ -126,6 +127,16 @@ def test_weeks_do_not_depend_on_later_weeks_or_on_the_order_of_rows(cut, order):
         one = early.sort(key)[name].to_numpy()
         other = whole.filter(pl.col("week") < until).sort(key)[name].to_numpy()
         np.testing.assert_allclose(one, other, rtol=1e-8)
+
+
+def test_the_weeks_since_one_are_those_of_all_weeks():
+    rows, since = ripened(), MONDAY + timedelta(weeks=9)
+
+    whole = calibrate_weeks(rows, groups=["race"], window_weeks=4)
+    told = calibrate_weeks(rows, groups=["race"], window_weeks=4, since=since)
+
+    assert told.height > 0
+    assert_frame_equal(told, whole.filter(pl.col("week") >= since))
 
 
 def test_a_window_holds_the_weeks_that_end_with_its_own():
