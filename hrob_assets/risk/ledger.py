@@ -148,9 +148,13 @@ def _known_outcomes(
 ) -> StagedTables:
     """What is known, and of the events those that the outcome asks for, which are read once."""
     known = StagedTables(*(as_known_at(table, as_of) for table in vars(staged).values()))
-    named = {component.code_set for component in outcome.components}
-    named |= {component.same_encounter_code_set for component in outcome.components} - {None}
-    events = narrow_to_coded(known.events, [code_sets[name] for name in sorted(named)])
+    asked = (
+        name
+        for component in outcome.components
+        for name in (component.code_set, component.same_encounter_code_set)
+        if name is not None
+    )
+    events = narrow_to_coded(known.events, [code_sets[name] for name in sorted(set(asked))])
     return replace(known, events=events.collect().lazy())
 
 
