@@ -29,7 +29,11 @@ from hrob_assets.risk.drift import compare_columns, expected_if_calibrated
 from hrob_assets.risk.errors import TooSmallError
 from hrob_assets.risk.ledger import Ledger, evidence_rows, ledger_of_known_outcomes
 from hrob_assets.risk.outcome_file import OutcomeColumns, require_as_of
-from hrob_assets.risk.reporting.monitoring import monitoring_page
+from hrob_assets.risk.reporting.monitoring import (
+    monitoring_page,
+    what_is_judged,
+    what_is_known,
+)
 from hrob_assets.risk.shown_weeks import shown_calibration, shown_evidence, shown_pending
 from hrob_assets.risk.small_cells import (
     SMALLEST_CELL,
@@ -503,17 +507,13 @@ def write_monitoring(monitored: Monitored, folder: Path) -> list[str]:
 
 def told_lines(told: Mapping[str, Any]) -> list[str]:
     """The summary in a few lines, for a shell."""
-    counts, budget = told["counts"], told["budget"]
-    statuses = (
-        f"{counts['rows']} rows as of {told['as_of'][:10]}: {counts['mature']} mature, "
-        f"{counts['pending']} pending, {counts['censored']} censored; evidence of "
-        f"{counts['independent_ripe_rows']} independent rows."
-    )
+    budget = told["budget"]
     expected = (
         f"Budget: at most {budget['false_alarms_at_most']:.2f} false alarms are to be expected "
         f"of {budget['detectors']} detectors in {budget['weeks_with_ripe_outcomes']} weeks."
     )
-    lines = [statuses, expected]
+    known = what_is_known(told["counts"], told["as_of"][:10])
+    lines = [known, what_is_judged(told), expected]
     for row in told["expected_behaviour"]:
         if row["shift"] > 0 and not row["harmless"]:
             weeks = row["median_delay_weeks"]

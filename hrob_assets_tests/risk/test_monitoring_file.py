@@ -1,5 +1,5 @@
 import json
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from hrob_assets.cli import main
-from hrob_assets.risk.errors import ContractError
+from hrob_assets.risk.errors import ContractError, TooSmallError
 from hrob_assets.risk.monitoring_file import (
     MonitoringPlan,
     file_runouts,
@@ -194,7 +194,8 @@ def test_the_command_writes_summary_report_and_tables(tmp_path, suffix):
     assert told["alarm"] is True
     assert told["counts"]["mature"] + told["counts"]["pending"] == told["counts"]["rows"]
     page = (out / "monitoring.html").read_text()
-    assert "Calibration alarm: all rows" in page
+    assert "Calibration alarm: all rows (risk is underestimated since about" in page
+    assert "suppressed" not in page
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
     assert pl.read_parquet(out / "ledger.parquet").height == told["counts"]["rows"]
     again = run(file, out, "--groups", "race")
@@ -235,6 +236,38 @@ def test_what_is_wrong_is_told_and_nothing_is_written(tmp_path, change, more, me
     assert done.exit_code == 1
     assert message in " ".join(done.output.split())
     assert not out.exists()
+
+
+def test_times_may_be_texts_with_a_zone(tmp_path):
+    frame = scored(weeks=60)
+    text = frame.with_columns(
+        pl.col("scored").dt.strftime("%FT%TZ"),
+        known=pl.col("known").dt.offset_by("-5h").dt.strftime("%FT%T%.6f-05:00"),
+    )
+    for each, name in ((frame, "one"), (text, "other")):
+        (tmp_path / name).mkdir()
+        each.write_parquet(tmp_path / name / "scores.parquet")
+        done = run(tmp_path / name / "scores.parquet", tmp_path / name / "out")
+        assert done.exit_code == 0, done.output
+
+    one, other = ((tmp_path / n / "out" / "monitoring.json").read_text() for n in ("one", "other"))
+    assert one == other
+
+
+@pytest.mark.parametrize(("day", "ripe"), [(datetime(2024, 1, 1), False), (AS_OF, True)])
+def test_what_becomes_known_at_the_moment_of_the_look_is_not_known_then(day, ripe):
+    """All outcomes become known at one midnight; only a later look has them."""
+    frame = scored(weeks=60).with_columns(known=pl.lit(datetime(2024, 1, 1)))
+    as_of = day + timedelta(days=7 if ripe else 0)
+    plan = MonitoringPlan(as_of=as_of, runout_days=30, histories=0)
+
+    if not ripe:
+        with pytest.raises(TooSmallError, match="ripe outcomes of 11 persons"):
+            look(frame, plan)
+        return
+    found = look(frame, plan).ledger.rows
+    assert found["status"].unique().to_list() == ["mature"]
+    assert found["ripe_week"].unique().to_list() == [date(2024, 1, 1)]  # the week that begins then
 
 
 def is_few(count):

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from hrob_assets.risk.alarm import OVER, UNDER
 from hrob_assets.risk.reporting.charts import Axis, Limit, Line, line_chart
 from hrob_assets.risk.reporting.page import render
 from hrob_assets.risk.reporting.svg import Drawing
@@ -44,8 +45,8 @@ def monitoring_page(told: Mapping[str, Any], tables: Mapping[str, pl.DataFrame])
         calibration=[
             {"name": _name(row["group"], row["level"]), **row} for row in told["calibration"]
         ],
-        what_is_known=_what_is_known(told["counts"], told["as_of"][:10]),
-        what_is_judged=_what_is_judged(told),
+        what_is_known=what_is_known(told["counts"], told["as_of"][:10]),
+        what_is_judged=what_is_judged(told),
         behaviour=told["expected_behaviour"],
         drift=told["drift"],
         nowcast=told["nowcast"],
@@ -57,12 +58,26 @@ def monitoring_page(told: Mapping[str, Any], tables: Mapping[str, pl.DataFrame])
     )
 
 
+_SAID = {UNDER: "underestimated", OVER: "overestimated"}
+
+
 def _name(group: str, level: str) -> str:
     return "all rows" if group == "all" else f"{group}: {level}"
 
 
-def _what_is_known(counts: Mapping[str, Any], day: str) -> str:
-    """How many outcomes are settled, in sentences."""
+def what_is_known(counts: Mapping[str, Any], day: str) -> str:
+    """How many outcomes are settled, in sentences.
+
+    Examples
+    --------
+    >>> counts = {"rows": 900, "persons": 500, "mature": "suppressed", "pending": 0,
+    ...     "censored": "<11", "revised": 0}
+    >>> for sentence in what_is_known(counts, "2024-12-01").split(": "):
+    ...     print(sentence)
+    By 2024-12-01 there are 900 predictions about 500 people
+    fewer than 11 of people who left before it could be seen. Counts that could point to single
+    people are left out.
+    """
     rows, persons = _number(counts["rows"]), _number(counts["persons"])
     parts = [
         f"{_count(counts[status])} {words}"
@@ -85,8 +100,14 @@ _STATUS = {
 }
 
 
-def _what_is_judged(told: Mapping[str, Any]) -> str:
-    """What the alarm looks at, and when an outcome is settled."""
+def what_is_judged(told: Mapping[str, Any]) -> str:
+    """What the alarm looks at, and when an outcome is settled.
+
+    Parameters
+    ----------
+    told : mapping
+        `monitoring_file.summary`.
+    """
     rows, horizon = told["counts"]["independent_ripe_rows"], told["settings"]["horizon_days"]
     judged = "settled outcomes" if rows == SUPPRESSED else f"{_number(rows)} settled outcomes"
     return (
@@ -105,8 +126,8 @@ def _headline(detectors: Sequence[tuple[str, Any]]) -> str:
     if not raised:
         return "No calibration alarm."
     words = [
-        f"{name} ({stand['direction']}, raised in the week of {stand['week']}, began about "
-        f"{stand['began_about']})"
+        f"{name} (risk is {_SAID[stand['direction']]} since about {stand['began_about']}; raised "
+        f"in the week of {stand['week']})"
         for name, stand in raised
     ]
     return f"Calibration alarm: {'; '.join(words)}."
