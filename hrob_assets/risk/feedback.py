@@ -5,6 +5,7 @@ import hashlib
 import polars as pl
 
 from hrob_assets.risk.errors import ContractError
+from hrob_assets.risk.small_cells import shown_share
 from hrob_assets.risk.tables import TIMESTAMP
 from hrob_assets.risk.use_case import SilentArm
 
@@ -111,7 +112,7 @@ def contamination(rows: pl.DataFrame, arm: SilentArm) -> str | None:
 
     Examples
     --------
-    >>> acted = pl.DataFrame({"high_risk": [True] * 20, "contaminated": [True] * 12 + [False] * 8})
+    >>> acted = pl.DataFrame({"high_risk": [True] * 50, "contaminated": [True] * 30 + [False] * 20})
     >>> contamination(acted, SilentArm())
     '60% of the high-risk rows were acted on: outcomes may be better because of it, so
     over-prediction among them proves nothing. A silent arm would tell.'
@@ -119,8 +120,9 @@ def contamination(rows: pl.DataFrame, arm: SilentArm) -> str | None:
     high = rows.filter("high_risk")
     if arm.share > 0 or high.is_empty() or not high["contaminated"].any():
         return None
-    share = high["contaminated"].cast(pl.Float64).sum() / high.height
+    share = shown_share(int(high["contaminated"].sum()), high.height)
+    part = f"{share:.0%}" if isinstance(share, float) else "Some"
     return (
-        f"{share:.0%} of the high-risk rows were acted on: outcomes may be better because of it, "
+        f"{part} of the high-risk rows were acted on: outcomes may be better because of it, "
         "so over-prediction among them proves nothing. A silent arm would tell."
     )
