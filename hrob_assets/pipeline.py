@@ -2,7 +2,6 @@
 
 import os
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -27,7 +26,7 @@ from hrob_assets.resources.environment import (
 )
 from hrob_assets.resources.lineage import run_tags
 from hrob_assets.resources.model_registry import CHAMPION, ModelRegistry
-from hrob_assets.resources.run_launcher import alive
+from hrob_assets.resources.run_launcher import execute_here
 from hrob_assets.resources.score_table import ScoreTable
 from hrob_assets.resources.storage import Storage
 from hrob_assets.risk.errors import TooSmallError
@@ -212,18 +211,17 @@ class _Runner:
         from hrob_assets.definitions import defs  # noqa: PLC0415 - reads the environment
 
         self.say(f"... {what}")
-        started, run_id = time.monotonic(), str(uuid.uuid4())
-        with alive(Path(self._instance.root_directory), run_id):
-            defs().resolve_job_def(job_name).execute_in_process(
-                instance=self._instance,
-                run_id=run_id,
-                tags=run_tags(load_environment().name) | (weeks.tags if weeks else {}),
-                # the event log has everything; the error itself is raised
-                run_config={
-                    "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-                    **(config or {}),
-                },
-            )
+        started = time.monotonic()
+        execute_here(
+            defs().resolve_job_def(job_name),
+            self._instance,
+            tags=run_tags(load_environment().name) | (weeks.tags if weeks else {}),
+            # the event log has everything; the error itself is raised
+            run_config={
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                **(config or {}),
+            },
+        )
         self.say(f"    done in {time.monotonic() - started:.0f} s")
 
 

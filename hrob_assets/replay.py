@@ -16,6 +16,7 @@ from hrob_assets.assets.partitions import Weeks
 from hrob_assets.pipeline import prepare_weeks
 from hrob_assets.resources.environment import Environment, load_environment
 from hrob_assets.resources.model_registry import CHAMPION, ModelRegistry, RegisteredModel
+from hrob_assets.resources.run_launcher import execute_here
 from hrob_assets.resources.sources import RawSource
 from hrob_assets.resources.storage import Storage, write_text
 from hrob_assets.risk.errors import ContractError
@@ -40,16 +41,17 @@ class _Dagster:
 
     def run(self, job: str, tags: Mapping[str, str]) -> str:
         """Execute a job; return the run's id."""
-        result = self.repository.get_job(job).execute_in_process(
-            instance=self.instance, tags=dict(tags), run_config=_QUIET
+        result = execute_here(
+            self.repository.get_job(job), self.instance, tags=dict(tags), run_config=_QUIET
         )
         return result.run_id
 
     def run_request(self, request: dg.RunRequest, job: str) -> str:
         """Execute what a sensor asked for; a run that fails stays for all to see, as it would."""
         tags = {**request.tags, "dagster/run_key": request.run_key or ""}
-        result = self.repository.get_job(job).execute_in_process(
-            instance=self.instance,
+        result = execute_here(
+            self.repository.get_job(job),
+            self.instance,
             tags=tags,
             run_config={**_QUIET, **request.run_config},
             raise_on_error=False,

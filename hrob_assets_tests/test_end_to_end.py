@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from hrob_assets import pipeline
+from hrob_assets import pipeline, replay
 from hrob_assets.pipeline import PipelineOutcome, Weeks, last_list, run_pipeline, use_data_root
 from hrob_assets.resources.environment import load_environment, write_data_environment
 from hrob_assets.resources.score_table import ScoreTable
@@ -141,6 +141,22 @@ def test_a_week_scored_alone_has_the_probabilities_of_the_backfill(demo_root):
     kept.rename(kept.with_name("alone"))
     aside.rename(kept)
     assert_frame_equal(alone, backfilled, check_exact=True)
+
+
+@pytest.mark.usefixtures("demo_root")
+def test_a_monday_of_a_replay_scores_watches_and_tells_once():
+    registry = pipeline._registry(load_environment())
+    with dg.DagsterInstance.get() as instance:
+        dagster = replay._Dagster(instance)
+
+        monday = replay._live(dagster, registry, USE_CASE, LAST_WEEK)
+        told = [dagster.answer(f"alert_late_list_{USE_CASE}") for _ in range(2)]
+        alert = instance.get_run_by_id(told[0][0])
+
+    assert (monday.week, monday.champion, monday.alarms) == (LAST_WEEK, "1", ())
+    assert (monday.update, monday.promoted) == (None, None)
+    assert [len(runs) for runs in told] == [1, 0]  # that of the present week is not there
+    assert alert.status is dg.DagsterRunStatus.SUCCESS
 
 
 def test_a_week_beyond_the_data_is_a_valid_empty_week(demo_root):

@@ -7,9 +7,11 @@ a run would count as running for ever, and keep its place in the queue and in it
 import fcntl
 import os
 import socket
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus  # its version is pinned
@@ -54,6 +56,15 @@ def alive(home: Path, run_id: str) -> Iterator[None]:
             yield
         finally:
             path.unlink(missing_ok=True)
+
+
+def execute_here(
+    job: dg.JobDefinition, instance: dg.DagsterInstance, **options: Any
+) -> dg.ExecuteInProcessResult:
+    """Execute a job in this process, visibly alive, with the options of `execute_in_process`."""
+    run_id = str(uuid.uuid4())
+    with alive(Path(instance.root_directory), run_id):
+        return job.execute_in_process(instance=instance, run_id=run_id, **options)
 
 
 def has_died(home: Path, run_id: str) -> bool:

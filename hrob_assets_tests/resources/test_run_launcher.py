@@ -15,7 +15,7 @@ from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_ite
 
 from hrob_assets.pipeline import PROJECT
 from hrob_assets.resources import run_launcher
-from hrob_assets.resources.run_launcher import RunLauncher, alive, has_died
+from hrob_assets.resources.run_launcher import RunLauncher, alive, execute_here, has_died
 
 FORK = multiprocessing.get_context("fork")  # a fresh interpreter would import Dagster first
 
@@ -57,6 +57,27 @@ def test_a_run_that_fails_leaves_no_lock_behind(tmp_path):
         raise ZeroDivisionError
 
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_run_that_a_command_executes_is_seen_to_live_as_long_as_it_does(tmp_path):
+    seen = []
+
+    @dg.op
+    def look(context):
+        home = Path(context.instance.root_directory)
+        seen.append((home / "running" / context.run_id).exists())
+
+    @dg.job
+    def looks():
+        look()
+
+    with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
+        result = execute_here(looks, instance, tags={"asked": "by hand"})
+        home = Path(instance.root_directory)
+
+        assert seen == [True]
+        assert instance.get_run_by_id(result.run_id).tags["asked"] == "by hand"
+        assert list((home / "running").iterdir()) == []
 
 
 def test_nothing_is_said_of_a_run_of_another_machine(tmp_path, monkeypatch):
