@@ -152,6 +152,20 @@ def test_one_class_only_is_refused(scores, tmp_path):
     assert "needs both outcomes" in refused.output
 
 
+@pytest.mark.parametrize("persons", [1, 10])
+def test_a_file_of_few_persons_is_refused(scores, tmp_path, persons):
+    """The threshold of its capacity would be the probability of one of them."""
+    file = tmp_path / "s.parquet"
+    few = scores.head(60).with_columns(person_id=pl.int_range(60) % persons)
+    few.with_columns(outcome=pl.int_range(60) % 2).write_parquet(file)
+
+    refused = evaluate(file, *QUICK, "--out", tmp_path / "out")
+
+    assert refused.exit_code == 1
+    assert "needs predictions of 11 persons or more (found fewer than 11)" in refused.output
+    assert not (tmp_path / "out").exists()
+
+
 def test_no_person_is_told(scores, tmp_path):
     file = tmp_path / "s.parquet"
     named = pl.col("person_id").cast(pl.String).str.pad_start(9, "7")

@@ -41,6 +41,7 @@ from hrob_assets.risk.small_cells import (
     hidden_together,
     in_words,
     is_small,
+    require_persons,
     shown_count,
 )
 from hrob_assets.risk.sources.whole_folder import whole_folder
@@ -222,13 +223,7 @@ def file_runouts(rows: pl.DataFrame, plan: MonitoringPlan) -> pl.DataFrame:
 
 
 def _require_persons(ledger: Ledger, independent: pl.DataFrame) -> None:
-    persons = ledger.rows["person_id"].n_unique()
-    if is_small(persons):
-        msg = (
-            f"monitoring needs predictions of {SMALLEST_CELL} persons or more (found "
-            f"{in_words(persons)}): what is told of fewer tells who they are; choose another file"
-        )
-        raise TooSmallError(msg)
+    require_persons(ledger.rows["person_id"].n_unique(), what="monitoring")
     ripe = independent["person_id"].n_unique()
     if ripe >= SMALLEST_CELL:
         return

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from itertools import compress
 
+from hrob_assets.risk.errors import TooSmallError
+
 SMALLEST_CELL = 11
 SMALL = f"<{SMALLEST_CELL}"
 SUPPRESSED = "suppressed"
@@ -67,6 +69,29 @@ def in_words(count: int) -> str:
     ('fewer than 11', '1200')
     """
     return f"fewer than {SMALLEST_CELL}" if is_small(count) else str(count)
+
+
+def require_persons(count: int, *, what: str) -> None:
+    """Refuse what would be told of too few persons.
+
+    Raises
+    ------
+    TooSmallError
+
+    Examples
+    --------
+    >>> require_persons(3, what="monitoring")
+    Traceback (most recent call last):
+    ...
+    hrob_assets.risk.errors.TooSmallError: monitoring needs predictions of 11 persons or more (found
+    fewer than 11): what is told of fewer tells who they are; choose another file
+    """
+    if count < SMALLEST_CELL:
+        msg = (
+            f"{what} needs predictions of {SMALLEST_CELL} persons or more (found "
+            f"{in_words(count)}): what is told of fewer tells who they are; choose another file"
+        )
+        raise TooSmallError(msg)
 
 
 def hidden_parts(counts: Sequence[int]) -> list[bool]:

@@ -194,7 +194,8 @@ def test_the_command_writes_summary_report_and_tables(tmp_path, suffix):
     assert told["alarm"] is True
     assert told["counts"]["mature"] + told["counts"]["pending"] == told["counts"]["rows"]
     page = (out / "monitoring.html").read_text()
-    assert "Calibration alarm: all rows (risk is underestimated since about" in page
+    headline = "Calibration alarm: all rows (under-prediction: more happens than predicted, since"
+    assert headline in page
     assert "suppressed" not in page
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
     assert pl.read_parquet(out / "ledger.parquet").height == told["counts"]["rows"]

@@ -58,7 +58,7 @@ def monitoring_page(told: Mapping[str, Any], tables: Mapping[str, pl.DataFrame])
     )
 
 
-_SAID = {UNDER: "underestimated", OVER: "overestimated"}
+_SAID = {UNDER: "more happens than predicted", OVER: "less happens than predicted"}
 
 
 def _name(group: str, level: str) -> str:
@@ -126,8 +126,8 @@ def _headline(detectors: Sequence[tuple[str, Any]]) -> str:
     if not raised:
         return "No calibration alarm."
     words = [
-        f"{name} (risk is {_SAID[stand['direction']]} since about {stand['began_about']}; raised "
-        f"in the week of {stand['week']})"
+        f"{name} ({stand['direction']}: {_SAID[stand['direction']]}, since about "
+        f"{stand['began_about']}; raised in the week of {stand['week']})"
         for name, stand in raised
     ]
     return f"Calibration alarm: {'; '.join(words)}."
