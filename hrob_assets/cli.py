@@ -371,14 +371,20 @@ def monitor(scores: Path, **given: "Any") -> None:
 @_made_before
 @click.option("--features", default="", help="Columns of the training set to add, with commas.")
 @click.option("--every-split", is_flag=True, help="Also the rows that the model has learnt from.")
+@click.option(
+    "--one-per-time",
+    is_flag=True,
+    help="Of encounters of a person with one prediction time only the first.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace OUT where it is an earlier export.")
 def export_scores(use_case: str, out: Path, data_root: Path, **given: "Any") -> None:
     """Write what the champion of USE_CASE says of labelled rows to OUT: person-level data.
 
-    OUT has persons, dates, groups and outcomes, one row per encounter, for `hrob evaluate` and
-    `hrob monitor`. Keep it where such data may be.
+    OUT has persons, dates, groups and outcomes, one row per encounter. `hrob monitor`, and `hrob
+    evaluate --time`, read one row per person and time. Keep it where such data may be.
     """
-    from hrob_assets.export_scores import export_scores as export  # noqa: PLC0415 - slow to import
+    from hrob_assets.export_scores import PERSON_AND_TIME  # noqa: PLC0415 - slow to import
+    from hrob_assets.export_scores import export_scores as export  # noqa: PLC0415
     from hrob_assets.pipeline import use_data_root  # noqa: PLC0415
     from hrob_assets.risk.small_cells import in_words  # noqa: PLC0415
 
@@ -390,12 +396,13 @@ def export_scores(use_case: str, out: Path, data_root: Path, **given: "Any") -> 
             use_case,
             out,
             features=features,
-            every_split=given["every_split"],
-            overwrite=given["overwrite"],
+            **{name: given[name] for name in ("every_split", "one_per_time", "overwrite")},
         )
     persons = in_words(rows["person_id"].n_unique())
     click.echo(f"Wrote {in_words(rows.height)} rows of {persons} persons to {out}:")
     click.echo(f"    {', '.join(rows.columns)}")
+    if rows.select(PERSON_AND_TIME).is_duplicated().any():
+        click.echo("Some persons have several rows with one time; --one-per-time keeps the first.")
     click.echo("This is person-level data: keep it where such data may be, and delete it after.")
 
 

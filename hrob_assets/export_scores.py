@@ -24,6 +24,7 @@ from hrob_assets.risk.tables import ROW_KEY
 from hrob_assets.risk.training import TRAINING_COLUMNS, predict
 from hrob_assets.risk.use_case import UseCase, use_case_from
 
+PERSON_AND_TIME = ("person_id", "prediction_time")
 CONTENT = "labelled scores, version 1"
 """In the metadata of the file: only a file that says so is ever replaced."""
 
@@ -49,7 +50,13 @@ def require_place(out: Path, *, overwrite: bool) -> None:
 
 
 def export_scores(
-    use_case_name: str, out: Path, *, features: Sequence[str], every_split: bool, overwrite: bool
+    use_case_name: str,
+    out: Path,
+    *,
+    features: Sequence[str],
+    every_split: bool,
+    one_per_time: bool,
+    overwrite: bool,
 ) -> pl.DataFrame:
     """Write what the champion says of labelled rows, whole or not at all, and return it.
 
@@ -64,6 +71,9 @@ def export_scores(
     every_split : bool
         False gives the rows of the test period that the champion has not learnt from; True adds
         those of training and validation.
+    one_per_time : bool
+        Whether of several encounters of a person with one prediction time only the first is
+        kept, for tools whose key is person and time.
     overwrite : bool
         Whether an earlier export may be replaced; nothing else ever is.
 
@@ -92,6 +102,8 @@ def export_scores(
     champion = required_model(registry, use_case_name, CHAMPION)
     use_case = _use_case(use_case_name)
     rows = _labelled_rows(storage, champion, features, every_split=every_split)
+    if one_per_time:
+        rows = rows.unique(list(PERSON_AND_TIME), keep="first", maintain_order=True)
     scored = _scored(rows, champion, use_case, storage, features)
     require_place(out, overwrite=overwrite)  # the prediction took a while
     write_parquet(scored, out, definition=CONTENT)

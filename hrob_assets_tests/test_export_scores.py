@@ -127,6 +127,49 @@ def test_rows_that_were_learnt_from_come_only_when_asked_for(export, tmp_path):
     assert exported(tmp_path)["split"].to_list() == ["train", "test", "test", "test"]
 
 
+def test_of_encounters_with_one_time_only_the_first_is_kept_where_that_is_asked_for(
+    export, tmp_path, data_root
+):
+    twice = TRAINING_SET.tail(1).with_columns(encounter_id=5, x__last_value_ever=3.0)
+    path = data_root / "assets" / NAME / "training_set.parquet"
+    pl.concat([TRAINING_SET, twice.cast(TRAINING_SET.schema)]).write_parquet(path)
+
+    assert "--one-per-time keeps the first" in export().output
+    assert exported(tmp_path)["encounter_id"].to_list() == [2, 3, 4, 5]
+    assert "--one-per-time" not in export("--one-per-time", "--overwrite").output
+    assert exported(tmp_path)["encounter_id"].to_list() == [2, 3, 4]
+
+
+def test_what_is_exported_can_be_evaluated_and_monitored(data_root, export, tmp_path):
+    rows = 600
+    n = pl.int_range(rows, eager=True)
+    many = pl.DataFrame({"person_id": n // 2, "encounter_id": n}).with_columns(
+        prediction_time=pl.lit(MARCH) + pl.duration(days=n // 20),
+        week=pl.lit(MARCH.date()),
+        split=pl.lit("test"),
+        person_seen=False,
+        eligible=True,
+        label=n % 3 == 0,
+        x__last_value_ever=(n % 7 / 7 - 1.0).cast(pl.Float64),
+        y__any_ever=n % 2,
+    )
+    many.write_parquet(data_root / "assets" / NAME / "training_set.parquet")
+    export("--one-per-time", "--features", "y__any_ever")
+    file = str(tmp_path / "scores.parquet")
+    named = ["--person", "person_id", "--probability", "probability", "--outcome", "outcome"]
+    timed = [file, *named, "--time", "prediction_time"]
+    known = ["--known-at", "known_at", "--as-of", "2009-01-01", "--horizon-days", "30"]
+    quick = ["--histories", "0", "--features", "y__any_ever", "--model-version", "model_version"]
+
+    for command in (
+        ["evaluate", *timed, "--replicates", "100"],
+        ["monitor", *timed, *known, *quick],
+    ):
+        out = ["--out", str(tmp_path / command[0])]
+        done = CliRunner().invoke(main, [*command, *out])
+        assert done.exit_code == 0, done.output
+
+
 def test_a_test_row_from_before_the_champion_was_judged_is_no_test_of_it(
     export, tmp_path, registry
 ):
