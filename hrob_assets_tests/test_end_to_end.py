@@ -18,6 +18,7 @@ from hrob_assets.pipeline import PipelineOutcome, Weeks, last_list, run_pipeline
 from hrob_assets.resources.environment import load_environment, write_data_environment
 from hrob_assets.resources.score_table import ScoreTable
 from hrob_assets.risk.errors import TooSmallError
+from hrob_assets.risk.evaluation_report import from_json
 from hrob_assets.risk.scoring import WEEKLY_SCORES
 
 pytestmark = pytest.mark.xdist_group("pipeline")  # shares the demo with test_dagster_dev
@@ -184,6 +185,19 @@ def test_what_was_written_is_where_its_key_says(demo):
         files = sorted(path.stem for path in (assets / name).glob("*.parquet"))
         assert files[0] == first.isoformat()
         assert LAST_WEEK.isoformat() in files
+
+
+def test_the_reports_tell_the_source_and_how_the_outcome_is_measured(demo):
+    folder = demo.environment.data_root / "reports" / USE_CASE / "1"
+
+    report = from_json((folder / "evaluation.json").read_text(encoding="utf-8"))
+
+    audit = report.fairness.label_audit
+    assert audit.is_proxy is False
+    assert audit.statement.startswith("The outcome is the recorded visit itself")
+    assert {each.dimension for each in report.fairness.missing} == set(report.fairness.dimensions)
+    card = (folder / "model_card.html").read_text(encoding="utf-8")
+    assert "synthetic world, 50 pregnancies and 400 patients with cancer" in card
 
 
 def test_the_test_period_was_not_trained_on(demo):
