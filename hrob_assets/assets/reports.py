@@ -304,15 +304,9 @@ def _card_evidence(
     catalogue: Catalogue,
 ) -> CardEvidence:
     fitted = model.model
-    group_of = {
-        column.name: family.group for family in catalogue.families for column in family.columns
-    }
-    used: dict[str, int] = {}
-    for column in fitted.columns:
-        group = group_of.get(column, "other")
-        used[group] = used.get(group, 0) + 1
     day = model.registered_on
     return CardEvidence(
+        **_features(model, catalogue),
         report=report,
         version=model.version,
         registered_on=None if day is None else day.isoformat(),
@@ -326,12 +320,25 @@ def _card_evidence(
         training_rows=fitted.training_rows,
         training_persons=fitted.training_persons,
         training_events=fitted.training_events,
-        features=used,
         strongest=tuple(name for name, _ in known.terms.terms[:_STRONGEST]),
         strength=known.terms.measure,
         baseline_sentence=known.baseline_sentence,
         decision=record,
     )
+
+
+def _features(model: RegisteredModel, catalogue: Catalogue) -> dict[str, Any]:
+    """Columns of a version by group: how many, and of which families."""
+    family_of = {column.name: each for each in catalogue.families for column in each.columns}
+    used: dict[str, int] = {}
+    families: dict[str, dict[str, None]] = {}
+    for column in model.model.columns:
+        found = family_of.get(column)
+        group = "other" if found is None else found.group
+        used[group] = used.get(group, 0) + 1
+        families.setdefault(group, {})["other" if found is None else found.name] = None
+    names = {group: tuple(found) for group, found in families.items()}
+    return {"features": used, "feature_families": names}
 
 
 def _metadata(

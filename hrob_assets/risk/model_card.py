@@ -69,6 +69,8 @@ class CardEvidence:
     training_rows, training_persons, training_events : int, optional
     features : mapping of str to int
         Number of columns that the model takes, by group.
+    feature_families : mapping of str to tuple of str
+        Families of these columns, by group.
     strongest : tuple of str
         Names of its strongest terms.
     strength : str
@@ -97,6 +99,9 @@ class CardEvidence:
     training_persons: int | None = None
     training_events: int | None = None
     features: Mapping[str, int] = field(default_factory=dict[str, int])
+    feature_families: Mapping[str, tuple[str, ...]] = field(
+        default_factory=dict[str, tuple[str, ...]]
+    )
     strongest: tuple[str, ...] = ()
     strength: str = ""
     variants: tuple[str, ...] = ()
@@ -247,8 +252,7 @@ def _criterion(each: Criterion) -> str:
 
 def _of_data(use_case: UseCase, evidence: CardEvidence) -> dict[str, Fact]:
     split = use_case.split
-    used = {name: evidence.features.get(name, 0) for name in _SENSITIVE}
-    inputs = ", ".join(f"{name.replace('_', ' ')} {count} columns" for name, count in used.items())
+    inputs = "; ".join(_sensitive_input(evidence, group) for group in _SENSITIVE) + "."
     total = sum(evidence.features.values())
     groups = ", ".join(
         f"{name.replace('_', ' ')} {count}" for name, count in evidence.features.items()
@@ -290,6 +294,12 @@ def _of_data(use_case: UseCase, evidence: CardEvidence) -> dict[str, Fact]:
             "use case",
         ),
     }
+
+
+def _sensitive_input(evidence: CardEvidence, group: str) -> str:
+    families = evidence.feature_families.get(group, ())
+    named = f" ({', '.join(name.replace('_', ' ') for name in families)})" if families else ""
+    return f"{group.replace('_', ' ')} {evidence.features.get(group, 0)} columns{named}"
 
 
 def _of_evaluation(use_case: UseCase, evidence: CardEvidence) -> dict[str, Fact]:

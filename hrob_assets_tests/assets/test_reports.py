@@ -233,7 +233,7 @@ def test_the_card_is_filled_from_lineage(world):
 
     text = page(folder, "model_card")
     day = world.registry.load_version(world.name, world.version).registered_on.isoformat()
-    assert "demographics 1 columns" in text
+    assert "demographics 1 columns (age); social determinants 0 columns" in text
     assert training_set_tag(world.rows) in text
     assert "signature" not in text  # of the evidence: for the gate, not for readers
     assert day in (folder / "model_card.xml").read_text(encoding="utf-8")
