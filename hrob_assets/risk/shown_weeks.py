@@ -18,7 +18,7 @@ import polars as pl
 
 from hrob_assets.risk.alarm import EVERYBODY
 from hrob_assets.risk.ledger import Ledger
-from hrob_assets.risk.small_cells import SMALLEST_CELL, Cell, hidden_together
+from hrob_assets.risk.small_cells import SMALLEST_CELL, Cell, hidden_together, is_small
 from hrob_assets.risk.weekly_calibration import (
     WEEKLY_CALIBRATION,
     calibrate_levels,
@@ -58,25 +58,61 @@ def shown_calibration(
     -------
     DataFrame
         `WEEKLY_CALIBRATION` of weeks with which a stretch ends, of windows of whole stretches.
-        The positive predictive value and its bounds are rounded to 2 decimals, because exact ones
-        would tell how many rows were high risk.
+        The positive predictive value and its bounds are null where few high-risk rows have the
+        outcome, or few have not, and rounded to 2 decimals, because exact ones would tell how many
+        rows were high risk.
     """
     over = pl.col("ripe_week").cast(pl.Datetime("us")) + pl.duration(days=7) <= as_of
     ripe = rows.filter(pl.col("label").is_not_null() & over)
     ends = _ends(ripe)
     first = None if since is None else since - _WEEK * (window_weeks - 1)
-    frames = [calibrate_weeks(_at_their_ends(ripe, ends, first), window_weeks=window_weeks)]
+    at_end = _at_their_ends(ripe, ends, first)
+    everybody = calibrate_weeks(at_end, window_weeks=window_weeks)
+    frames = [_without_small_lists(everybody, at_end, pl.lit(EVERYBODY), window_weeks)]
     for group in groups:
         named = ripe.with_columns(pl.col(group).fill_null("Unknown").alias(group))
         level_ends, untold = _level_ends(named, group, set(ends.values()))
-        told = calibrate_levels(
-            _at_their_ends(named, level_ends, first), group, window_weeks=window_weeks
-        )
-        frames.append(told.filter(_without(told, untold, window_weeks)))
+        at_end = _at_their_ends(named, level_ends, first)
+        told = calibrate_levels(at_end, group, window_weeks=window_weeks)
+        told = told.filter(_without(told, untold, window_weeks))
+        frames.append(_without_small_lists(told, at_end, pl.col(group), window_weeks))
     found = pl.concat(frames).cast(pl.Schema(WEEKLY_CALIBRATION.schema))
-    return found.filter(
-        pl.lit(value=True) if since is None else pl.col("week") >= since
-    ).with_columns(pl.col(name).round(_DECIMALS) for name in _SHARES)
+    wanted = pl.lit(value=True) if since is None else pl.col("week") >= since
+    return found.filter(wanted).with_columns(pl.col(name).round(_DECIMALS) for name in _SHARES)
+
+
+def _without_small_lists(
+    told: pl.DataFrame, at_end: pl.DataFrame, level: pl.Expr, window_weeks: int
+) -> pl.DataFrame:
+    """Windows without the positive predictive value where it would tell of few high-risk rows.
+
+    Parameters
+    ----------
+    told : DataFrame
+        `WEEKLY_CALIBRATION`.
+    at_end : DataFrame
+        The rows that it was made of.
+    level : Expr
+        Of `at_end`, as in `told`.
+    """
+    counted = (
+        at_end.filter("high_risk")
+        .group_by(level.alias("level"), "ripe_week")
+        .agg(
+            pl.col("label").sum().cast(pl.Int64).alias("with"),
+            (~pl.col("label")).sum().cast(pl.Int64).alias("without"),
+        )
+    )
+    by_level: dict[str, list[tuple[date, int, int]]] = defaultdict(list)
+    for name, *counts in counted.iter_rows():
+        by_level[str(name)].append((counts[0], counts[1], counts[2]))
+    few: list[bool] = []
+    for name, week in told.select("level", "week").iter_rows():
+        inside = [(one, other) for end, one, other in by_level[name]
+                  if week - _WEEK * window_weeks < end <= week]  # fmt: skip
+        few.append(any(is_small(sum(kind)) for kind in zip(*inside, strict=True)))
+    hidden = pl.Series(few, dtype=pl.Boolean)
+    return told.with_columns(pl.when(~hidden).then(name).alias(name) for name in _SHARES)
 
 
 def _at_their_ends(

@@ -134,6 +134,26 @@ def test_weeks_are_taken_together_until_none_of_their_counts_is_small():
     assert found.select("week", "rows", "events").rows() == [(date(2024, 1, 15), 51, 13)]
 
 
+@pytest.mark.parametrize(("with_outcome", "without", "value"), [
+    (10, 30, None), (30, 10, None), (11, 22, 0.33), (0, 20, 0.0), (2, 1, None)
+])  # fmt: skip
+def test_a_share_of_few_high_risk_rows_is_not_told(with_outcome, without, value):
+    high = [True] * (with_outcome + without) + [False] * 200
+    label = [True] * with_outcome + [False] * without + [True, False] * 100
+    rows = pl.DataFrame({"label": label, "high_risk": high}).with_columns(
+        person_id=pl.int_range(pl.len()),
+        ripe_week=pl.lit(MONDAY),
+        probability=0.3,
+        race=pl.lit("A"),
+    )
+
+    found = told(rows, window=13, weeks=1)
+
+    assert found["level"].to_list() == ["all", "A"]
+    assert found["positive_predictive_value"].to_list() == [value, value]
+    assert found["brier"].null_count() == 0
+
+
 def test_a_week_that_is_not_over_is_not_told():
     rows = ripe(seed=1, weeks=3, a_week=3000, even=9.0)
     as_of = datetime(2024, 1, 1) + timedelta(days=20)

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from hrob_assets.risk.small_cells import (
     hidden_parts,
+    hidden_together,
     in_words,
     shown_count,
     shown_parts,
@@ -63,6 +64,26 @@ def test_steps_do_not_differ_by_a_small_cell(counts):
     differences = {one - other for one in shown for other in shown if one > other}
     assert not differences & set(range(1, 11))
     assert not set(shown) & set(range(1, 11))
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), min_size=2, max_size=8),
+       st.integers(0, 255))  # fmt: skip
+def test_what_is_hidden_together_is_none_or_eleven_in_every_kind(pairs, also):
+    """Rows with and without the outcome, whose totals are shown; some parts are hidden before."""
+    kinds = [*zip(*pairs, strict=True)]
+    before = [bool(also >> number & 1) for number in range(len(pairs))]
+
+    hidden = hidden_together(kinds, also=before)
+
+    assert all(hide or not early for hide, early in zip(hidden, before, strict=True))
+    if all(hidden):
+        return  # the totals themselves are all that is told
+    assert sum(hidden) != 1
+    for kind in kinds:
+        left = sum(count for count, hide in zip(kind, hidden, strict=True) if hide)
+        assert not 0 < left < 11
+        shown = [count for count, hide in zip(kind, hidden, strict=True) if not hide]
+        assert not any(0 < count < 11 for count in shown)
 
 
 def test_a_step_that_differs_little_from_the_one_before_is_suppressed():
