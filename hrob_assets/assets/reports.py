@@ -112,7 +112,7 @@ def _reports(use_case: UseCase, catalogue: Catalogue) -> dg.AssetsDefinition:
         known = report_context(use_case, model, baseline=baseline.collect(), record=record)
         known = replace(known, terms=terms_of(model, training_set), **beside.comparison())
         evidence = _card_evidence(model, report, known, record, catalogue)
-        evidence = replace(evidence, source=raw_source.description, **beside.evidence(model))
+        evidence = replace(evidence, source=raw_source.in_words, **beside.evidence(model))
         card = model_card(use_case, evidence)
         folder = storage.root / "reports" / name / version
         write_reports(folder, report, context=known, card=card)

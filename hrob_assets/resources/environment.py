@@ -55,6 +55,8 @@ class Source:
         Size and seed of the synthetic world.
     scenario : str
         What changes in the synthetic world.
+    in_words : str, optional
+        What the source is, for the model card; a gap there where nothing is said of an OMOP one.
     """
 
     kind: Literal["synthetic", "diabetes130", "omop"]
@@ -64,6 +66,7 @@ class Source:
     oncology_patients: Annotated[int, Field(ge=0)] = 8_000
     seed: int = 20260105
     scenario: str = "none"
+    in_words: str | None = None
 
     def resolve_location(self) -> str:
         """The location of an OMOP source, from its variable where one is named."""

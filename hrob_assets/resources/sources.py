@@ -41,6 +41,13 @@ class RawSource(dg.ConfigurableResource):
             return "Diabetes 130-US hospitals 1999-2008 on a pseudo-calendar"
         return open_source(source.resolve_location()).description
 
+    @property
+    def in_words(self) -> str | None:
+        """What it is, for readers of a report; None if not said. Names no place, opens nothing."""
+        if self.source.in_words is not None or self.source.kind == "omop":
+            return self.source.in_words
+        return self.description
+
     def prepare(self) -> str:
         """Make the source where it has to be made, and return its location."""
         source = self.source

@@ -14,7 +14,7 @@ STANDARDS: Mapping[str, tuple[Question, ...]] = {
 }
 _SENSITIVE = ("demographics", "social_determinants", "coverage")
 _NO_RECORD = "no record of the gate"
-_NO_SOURCE = "name the source in the environment"
+_NO_SOURCE = "fill `source: in_words` in the environment"
 _TRAIN = "materialise trained_model"
 
 

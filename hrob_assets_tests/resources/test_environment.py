@@ -195,6 +195,21 @@ def test_an_omop_source_without_a_location_is_refused():
         Source(kind="omop").resolve_location()
 
 
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        (Source(kind="omop", location="/gone"), None),
+        (Source(kind="omop", location_variable="HROB_NOT_SET", in_words="claims"), "claims"),
+        (Source(kind="synthetic", pregnancies=7, oncology_patients=5), "synthetic world, 7 preg"),
+        (Source(kind="diabetes130"), "Diabetes 130-US hospitals 1999-2008"),
+    ],
+)
+def test_a_source_is_told_to_readers_without_opening_it_or_its_place(source, told, tmp_path):
+    found = RawSource.of(source, tmp_path).in_words
+
+    assert found is None if told is None else found.startswith(told)
+
+
 def test_a_password_is_not_shown(tmp_path, monkeypatch):
     address = "postgresql://reader:hunter2@127.0.0.1:5999/omop?password=hunter2"
     monkeypatch.setenv("HROB_SOURCE", address)
