@@ -67,18 +67,17 @@ def shown_calibration(
     ends = _ends(ripe)
     first = None if since is None else since - _WEEK * (window_weeks - 1)
     at_end = _at_their_ends(ripe, ends, first)
-    everybody = calibrate_weeks(at_end, window_weeks=window_weeks)
+    everybody = calibrate_weeks(at_end, window_weeks=window_weeks, since=since)
     frames = [_without_small_lists(everybody, at_end, pl.lit(EVERYBODY), window_weeks)]
     for group in groups:
         named = ripe.with_columns(pl.col(group).fill_null("Unknown").alias(group))
         level_ends, untold = _level_ends(named, group, set(ends.values()))
         at_end = _at_their_ends(named, level_ends, first)
-        told = calibrate_levels(at_end, group, window_weeks=window_weeks)
+        told = calibrate_levels(at_end, group, window_weeks=window_weeks, since=since)
         told = told.filter(_without(told, untold, window_weeks))
         frames.append(_without_small_lists(told, at_end, pl.col(group), window_weeks))
     found = pl.concat(frames).cast(pl.Schema(WEEKLY_CALIBRATION.schema))
-    wanted = pl.lit(value=True) if since is None else pl.col("week") >= since
-    return found.filter(wanted).with_columns(pl.col(name).round(_DECIMALS) for name in _SHARES)
+    return found.with_columns(pl.col(name).round(_DECIMALS) for name in _SHARES)
 
 
 def _without_small_lists(

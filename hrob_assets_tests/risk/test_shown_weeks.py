@@ -154,6 +154,17 @@ def test_a_share_of_few_high_risk_rows_is_not_told(with_outcome, without, value)
     assert found["brier"].null_count() == 0
 
 
+def test_weeks_from_one_on_are_the_last_of_all():
+    rows = ripe(seed=2, weeks=30, a_week=60)
+    as_of, since = datetime(2024, 1, 1) + timedelta(weeks=30), MONDAY + timedelta(weeks=20)
+
+    found = shown_calibration(rows, as_of=as_of, groups=("race",), since=since)
+
+    every = shown_calibration(rows, as_of=as_of, groups=("race",))
+    assert 0 < found.height < every.height
+    assert found.equals(every.filter(pl.col("week") >= since))
+
+
 def test_a_week_that_is_not_over_is_not_told():
     rows = ripe(seed=1, weeks=3, a_week=3000, even=9.0)
     as_of = datetime(2024, 1, 1) + timedelta(days=20)
