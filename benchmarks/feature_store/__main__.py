@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.feature_store import staged_tables
 from benchmarks.feature_store.comparison import Result, compare
-from benchmarks.feature_store.forms import ENGINES, FORMS, OURS, missing_engines
+from benchmarks.feature_store.forms import ENGINES, FORMS, OURS, OURS_TO_FILES, missing_engines
 from benchmarks.feature_store.page import Figures, comparison_table
 from benchmarks.feature_store.staged_tables import EVENTS_PER_PERSON, write_staged_tables
 from benchmarks.feature_store.whole_catalogue import measure, realistic_codes
@@ -40,6 +40,9 @@ def main() -> None:
     if arguments.large:
         _part(figures, "large", lambda: _compare([OURS], LARGE_SIZES, arguments.folder))
         _part(figures, "catalogue_large", lambda: [_catalogue(LARGE_SIZES[-1], arguments.folder)])
+    elif arguments.to_files:
+        names = [OURS, OURS_TO_FILES, "meds_tab"]
+        _part(figures, "to_files", lambda: _compare(names, SIZES, arguments.folder))
     else:
         names, sizes = _form_names(arguments.engines), arguments.sizes or SIZES
         _part(figures, "comparison", lambda: _compare(names, sizes, arguments.folder))
@@ -53,6 +56,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--engines", nargs="+", choices=ENGINES, help="besides ours")
     parser.add_argument(
         "--large", action="store_true", help="ours alone at 12 and 30 million, and 30 million whole"
+    )
+    parser.add_argument(
+        "--to-files", action="store_true", help="ours and MEDS-tab alone, both to files"
     )
     parser.add_argument(
         "--folder", type=Path, default=_DEFAULT_FOLDER, help="of the tables that are made"
@@ -74,7 +80,7 @@ def _part(figures: Figures, name: str, run: Callable[[], list]) -> None:
     load = os.getloadavg()[0]
     with OtherWork() as other:
         found = run()
-    option = " --large" if "large" in name else ""
+    option = " --large" if "large" in name else " --to-files" if name == "to_files" else ""
     line = measured_on(_COMMAND + option, load=load, other_cores=other.cores)
     figures.add(name, line, found)
     is_comparison = isinstance(found[0], Result)

@@ -10,7 +10,7 @@ import polars as pl
 
 from benchmarks.feature_store import meds_tab_forms
 
-OURS = "ours"
+OURS, OURS_TO_FILES = "ours", "ours_to_files"
 _PACKAGE = "benchmarks.feature_store"
 
 
@@ -43,6 +43,12 @@ class Form(NamedTuple):
 
 FORMS: Mapping[str, Form] = {
     OURS: Form("sliding windows (ours)", "table", "ours", "kernel_forms.sliding_windows"),
+    OURS_TO_FILES: Form(
+        "sliding windows, by blocks of persons, to files (ours)",
+        "table",
+        "ours",
+        "kernel_forms.sliding_windows_to_files",
+    ),
     "duckdb_packed_scattered": Form(
         "DuckDB, sums packed in one BIGINT, spread by NumPy",
         "table",

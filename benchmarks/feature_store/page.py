@@ -43,6 +43,11 @@ other forms hold their results in the memory of the engine.
 """
 
 
+_TO_FILES = """\
+MEDS-tab writes its counts to files and keeps nothing. Ours does the whole task, last values and
+days too, and writes each block of persons to a file.
+"""
+
 _NOT_TIMED = """\
 The markers make its input longer by one row per encounter. Its step `meds-tab-describe`, the
 export and the markers are not timed. Its matrices are written to disk; that is in its time.
@@ -84,8 +89,14 @@ class Figures:
 
     def page(self) -> str:
         """The page as Markdown."""
-        parts = ["# Feature engine", _HOW, *self._comparison(), *self._large(), *self._catalogue()]
-        return "\n\n".join(part.strip() for part in [*parts, *_differences()]) + "\n"
+        measured = [
+            *self._comparison(),
+            *self._to_files(),
+            *self._large(),
+            *self._catalogue(),
+        ]
+        parts = ["# Feature engine", _HOW, *measured, *_differences()]
+        return "\n\n".join(part.strip() for part in parts) + "\n"
 
     def _results(self, part: str) -> list[Result]:
         return [Result(**row) for row in self._parts.get(part, {}).get("figures", [])]
@@ -108,7 +119,26 @@ class Figures:
         )
         drawn = f"![Seconds over events, both logarithmic]({_PLOT})"
         title = "## The same task in all engines"
-        return [title, *tables, note, drawn, self._parts["comparison"]["measured_on"]]
+        return [title, *tables, note, drawn, self._measured_on("comparison")]
+
+    def _to_files(self) -> list[str]:
+        results = self._results("to_files")
+        if not results:
+            return []
+        rows = [
+            (
+                FORMS[one.form].label,
+                f"{one.events:,}",
+                f"{one.seconds:.2f} s",
+                f"{one.peak_gb:.2f} GB",
+            )
+            for one in results
+        ]
+        table = as_markdown(Table(("form", "events", "seconds", "peak memory"), rows, ""))
+        return ["## To files, beside the peer", _TO_FILES, table, self._measured_on("to_files")]
+
+    def _measured_on(self, part: str) -> str:
+        return self._parts[part]["measured_on"]
 
     def _large(self) -> list[str]:
         results = self._results("large")
@@ -131,13 +161,13 @@ class Figures:
         note = f"Exponent over all sizes: {exponent:.2f}."
         table = as_markdown(Table(header, rows, note))
         title = "## The same task, larger, ours alone"
-        return [title, table, note, self._parts["large"]["measured_on"]]
+        return [title, table, note, self._measured_on("large")]
 
     def _catalogue(self) -> list[str]:
         parts: list[str] = []
         for name in ("catalogue", "catalogue_large"):
             for row in self._parts.get(name, {}).get("figures", []):
-                parts += [_written(Written(**row)), self._parts[name]["measured_on"]]
+                parts += [_written(Written(**row)), self._measured_on(name)]
         title = "## The whole catalogue, from staged files to weekly files"
         return [title, str(inspect.getdoc(whole_catalogue)), *parts] if parts else []
 
