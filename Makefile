@@ -40,8 +40,10 @@ staging: $(READY) ## Main path on the small staging world, on PostgreSQL, agains
 	@rm -rf data/staging
 	@$(BIN)/hrob staging $(if $(HROB_STAGING_DAGSTER_DATABASE),,--own-server)
 
-replay: $(READY) ## Two years of Mondays with a planted change: [WEEKS=104] [SCENARIO=...] [USE_CASE=...]
-	@$(BIN)/hrob replay $(or $(USE_CASE),oncology_ed_visit) --weeks $(or $(WEEKS),104) --scenario $(or $(SCENARIO),base_rate_shift)
+REPLAY_SIZE = $(if $(filter high_risk_obstetrics,$(USE_CASE)),--pregnancies 12000 --patients 50,--pregnancies 50 --patients 4000)
+
+replay: $(READY) ## Two years of Mondays with a planted change: [WEEKS=104] [SCENARIO=...] [USE_CASE=...] [REPLAY_SIZE=...]
+	@$(BIN)/hrob replay $(or $(USE_CASE),oncology_ed_visit) --weeks $(or $(WEEKS),104) --scenario $(or $(SCENARIO),base_rate_shift) $(REPLAY_SIZE)
 
 dev: $(READY) ## Dagster UI on 127.0.0.1:3000 with what demo made
 	@$(BIN)/hrob dev
