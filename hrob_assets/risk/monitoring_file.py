@@ -525,5 +525,5 @@ def told_lines(told: Mapping[str, Any]) -> list[str]:
             f"about {stand['began_about']}."
         )
     drifted = [row["column"] for row in told["drift"] if row["drifted"]]
-    lines.append(f"Drift of inputs: {', '.join(drifted) or 'none beyond chance'}.")
+    lines.append(f"Drift of inputs: {', '.join(drifted) or 'none beyond chance and 0.1'}.")
     return [*lines, *([] if raised else ["No calibration alarm."]), *told["notes"]]
