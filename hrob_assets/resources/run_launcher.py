@@ -20,7 +20,14 @@ _FOLDER = "running"
 
 
 class RunLauncher(dg.DefaultRunLauncher):
-    """Dagster's launcher, with an answer to whether the process of a run still lives."""
+    """Dagster's launcher, with an answer to whether the process of a run still lives.
+
+    A run is told dead when it is found dead for the second time. When a daemon starts, all its
+    parts start at once, and Dagster forgets to start a run again whose failure it reads before the
+    run's status is written.
+    """
+
+    _found_dead: frozenset[str] = frozenset()
 
     @property
     def supports_check_run_worker_health(self) -> bool:
@@ -29,8 +36,11 @@ class RunLauncher(dg.DefaultRunLauncher):
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """Not found, if the process of a run has died; running, if it lives or nobody knows."""
-        if has_died(Path(self._instance.root_directory), run.run_id):
+        if not has_died(Path(self._instance.root_directory), run.run_id):
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        if run.run_id in self._found_dead:
             return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "its process has been killed")
+        self._found_dead |= {run.run_id}
         return CheckRunHealthResult(WorkerStatus.RUNNING)
 
 
