@@ -3,12 +3,13 @@
 import pytest
 
 from hrob_assets.resources.environment import Spark
-from hrob_assets.resources.feature_engine import require_spark
+from hrob_assets.resources.spark_job import require_spark
 from hrob_assets.risk.errors import ConfigurationError
 
 SPARK = Spark(
     master="local[2]",
     events_per_task=2_000,
+    trials_at_a_time=2,
     conf={
         "spark.sql.shuffle.partitions": 3,
         "spark.driver.memory": "1g",

@@ -15,7 +15,9 @@ from hrob_assets.assets.metadata import (
     row_count,
 )
 from hrob_assets.assets.training import log_trials, trial_folder
+from hrob_assets.resources.environment import Spark
 from hrob_assets.resources.model_registry import ModelRegistry
+from hrob_assets.resources.search_engine import search_engine
 from hrob_assets.resources.storage import Storage
 from hrob_assets.risk.design_matrix import Design
 from hrob_assets.risk.features.screening import kept_columns, rules_of_record
@@ -48,8 +50,12 @@ def model_comparison_definitions(
     selection: FeatureSelection,
     rules: Mapping[str, ImputationRule],
     comparator: Design | None = None,
+    spark: Spark | None = None,
 ) -> dg.Definitions:
-    """The comparison of the default family, its alternatives and the free comparator."""
+    """The comparison of the default family, its alternatives and the free comparator.
+
+    Trials run on Spark where it is given, else in the process of the run.
+    """
     name = use_case.name
 
     @dg.asset(
@@ -84,6 +90,7 @@ def model_comparison_definitions(
         rows = with_columns_of(frame, training_set, beside)
         require_enough(rows, use_case.model)
         models: dict[str, FittedModel] = {}
+        trials = trial_folder(storage, name)
         for family in use_case.model.families:
             models[family.name] = fit_model(
                 rows,
@@ -92,8 +99,9 @@ def model_comparison_definitions(
                 model=use_case.model,
                 threshold=use_case.threshold,
                 family=family,
-                log=trial_folder(storage, name),
+                log=trials,
                 earlier=model_registry.earlier_parameters(name, family.name),
+                engine=search_engine(context, trials, spark),
             )
         if comparator is not None:
             models[_COMPARATOR] = fit_comparator(

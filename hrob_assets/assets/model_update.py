@@ -12,14 +12,18 @@ from hrob_assets.assets.feature_selection import present_record, rows_of
 from hrob_assets.assets.keys import model_group, use_case_key
 from hrob_assets.assets.knowledge import CHANGED_SINCE_TAG, UPDATE_OF_TAG, changed_since
 from hrob_assets.assets.metadata import described, markdown_table, readable
-from hrob_assets.assets.training import evidence_tags
+from hrob_assets.assets.training import evidence_tags, trial_folder
+from hrob_assets.resources.environment import Spark
 from hrob_assets.resources.model_registry import CHAMPION, ModelRegistry, RegisteredModel
+from hrob_assets.resources.search_engine import search_engine
+from hrob_assets.resources.storage import Storage
 from hrob_assets.risk.errors import ConfigurationError
 from hrob_assets.risk.features.screening import kept_columns, rules_of_record
 from hrob_assets.risk.features.selection import FeatureSelection, ImputationRule
 from hrob_assets.risk.model_update import ModelUpdate, recalibrate_fit, update_champion
 from hrob_assets.risk.small_cells import shown_count
 from hrob_assets.risk.training import TRAINING_COLUMNS, FittedModel, train_model
+from hrob_assets.risk.tuning import SearchEngine, TrialLog
 from hrob_assets.risk.use_case import UseCase
 
 _STAGES = ("training_set", "feature_selection", "update_decision", "updated_model", "evaluation")
@@ -32,8 +36,12 @@ def model_update_definitions(
     selection: FeatureSelection,
     rules: Mapping[str, ImputationRule],
     lineage: Mapping[str, str],
+    spark: Spark | None = None,
 ) -> dg.Definitions:
-    """The decision, the updated model, and the job that takes it through the gate."""
+    """The decision, the updated model, and the job that takes it through the gate.
+
+    Trials of a new fit run on Spark where it is given, else in the process of the run.
+    """
     name = use_case.name
     update = _model_update(
         use_case,
@@ -41,6 +49,7 @@ def model_update_definitions(
         selection=selection,
         rules=rules,
         lineage=lineage,
+        spark=spark,
     )
     job = dg.define_asset_job(
         f"update_{name}",
@@ -62,6 +71,7 @@ def _model_update(
     selection: FeatureSelection,
     rules: Mapping[str, ImputationRule],
     lineage: Mapping[str, str],
+    spark: Spark | None,
 ) -> dg.AssetsDefinition:
     name = use_case.name
 
@@ -94,6 +104,7 @@ def _model_update(
         training_set: pl.LazyFrame,
         feature_selection: pl.LazyFrame,
         model_registry: ModelRegistry,
+        storage: Storage,
     ) -> Iterator[dg.Output[Any]]:
         since = _required_change(context)
         champion = required_model(model_registry, name, CHAMPION)
@@ -127,7 +138,15 @@ def _model_update(
             )
             columns = kept_columns(record)
             rows = training_set.select(*TRAINING_COLUMNS, *columns).collect()
-            challenger = _refitted(use_case, rows, columns, rules_of_record(record, rules))
+            trials = trial_folder(storage, name)
+            challenger = _refitted(
+                use_case,
+                rows,
+                columns,
+                rules_of_record(record, rules),
+                log=trials,
+                engine=search_engine(context, trials, spark),
+            )
         if challenger is None:
             context.log.info("no update is needed: the champion stays")
             return
@@ -187,9 +206,18 @@ def _refitted(
     rows: pl.DataFrame,
     columns: Sequence[str],
     rules: Mapping[str, ImputationRule],
+    *,
+    log: TrialLog,
+    engine: SearchEngine | None,
 ) -> FittedModel:
     fitted = train_model(
-        rows, columns=columns, rules=rules, model=use_case.model, threshold=use_case.threshold
+        rows,
+        columns=columns,
+        rules=rules,
+        model=use_case.model,
+        threshold=use_case.threshold,
+        log=log,
+        engine=engine,
     )
     return recalibrate_fit(
         fitted,

@@ -18,7 +18,9 @@ from hrob_assets.assets.metadata import (
     search_figure,
 )
 from hrob_assets.assets.partitions import mondays
+from hrob_assets.resources.environment import Spark
 from hrob_assets.resources.model_registry import JUDGED_FROM, ModelRegistry, best_parameters_tag
+from hrob_assets.resources.search_engine import search_engine
 from hrob_assets.resources.storage import Storage
 from hrob_assets.resources.trial_file import TrialFolder
 from hrob_assets.risk.design_matrix import Design
@@ -53,13 +55,22 @@ def training_definitions(
     rules: Mapping[str, ImputationRule],
     lineage: Mapping[str, str],
     comparator: Design | None = None,
+    spark: Spark | None = None,
 ) -> dg.Definitions:
-    """The training set with all columns of the catalogue, and the model of the selected ones."""
+    """The training set with all columns of the catalogue, and the model of the selected ones.
+
+    Trials run on Spark where it is given, else in the process of the run.
+    """
     return dg.Definitions(
         assets=[
             _training_set(use_case, columns),
             _trained_model(
-                use_case, selection, rules=rules, lineage=lineage, comparator=comparator
+                use_case,
+                selection,
+                rules=rules,
+                lineage=lineage,
+                comparator=comparator,
+                spark=spark,
             ),
         ]
     )
@@ -119,6 +130,7 @@ def _trained_model(
     rules: Mapping[str, ImputationRule],
     lineage: Mapping[str, str],
     comparator: Design | None,
+    spark: Spark | None,
 ) -> dg.AssetsDefinition:
     @dg.asset(
         key=use_case_key(use_case.name, "trained_model"),
@@ -150,6 +162,7 @@ def _trained_model(
         beside = () if comparator is None else comparator.columns
         rows = with_columns_of(frame, training_set, beside)
         family = use_case.model.family
+        trials = trial_folder(storage, use_case.name)
         fitted = train_model(
             rows,
             columns=columns,
@@ -157,8 +170,9 @@ def _trained_model(
             model=use_case.model,
             threshold=use_case.threshold,
             comparator=comparator,
-            log=trial_folder(storage, use_case.name),
+            log=trials,
             earlier=model_registry.earlier_parameters(use_case.name, family),
+            engine=search_engine(context, trials, spark),
         )
         fitted = with_list_size(fitted, rows, use_case)
         judged = evidence_tags(frame, horizon_days=use_case.outcome.horizon_days)

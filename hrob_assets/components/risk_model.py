@@ -77,6 +77,7 @@ class RiskModel(dg.Component, dg.Model, dg.Resolvable):
         if use_case.name not in environment.use_cases:
             return dg.Definitions()
         files = UseCaseFiles(Path(context.path), SHARED_CODE_SETS)
+        spark = environment.spark if environment.search_engine == "spark" else None
         weekly, started = weekly_partitions(environment.first_week), environment.start_schedules
         code_sets = read_code_sets(files.code_set_folders)
         catalogue = read_feature_mappings(files.feature_mappings, code_set_names=tuple(code_sets))
@@ -116,6 +117,7 @@ class RiskModel(dg.Component, dg.Model, dg.Resolvable):
                 rules=rules,
                 lineage=lineage,
                 comparator=comparator,
+                spark=spark,
             ),
             baseline_definitions(use_case),
             model_update_definitions(
@@ -124,9 +126,10 @@ class RiskModel(dg.Component, dg.Model, dg.Resolvable):
                 selection=selection,
                 rules=rules,
                 lineage=lineage,
+                spark=spark,
             ),
             model_comparison_definitions(
-                use_case, selection=selection, rules=rules, comparator=comparator
+                use_case, selection=selection, rules=rules, comparator=comparator, spark=spark
             ),
             sensitivity_definitions(use_case, candidates=catalogue.columns, rules=rules),
             evaluation_definitions(use_case, lineage=lineage),

@@ -93,6 +93,9 @@ class Spark:
         Name of the variable that holds it, for addresses with a token.
     events_per_task : int
         About so many events are in the memory of a task at one time.
+    trials_at_a_time : int
+        So many trials of a search run together, each as a task of its own. A model depends on it,
+        because those that run together do not know of one another.
     conf : mapping of str to str, int, float or bool
         Spark's own settings.
     """
@@ -103,6 +106,7 @@ class Spark:
     remote: Annotated[str | None, Field(pattern=r"^sc://")] = None
     remote_variable: VariableName | None = None
     events_per_task: Annotated[int, Field(ge=1)] = 1_000_000
+    trials_at_a_time: Annotated[int, Field(ge=1, le=128)] = 4
     conf: dict[str, str | int | float | bool] = field(default_factory=dict)
 
     def resolve_remote(self) -> str | None:
@@ -156,6 +160,8 @@ class Environment:
     feature_engine : str
         Where weekly features are made: ``local`` (in the run's process) or ``spark``. The files
         are the same.
+    search_engine : str
+        Where the trials of a search run: ``local`` or ``spark``.
     spark : Spark
         Read only where something is done on Spark.
     """
@@ -168,6 +174,7 @@ class Environment:
     start_schedules: bool
     threads: Annotated[int, Field(ge=1)]
     feature_engine: Literal["local", "spark"] = "local"
+    search_engine: Literal["local", "spark"] = "local"
     spark: Spark = field(default_factory=Spark)
     as_of: datetime | None = None
     alerts: AlertSettings = field(default_factory=AlertSettings)
@@ -368,6 +375,13 @@ def _checked(values: dict[str, Any], files: str) -> Environment:
         raise ConfigurationError(msg) from None
     if environment.first_week.weekday() != 0:
         msg = f"first_week must be a Monday (found {environment.first_week}) in {files}"
+        raise ConfigurationError(msg)
+    spark = environment.spark
+    if environment.search_engine == "spark" and (spark.remote or spark.remote_variable):
+        msg = (
+            "search_engine: spark needs a Spark with a master (found a server of Spark Connect, "
+            f"for which Hyperopt has no trials) in {files}; set spark.master"
+        )
         raise ConfigurationError(msg)
     return environment
 

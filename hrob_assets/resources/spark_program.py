@@ -1,10 +1,14 @@
 """The program that Dagster starts beside itself: ``python -m hrob_assets.resources.spark_program``.
 
-It gets a task through Dagster Pipes, runs it on Spark and tells how it ended, always: a process
-that ends with an error has not come so far as to tell.
+It gets a job and its task through Dagster Pipes, does it on Spark and tells how it ended, always: a
+process that ends with an error has not come so far as to tell.
 """
 
+import os
 import platform
+import threading
+import time
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
@@ -13,20 +17,30 @@ from py4j.protocol import Py4JError
 from pydantic import TypeAdapter
 from pyspark import __version__ as spark_version
 from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
 
 from hrob_assets.resources.environment import Spark
+from hrob_assets.resources.search_task import SearchTask
 from hrob_assets.resources.spark_features import open_session, reason_of, write_weekly_features
+from hrob_assets.resources.spark_search import search_on_spark
 from hrob_assets.risk.errors import HrobError
 from hrob_assets.risk.features.weekly_files import WeeklyTask
 
+_LOOK_SECONDS = 0.5
+
 
 def main() -> None:
-    """Do the task and report its counts, or why there are none."""
+    """Do the task and report what came of it, or why nothing did."""
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     with open_dagster_pipes() as pipes:
         spark = TypeAdapter(Spark).validate_python(pipes.get_extra("spark"))
-        task = TypeAdapter(WeeklyTask).validate_json(pipes.get_extra("task"))
+        job = {"features": _features, "search": _search}[pipes.get_extra("job")]
         try:
-            outcome = {"counts": _run(pipes, spark, task)}
+            session = open_session(spark)
+            try:
+                outcome = {"done": job(pipes, session, spark)}
+            finally:
+                session.stop()
         except HrobError as error:
             outcome = {"failed": {"kind": type(error).__name__, "reason": str(error)}}
         except (PySparkException, Py4JError) as error:
@@ -35,15 +49,31 @@ def main() -> None:
         pipes.report_custom_message(outcome)
 
 
-def _run(pipes: PipesContext, spark: Spark, task: WeeklyTask) -> dict[str, list[Any]]:
-    session = open_session(spark)
-    try:
-        python, weeks = platform.python_version(), len(task.weeks)
-        pipes.log.info("Spark %s, Python %s: features of %d weeks", spark_version, python, weeks)
-        counts = write_weekly_features(session, task, events_per_task=spark.events_per_task)
-    finally:
-        session.stop()
+def _features(pipes: PipesContext, session: SparkSession, spark: Spark) -> Mapping[str, list[Any]]:
+    task = TypeAdapter(WeeklyTask).validate_json(pipes.get_extra("task"))
+    _say(pipes, f"features of {len(task.weeks)} weeks")
+    counts = write_weekly_features(session, task, events_per_task=spark.events_per_task)
     return counts.with_columns(counts["week"].cast(pl.String)).to_dict(as_series=False)
+
+
+def _search(pipes: PipesContext, session: SparkSession, _spark: Spark) -> Mapping[str, int]:
+    task = TypeAdapter(SearchTask).validate_json(pipes.get_extra("task"))
+    _say(pipes, f"{task.plan.tuning.trials} trials of {task.plan.family}")
+    return {"trials": len(search_on_spark(session, task))}
+
+
+def _say(pipes: PipesContext, what: str) -> None:
+    pipes.log.info("Spark %s, Python %s: %s", spark_version, platform.python_version(), what)
+
+
+def _end_with(parent: int) -> None:
+    """End this process, and with it its JVM, when the run that started it is gone.
+
+    Else it would write on beside the run that takes its place.
+    """
+    while os.getppid() == parent:
+        time.sleep(_LOOK_SECONDS)
+    os._exit(1)
 
 
 if __name__ == "__main__":

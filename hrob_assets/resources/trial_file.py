@@ -24,7 +24,7 @@ class TrialFolder:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._path: Path | None = None
         self._since = time.perf_counter()
 
@@ -32,9 +32,9 @@ class TrialFolder:
         self, tag: str, earlier: Sequence[Parameters]
     ) -> tuple[list[Parameters], list[Trial]]:
         """Take up the search of a tag, or begin it."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         self._since = time.perf_counter()
-        self._path = self._folder / f"{tag}.jsonl"
+        self._path = self.folder / f"{tag}.jsonl"
         whole = _whole_lines(self._path)
         if not whole:
             self._path.write_text("", encoding="utf-8")
@@ -46,9 +46,12 @@ class TrialFolder:
         return list(first["earlier"]), [trial_from(values) for values in others]
 
     def add(self, trial: Trial) -> Trial:
-        """Append a trial with its seconds and wait until it is on the disk."""
+        """Append a trial with its seconds and wait until it is on the disk.
+
+        One that does not bring them took the time since the one before.
+        """
         now = time.perf_counter()
-        timed = replace(trial, seconds=round(now - self._since, 3))
+        timed = replace(trial, seconds=trial.seconds or round(now - self._since, 3))
         self._append(asdict(timed))
         self._since = time.perf_counter()
         return timed

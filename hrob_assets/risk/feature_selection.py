@@ -25,7 +25,7 @@ from hrob_assets.risk.features.screening import (
 from hrob_assets.risk.features.selection import FeatureSelection, ImputationRule
 from hrob_assets.risk.models.logistic_regression import build_classifier, fit_classifier
 from hrob_assets.risk.training import fingerprint
-from hrob_assets.risk.tuning import Fold, best_trial, prepared_folds, search
+from hrob_assets.risk.tuning import Fold, SearchPlan, best_trial, prepared_folds, search
 from hrob_assets.risk.use_case import ModelSpec
 
 _SHUFFLES = 5
@@ -110,7 +110,7 @@ def family_importance(
             tuning=model.tuning,
             seed=model.seed,
         )
-        trials = search(folds, family=_LINEAR, tuning=model.tuning, seed=model.seed)
+        trials = search(folds, SearchPlan(_LINEAR, model.tuning, model.seed))
         best = best_trial(trials).parameters
         rises = [_rises(fold, best, _members(fold, families, names), generator) for fold in folds]
     return dict(zip(names, map(float, np.mean(rises, axis=0)), strict=True))

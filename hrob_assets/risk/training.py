@@ -29,7 +29,7 @@ from hrob_assets.risk.recalibration import (
 from hrob_assets.risk.small_cells import in_words
 from hrob_assets.risk.split import Periods, SplitPlan
 from hrob_assets.risk.threshold import ListSize, capacity_threshold, simulate_list_sizes
-from hrob_assets.risk.tuning import Trial, TrialLog, chosen_parameters, tune
+from hrob_assets.risk.tuning import SearchEngine, Trial, TrialLog, chosen_parameters, tune
 from hrob_assets.risk.use_case import COMPARATOR_FAMILY, FamilySpec, ModelSpec, Threshold, UseCase
 
 TRAINING_COLUMNS = (
@@ -254,6 +254,7 @@ def train_model(
     comparator: Design | None = None,
     log: TrialLog | None = None,
     earlier: Sequence[Parameters] = (),
+    engine: SearchEngine | None = None,
 ) -> FittedModel:
     """Tune, fit on all training rows, and freeze the threshold on the validation patients.
 
@@ -271,6 +272,7 @@ def train_model(
         Of the free comparator, which is fitted beside the model on the same rows.
     log : TrialLog, optional
     earlier : sequence of mapping
+    engine : SearchEngine, optional
         As `tune`.
 
     Returns
@@ -292,6 +294,7 @@ def train_model(
         family=family,
         log=log,
         earlier=earlier,
+        engine=engine,
     )
     if comparator is None:
         return fitted
@@ -309,6 +312,7 @@ def fit_model(
     family: FamilySpec | None = None,
     log: TrialLog | None = None,
     earlier: Sequence[Parameters] = (),
+    engine: SearchEngine | None = None,
 ) -> FittedModel:
     """Tune and fit on the training rows, set the threshold on the validation rows; as above.
 
@@ -324,6 +328,7 @@ def fit_model(
         seed=model.seed,
         log=log,
         earlier=earlier,
+        engine=engine,
     )
     return fit_design(
         training_set, design, family=spec, trials=trials, seed=model.seed, threshold=threshold

@@ -1,11 +1,11 @@
-"""The search for hyperparameters: one trial after another, each depending on those before only."""
+"""The search for hyperparameters: each trial depends on those before it only."""
 
 # Scikit-learn and Hyperopt have no types.
 # pyright: reportMissingTypeStubs=false, reportUnknownArgumentType=false
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, Literal, Protocol
 
@@ -67,6 +67,28 @@ class TrialLog(Protocol):
 
 
 @dataclass(frozen=True)
+class SearchPlan:
+    """What decides the trials of a search, beside its rows.
+
+    Parameters
+    ----------
+    family : str
+    tuning : Tuning
+    seed : int
+    at_a_time : int
+        So many trials are drawn before one of them is tried: 1, or more where they run together.
+    earlier : tuple of mapping
+        Tried first.
+    """
+
+    family: str
+    tuning: Tuning
+    seed: int
+    at_a_time: int = 1
+    earlier: tuple[Parameters, ...] = ()
+
+
+@dataclass(frozen=True)
 class Fold:
     """Prepared parts of one fold.
 
@@ -83,6 +105,19 @@ class Fold:
     held_out_matrix: np.ndarray
     held_out_outcome: np.ndarray
     terms: tuple[str, ...]
+
+
+class SearchEngine(Protocol):
+    """Where the trials of a search run, if not in this process."""
+
+    @property
+    def at_a_time(self) -> int:
+        """Number of trials that run together."""
+        ...
+
+    def search(self, folds: Sequence[Fold], plan: SearchPlan, *, tag: str) -> tuple[Trial, ...]:
+        """Do as `search`, on from the trials that are kept under a tag, and keep all there."""
+        ...
 
 
 def best_trial(trials: Sequence[Trial]) -> Trial:
@@ -120,6 +155,7 @@ def tune(
     seed: int,
     log: TrialLog | None = None,
     earlier: Sequence[Parameters] = (),
+    engine: SearchEngine | None = None,
 ) -> tuple[Trial, ...]:
     """Search a family's space with Hyperopt's TPE by patient-grouped cross-validated log loss.
 
@@ -138,45 +174,93 @@ def tune(
         Trials of the same search that it holds are not run again.
     earlier : sequence of mapping
         Best parameters of earlier trainings, tried first where the space still has them.
+    engine : SearchEngine, optional
+        Where the trials run; it keeps them in the same place as `log`. None: in this process.
 
     Returns
     -------
     tuple of Trial
         In the order tried; the same seed gives the same trials.
     """
-    chosen = family_of(family)
-    known = [point for point in earlier if _in_space(point, chosen.SPACE)]
+    space = family_of(family).SPACE
+    known = tuple(point for point in earlier if _in_space(point, space))
+    at_a_time = 1 if engine is None else engine.at_a_time
+    plan = SearchPlan(family, tuning, seed, at_a_time, known)
+    tag = _tag(train, design, plan)
     done: list[Trial] = []
     if log is not None:
-        tag = _tag(train, design, family, tuning, seed)
-        known, done = log.start(tag, known)
-    if _ended(done, chosen, tuning):
+        begun, done = log.start(tag, known)
+        plan = replace(plan, earlier=tuple(begun))
+    if _ended(done, plan):
         return tuple(done)
     folds = prepared_folds(train, design=design, family=family, tuning=tuning, seed=seed)
-    return search(folds, family=family, tuning=tuning, seed=seed, log=log, earlier=known, done=done)
+    if engine is not None:
+        return engine.search(folds, plan, tag=tag)
+    return search(folds, plan, log=log, done=done)
 
 
 def search(
     folds: Sequence[Fold],
+    plan: SearchPlan,
     *,
-    family: str,
-    tuning: Tuning,
-    seed: int,
     log: TrialLog | None = None,
-    earlier: Sequence[Parameters] = (),
     done: Sequence[Trial] = (),
+    try_all: Callable[[Sequence[Parameters]], Sequence[Trial]] | None = None,
 ) -> tuple[Trial, ...]:
-    """Try hyperparameters on prepared folds, as `tune`, after the trials that are done."""
-    chosen, trials = family_of(family), list(done)
-    with threadpool_limits(1):  # on small folds, threads that wait for each other cost more
-        while not _ended(trials, chosen, tuning):
-            number = len(trials)
-            given = number < len(earlier)
-            point = earlier[number] if given else _suggested(chosen.SPACE, trials, tuning, seed)
-            trial = _tried(folds, chosen, point, seed, origin="earlier" if given else "search")
-            trials.append(trial if log is None else log.add(trial))
+    """Try hyperparameters on prepared folds, as `tune`, after the trials that are done.
+
+    Parameters
+    ----------
+    folds : sequence of Fold
+    plan : SearchPlan
+    log : TrialLog, optional
+    done : sequence of Trial
+    try_all : callable, optional
+        Tries points that were drawn together, and returns their trials in the same order. None
+        tries one after the other with `try_parameters`.
+
+    Returns
+    -------
+    tuple of Trial
+
+    Raises
+    ------
+    ContractError
+        If all trials failed.
+    """
+    trials = list(done)
+    while not _ended(trials, plan):
+        points = _next_points(trials, plan)
+        tried = (
+            (try_parameters(folds, point, plan) for point in points)
+            if try_all is None
+            else try_all(points)
+        )
+        for trial in tried:
+            given = len(trials) < len(plan.earlier)
+            named = replace(trial, origin="earlier" if given else "search")
+            trials.append(named if log is None else log.add(named))
     best_trial(trials)
     return tuple(trials)
+
+
+def try_parameters(folds: Sequence[Fold], parameters: Parameters, plan: SearchPlan) -> Trial:
+    """One trial: fit on each fold, and judge on what it holds out.
+
+    An error of the fit is recorded with its kind, never with its words.
+    """
+    family = family_of(plan.family)
+    losses: tuple[float, ...] = ()
+    failure = None
+    try:
+        with threadpool_limits(1):  # on small folds, threads that wait for each other cost more
+            losses = tuple(_fold_log_loss(fold, family, parameters, plan.seed) for fold in folds)
+    except _CAUGHT as error:
+        failure = type(error).__name__
+    mean = float(np.mean(losses)) if losses else None
+    if mean is not None and not np.isfinite(mean):
+        mean, failure = None, "not a number"
+    return Trial(dict(parameters), log_loss=mean, fold_log_losses=losses, failure=failure)
 
 
 def prepared_folds(
@@ -212,41 +296,37 @@ def prepared_folds(
     return folds
 
 
-def _ended(trials: Sequence[Trial], family: Family, tuning: Tuning) -> bool:
+def _ended(trials: Sequence[Trial], plan: SearchPlan) -> bool:
     """Whether enough was tried, or the last trials brought nothing better."""
-    if len(trials) >= (tuning.trials if family.SPACE else 1):
+    if len(trials) >= _most_trials(plan):
         return True
-    if tuning.patience is None:
+    patience = plan.tuning.patience
+    if patience is None or len(trials) % plan.at_a_time:
         return False
     losses = [float("inf") if t.log_loss is None else t.log_loss for t in trials]
-    before, lately = losses[: -tuning.patience], losses[-tuning.patience :]
+    before, lately = losses[:-patience], losses[-patience:]
     return bool(before) and min(lately) > min(before) - _PROGRESS and np.isfinite(min(before))
 
 
-def _tried(
-    folds: Sequence[Fold],
-    family: Family,
-    parameters: Parameters,
-    seed: int,
-    *,
-    origin: Literal["search", "earlier"],
-) -> Trial:
-    losses: tuple[float, ...] = ()
-    failure = None
-    try:
-        losses = tuple(_fold_log_loss(fold, family, parameters, seed) for fold in folds)
-    except _CAUGHT as error:  # recorded with its kind; when all fail, the search fails
-        failure = type(error).__name__
-    mean = float(np.mean(losses)) if losses else None
-    if mean is not None and not np.isfinite(mean):
-        mean, failure = None, "not a number"
-    return Trial(
-        parameters=dict(parameters),
-        log_loss=mean,
-        fold_log_losses=losses,
-        failure=failure,
-        origin=origin,
-    )
+def _most_trials(plan: SearchPlan) -> int:
+    return plan.tuning.trials if family_of(plan.family).SPACE else 1
+
+
+def _next_points(trials: Sequence[Trial], plan: SearchPlan) -> list[Parameters]:
+    """What is tried next, up to the end of those that are drawn together.
+
+    Those of a search that was cut short among them are drawn from what was known at their start.
+    """
+    number = len(trials)
+    start = number - number % plan.at_a_time
+    end = min(start + plan.at_a_time, _most_trials(plan))
+    space = family_of(plan.family).SPACE
+    return [
+        plan.earlier[each]
+        if each < len(plan.earlier)
+        else _suggested(space, trials[:start], plan, number=each)
+        for each in range(number, end)
+    ]
 
 
 def _fold_log_loss(fold: Fold, family: Family, parameters: Parameters, seed: int) -> float:
@@ -257,21 +337,20 @@ def _fold_log_loss(fold: Fold, family: Family, parameters: Parameters, seed: int
 
 
 def _suggested(
-    space: Mapping[str, Range], trials: Sequence[Trial], tuning: Tuning, seed: int
+    space: Mapping[str, Range], trials: Sequence[Trial], plan: SearchPlan, *, number: int
 ) -> dict[str, float | int]:
-    """Hyperopt's next point; it depends on the trials so far, the seed and their number only."""
+    """Hyperopt's point of a number; it depends on these trials, the seed and the number only."""
     if not space:
         return {}
     from hyperopt import Trials, tpe  # noqa: PLC0415 - slow to import
     from hyperopt.base import Domain  # noqa: PLC0415
 
-    number = len(trials)
     domain = Domain(_nothing, {name: _hyperopt(name, r) for name, r in space.items()})
     history = Trials()
     history.insert_trial_docs([_document(n, trial, domain) for n, trial in enumerate(trials)])
     history.refresh()
-    random = min(_MOST_RANDOM, max(_FEWEST_RANDOM, tuning.trials // 3))
-    draw = int(np.random.default_rng([seed, number]).integers(2**31 - 1))
+    random = min(_MOST_RANDOM, max(_FEWEST_RANDOM, plan.tuning.trials // 3))
+    draw = int(np.random.default_rng([plan.seed, number]).integers(2**31 - 1))
     (document,) = tpe.suggest([number], domain, history, draw, n_startup_jobs=random)
     values = {name: value[0] for name, value in document["misc"]["vals"].items()}
     return {name: _number(values[name], space[name]) for name in space}
@@ -326,7 +405,7 @@ def _in_space(point: Parameters, space: Mapping[str, Range]) -> bool:
     return set(point) == set(space) and all(space[n].holds(v) for n, v in point.items())
 
 
-def _tag(train: pl.DataFrame, design: Design, family: str, tuning: Tuning, seed: int) -> str:
+def _tag(train: pl.DataFrame, design: Design, plan: SearchPlan) -> str:
     """Hash of all that the trials depend on but those before them."""
     digest = sha256()
     values = train.select("person_id", "label", *design.columns)
@@ -336,10 +415,11 @@ def _tag(train: pl.DataFrame, design: Design, family: str, tuning: Tuning, seed:
         [(name, design.rules[name]) for name in design.columns],
         design.points,
         design.plain,
-        family,
-        sorted(family_of(family).SPACE.items()),
-        tuning,
-        seed,
+        plan.family,
+        sorted(family_of(plan.family).SPACE.items()),
+        plan.tuning,
+        plan.seed,
+        plan.at_a_time,
     )
     digest.update(repr(said).encode())
     return digest.hexdigest()[:16]

@@ -29,7 +29,7 @@ from hrob_assets_tests.assets.worlds import (
 pytestmark = pytest.mark.xdist_group("registry")  # one registry for all
 
 
-def definitions_of(name, selection):
+def definitions_of(name, selection, spark=None):
     return dg.Definitions.merge(
         feature_selection_definitions(
             use_case_named(name), candidates=CANDIDATES, selection=selection, rules=RULES
@@ -40,13 +40,14 @@ def definitions_of(name, selection):
             selection=selection,
             rules=RULES,
             lineage={"git_commit": "abc"},
+            spark=spark,
         ),
     )
 
 
-def train(root, registry, name, frame, selection=None):
+def train(root, registry, name, frame, selection=None, spark=None):
     store(root, {f"{name}/training_set": frame})
-    definitions = definitions_of(name, selection or selection_of(root))
+    definitions = definitions_of(name, selection or selection_of(root), spark)
     materialise(definitions, root, registry, only="feature_selection")
     return materialise(definitions, root, registry, only="trained_model")
 
@@ -87,15 +88,15 @@ from hrob_assets.risk import tuning
 from hrob_assets_tests.assets.test_training import train
 from hrob_assets_tests.assets.worlds import training_set
 
-tried, begun = tuning._tried, []
+tried, begun = tuning.try_parameters, []
 
-def dies_in_the_third(*arguments, **options):
+def dies_in_the_third(*arguments):
     begun.append(1)
     if len(begun) == 3:
         os.kill(os.getpid(), signal.SIGKILL)
-    return tried(*arguments, **options)
+    return tried(*arguments)
 
-tuning._tried = dies_in_the_third
+tuning.try_parameters = dies_in_the_third
 root, uri, artifacts = sys.argv[1:]
 registry = ModelRegistry(tracking_uri=uri, artifact_root=artifacts)
 train(Path(root), registry, "killed_in_the_search", training_set())
@@ -120,8 +121,8 @@ def test_a_training_that_was_killed_in_its_search_goes_on_to_the_same_model(
     (path,) = (killed / "tuning" / "killed_in_the_search").iterdir()
     assert len(path.read_text().splitlines()) == 1 + 2  # what it began with, and two trials
     train(whole, registry, "never_killed", training_set())
-    tried, again = tuning._tried, []
-    monkeypatch.setattr(tuning, "_tried", lambda *a, **o: again.append(1) or tried(*a, **o))
+    tried, again = tuning.try_parameters, []
+    monkeypatch.setattr(tuning, "try_parameters", lambda *a: again.append(1) or tried(*a))
 
     train(killed, registry, "killed_in_the_search", training_set())
 

@@ -7,7 +7,7 @@ from hrob_assets.resources.trial_file import TrialFolder
 from hrob_assets.risk import tuning
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.family import family_of
-from hrob_assets.risk.tuning import Trial, best_trial, search, tune
+from hrob_assets.risk.tuning import SearchPlan, Trial, best_trial, search, try_parameters, tune
 from hrob_assets.risk.use_case import Tuning
 from hrob_assets_tests.risk.test_family import DESIGN, rows
 
@@ -37,16 +37,16 @@ def test_a_search_that_was_killed_goes_on_to_the_same_best_trial(
 ):
     whole = tuned()
     folder = TrialFolder(tmp_path)
-    tried, calls = tuning._tried, []
+    calls = []
 
-    def dies(*arguments, origin):
+    def dies(*arguments):
         calls.append(1)
         if len(calls) > killed_after:
             raise Killed
-        return tried(*arguments, origin=origin)
+        return try_parameters(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(tuning, "_tried", dies)
+        patched.setattr(tuning, "try_parameters", dies)
         with pytest.raises(Killed):
             tuned(log=folder)
 
@@ -107,7 +107,7 @@ def broken(_fold, _family, parameters, _seed):
 def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(monkeypatch):
     monkeypatch.setattr(tuning, "_fold_log_loss", broken)
 
-    trials = search([object()], family=FAMILY, tuning=TUNING, seed=1)
+    trials = search([object()], SearchPlan(FAMILY, TUNING, seed=1))
 
     failed = [trial for trial in trials if trial.failure is not None]
     assert 0 < len(failed) < len(trials) == 8
@@ -124,7 +124,7 @@ def test_a_search_in_which_all_trials_fail_is_an_error_without_what_they_said(mo
     monkeypatch.setattr(tuning, "_fold_log_loss", fails)
 
     with pytest.raises(ContractError, match="8 that failed with ValueError") as raised:
-        search([object()], family=FAMILY, tuning=TUNING, seed=1)
+        search([object()], SearchPlan(FAMILY, TUNING, seed=1))
 
     assert "person 7" not in str(raised.value)
 
@@ -133,16 +133,87 @@ def test_a_search_ends_early_when_nothing_better_comes(monkeypatch):
     losses = iter([0.5, 0.4, 0.41, 0.42, 0.43, 0.1])
     monkeypatch.setattr(tuning, "_fold_log_loss", lambda *_: next(losses))
 
-    trials = search([object()], family=FAMILY, tuning=replace(TUNING, patience=3), seed=1)
+    trials = search([object()], SearchPlan(FAMILY, replace(TUNING, patience=3), seed=1))
 
     assert [trial.log_loss for trial in trials] == [0.5, 0.4, 0.41, 0.42, 0.43]
+
+
+class Together:
+    """An engine in this process that keeps what it is asked, batch by batch."""
+
+    at_a_time = 3
+
+    def __init__(self, folder, killed_after=None) -> None:
+        self.folder, self.killed_after, self.batches = TrialFolder(folder), killed_after, []
+
+    def search(self, folds, plan, *, tag):
+        """All trials, on from those that are kept."""
+        begun, done = self.folder.start(tag, plan.earlier)
+        return search(
+            folds,
+            replace(plan, earlier=tuple(begun)),
+            log=self,
+            done=done,
+            try_all=lambda points: self._all(folds, points, plan),
+        )
+
+    def add(self, trial):
+        """Keep a trial, or end before it is kept."""
+        if self.killed_after == 0:
+            raise Killed
+        self.killed_after = None if self.killed_after is None else self.killed_after - 1
+        return self.folder.add(trial)
+
+    def _all(self, folds, points, plan):
+        self.batches.append(len(points))
+        return [try_parameters(folds, point, plan) for point in points]
+
+
+def together(folder, killed_after=None, **changes: object):
+    engine = Together(folder, killed_after)
+    return tuned(log=engine.folder, engine=engine, **changes), engine.batches
+
+
+def test_trials_that_run_together_do_not_know_of_one_another(tmp_path):
+    alone = tuned()
+    trials, batches = together(tmp_path)
+
+    assert batches == [3, 3, 2]
+    assert trials[:3] == alone[:3]  # the first ones are random in both
+    assert trials != alone
+    assert len({str(trial.parameters) for trial in trials}) == 8
+
+
+@pytest.mark.parametrize("killed_after", [1, 2, 3, 5, 7])
+def test_a_search_that_was_killed_among_trials_that_run_together_goes_on_to_the_same_end(
+    tmp_path, killed_after
+):
+    whole, _ = together(tmp_path / "whole", earlier=[{"inverse_penalty": 0.02}])
+    with pytest.raises(Killed):
+        together(tmp_path / "killed", killed_after, earlier=[{"inverse_penalty": 0.02}])
+
+    resumed, batches = together(tmp_path / "killed")
+
+    assert resumed == whole
+    assert sum(batches) == 8 - killed_after
+    assert [trial.origin for trial in resumed] == ["earlier", *["search"] * 7]
+
+
+def test_a_search_together_ends_early_between_its_batches_only(monkeypatch):
+    losses = iter([0.4, 0.5, 0.6, 0.5, 0.1, 0.6, 0.5, 0.5, 0.5])
+    monkeypatch.setattr(tuning, "_fold_log_loss", lambda *_: next(losses))
+    plan = SearchPlan(FAMILY, replace(TUNING, trials=12, patience=3), seed=1, at_a_time=3)
+
+    trials = search([object()], plan)
+
+    assert len(trials) == 9  # after the fourth there were three without a better one already
 
 
 def test_a_loss_that_is_no_number_is_a_failed_trial(monkeypatch):
     losses = iter([0.5, np.nan, 0.4])
     monkeypatch.setattr(tuning, "_fold_log_loss", lambda *_: next(losses))
 
-    trials = search([object()], family=FAMILY, tuning=replace(TUNING, trials=3), seed=1)
+    trials = search([object()], SearchPlan(FAMILY, replace(TUNING, trials=3), seed=1))
 
     assert [trial.failure for trial in trials] == [None, "not a number", None]
 
