@@ -11,7 +11,7 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime, time, timedelta
 
 import dagster as dg
-from dagster._core.storage.tags import WILL_RETRY_TAG
+from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, PARENT_RUN_ID_TAG, WILL_RETRY_TAG
 from dagster._utils.schedules import cron_string_iterator  # its version is pinned
 
 from hrob_assets.assets.keys import use_case_key
@@ -30,6 +30,8 @@ _OURS = frozenset(
 )
 _RECORDS_PER_TICK = 1000
 _TICK_SECONDS = 60
+_RETRY_GRACE = timedelta(minutes=10)
+_RETRY_MEMORY = timedelta(days=7)
 
 
 class AlertConfig(dg.Config):
@@ -67,8 +69,9 @@ def request_alert(alert: Alert) -> dg.RunRequest:
 
 
 def alert_definitions(*, started: bool) -> dg.Definitions:
-    """The job that sends alerts, and the sensor that watches all runs."""
-    return dg.Definitions(jobs=[send_alert_job], sensors=[_failed_runs(sensor_status(started))])
+    """The job that sends alerts, and the sensors that watch all runs."""
+    status = sensor_status(started)
+    return dg.Definitions(jobs=[send_alert_job], sensors=[_failed_runs(status), _lost_runs(status)])
 
 
 def list_alert_definitions(
@@ -107,6 +110,67 @@ def _failed_runs(status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
     return alert_failed_runs
 
 
+def _lost_runs(status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
+    @dg.sensor(
+        name="alert_lost_runs",
+        job_name=SEND_ALERT,
+        default_status=status,
+        minimum_interval_seconds=_TICK_SECONDS,
+        description=(
+            "A run died, Dagster said that it starts it again, and did not within ten minutes."
+        ),
+    )
+    def alert_lost_runs(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        found = lost_runs(context.instance, now=datetime.now(UTC))
+        return dg.SensorResult(
+            run_requests=[request_alert(_lost(run)) for run in found],
+            skip_reason=None if found else "every run that died was started again",
+        )
+
+    return alert_lost_runs
+
+
+def lost_runs(instance: dg.DagsterInstance, *, now: datetime) -> list[dg.DagsterRun]:
+    """Runs of the last week that died, were to be started again, and were not.
+
+    Dagster forgets a run whose failure it reads before the run's status is written, and gives up
+    one whose second start fails; `alert_failed_runs` told of neither.
+
+    Parameters
+    ----------
+    now : datetime, with a zone
+    """
+    failed = dg.RunsFilter(
+        statuses=[dg.DagsterRunStatus.FAILURE],
+        updated_after=now - _RETRY_MEMORY,
+        updated_before=now - _RETRY_GRACE,
+    )
+    return [
+        run
+        for run in instance.get_runs(failed)
+        if run.remote_job_origin is not None
+        and AUTO_RETRY_RUN_ID_TAG not in run.tags
+        and (_starts_again(run) or _was_given_up(instance, run))
+        and not instance.get_runs(dg.RunsFilter(tags={PARENT_RUN_ID_TAG: run.run_id}), limit=1)
+    ]
+
+
+def _was_given_up(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    events = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
+    return any(entry.message == _GIVEN_UP for entry in events)
+
+
+def _lost(run: dg.DagsterRun) -> Alert:
+    return Alert(
+        key=f"lost run {run.run_id}",
+        kind="failed_run",
+        title=f"A run died and was not started again: {run.job_name}",
+        facts={"job": run.job_name, "run": run.run_id, "reason": "the process ended"},
+        action="Open the run and start it again.",
+        path=f"/runs/{run.run_id}",
+    )
+
+
 def _starts_again(run: dg.DagsterRun) -> bool:
     """Whether the daemon starts a run again; it cannot where a command executed the run."""
     return run.tags.get(WILL_RETRY_TAG) == "true" and run.remote_job_origin is not None
@@ -138,6 +202,7 @@ def _failure(context: dg.RunFailureSensorContext) -> Alert:
     )
 
 
+_GIVEN_UP = "Failed to retry run"  # what Dagster writes
 _TITLES = {
     "failed_run": "A run failed",
     "data_contract": "A load broke its contract and is read by nobody",

@@ -1,7 +1,7 @@
 """Who is told what, and that it is told once."""
 
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 import pytest
@@ -10,13 +10,18 @@ from dagster._core.remote_origin import (
     RemoteJobOrigin,
     RemoteRepositoryOrigin,
 )
-from dagster._core.storage.tags import WILL_RETRY_TAG
+from dagster._core.storage.tags import (
+    AUTO_RETRY_RUN_ID_TAG,
+    PARENT_RUN_ID_TAG,
+    WILL_RETRY_TAG,
+)
 
 from hrob_assets.assets import alerts as module
 from hrob_assets.assets.alerts import (
     SEND_ALERT,
     alert_definitions,
     list_alert_definitions,
+    lost_runs,
     new_materializations,
     request_alert,
     send_alert_job,
@@ -218,6 +223,63 @@ def test_a_run_that_dagster_starts_again_by_itself_is_told_when_it_fails_again(
 
     assert isinstance(answer, dg.RunRequest) == bool(told_of)
     assert isinstance(answer, dg.SkipReason) == (not told_of)
+
+
+def died(instance, *, origin=LAUNCHED, **tags: str):
+    """A run that died; returns its id."""
+    names = {"will_retry": WILL_RETRY_TAG, "retried_as": AUTO_RETRY_RUN_ID_TAG}
+    run = dg.DagsterRun(
+        "nightly",
+        status=dg.DagsterRunStatus.FAILURE,
+        tags={names[name]: value for name, value in tags.items()},
+        remote_job_origin=origin,
+    )
+    instance.add_run(run)
+    return run.run_id
+
+
+def lost(instance, *, after):
+    return [run.run_id for run in lost_runs(instance, now=datetime.now(UTC) + after)]
+
+
+MINUTES = timedelta(minutes=1)
+
+
+def test_a_run_that_died_and_was_not_started_again_is_told_after_ten_minutes(instance):
+    run = died(instance, will_retry="true")
+    died(instance, will_retry="false")  # told when it failed
+    died(instance, will_retry="true", retried_as="another")
+    died(instance, will_retry="true", origin=None)  # told when it failed: a command executed it
+
+    assert lost(instance, after=9 * MINUTES) == []
+    assert lost(instance, after=11 * MINUTES) == [run]
+    assert lost(instance, after=timedelta(days=8)) == []
+
+
+def test_a_run_that_somebody_started_again_is_not_lost(instance):
+    run = died(instance, will_retry="true")
+    instance.add_run(dg.DagsterRun("nightly", tags={PARENT_RUN_ID_TAG: run}))
+
+    assert lost(instance, after=11 * MINUTES) == []
+
+
+def test_a_run_whose_second_start_failed_is_lost(instance):
+    run = died(instance, will_retry="false")
+    instance.report_engine_event("Failed to retry run", instance.get_run_by_id(run))
+
+    assert lost(instance, after=11 * MINUTES) == [run]
+
+
+def test_a_lost_run_is_told_once(sensors, instance, monkeypatch):
+    run = died(instance, will_retry="true")
+    monkeypatch.setattr(module, "_RETRY_GRACE", -MINUTES)
+
+    first, second = (tick(sensors["alert_lost_runs"], instance) for _ in range(2))
+
+    assert told(first) == [
+        ("failed_run", {"job": "nightly", "run": run, "reason": "the process ended"})
+    ]
+    assert first.run_requests[0].run_key == second.run_requests[0].run_key
 
 
 def test_an_alert_that_was_not_delivered_asks_for_no_other(sensors, instance):

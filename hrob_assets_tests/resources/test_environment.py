@@ -139,6 +139,28 @@ def test_an_overlay_chooses_spark_and_its_settings(root):
     assert found.feature_engine == "spark"
     assert found.spark.conf == {"spark.executor.cores": 2}
     assert found.spark.events_per_task == 1_000_000
+    assert found.search_engine == "local"  # each is chosen by itself
+
+
+def test_an_overlay_chooses_spark_for_the_trials_of_a_search(root):
+    write_data_environment(
+        root, {"search_engine": "spark", "spark": {"master": "local[2]", "trials_at_a_time": 8}}
+    )
+
+    found = load_environment()
+
+    assert (found.search_engine, found.spark.trials_at_a_time) == ("spark", 8)
+    assert found.feature_engine == "local"
+
+
+@pytest.mark.parametrize(
+    "server", [{"remote": "sc://spark.example.org:15002"}, {"remote_variable": "HROB_SPARK"}]
+)
+def test_trials_are_refused_where_there_is_no_master(root, server):
+    write_data_environment(root, {"search_engine": "spark", "spark": server})
+
+    with pytest.raises(ConfigurationError, match="needs a Spark with a master"):
+        load_environment()
 
 
 def test_the_address_of_spark_may_come_from_a_variable(monkeypatch):
