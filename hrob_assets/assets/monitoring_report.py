@@ -21,8 +21,10 @@ from hrob_assets.assets.metadata import readable
 from hrob_assets.assets.monitoring import ALARMS
 from hrob_assets.assets.partitions import ended_weeks
 from hrob_assets.resources.decision_records import DecisionRecords
+from hrob_assets.resources.feedback import Feedback
 from hrob_assets.resources.model_registry import CHAMPION, ModelRegistry
 from hrob_assets.resources.storage import Storage, write_text
+from hrob_assets.risk.feedback import contamination, flag_feedback, readable_rows
 from hrob_assets.risk.framework import Standing, framework_steps
 from hrob_assets.risk.groups import group_rows
 from hrob_assets.risk.ledger import Ledger
@@ -103,6 +105,7 @@ def _monitoring_report(use_case: UseCase) -> dg.AssetsDefinition:
         coverage: pl.LazyFrame,
         load: pl.LazyFrame,
         storage: Storage,
+        feedback: Feedback,
     ) -> dg.MaterializeResult:
         as_of = known_until(context, load)
         days = use_case.outcome.horizon_days
@@ -118,6 +121,8 @@ def _monitoring_report(use_case: UseCase) -> dg.AssetsDefinition:
             ),
             on=list(ROW_KEY),
         )
+        flagged = flag_feedback(named, feedback.actions(name))
+        arm = monitoring.silent_arm
         monitored = monitor_ledger(
             built,
             named,
@@ -130,6 +135,8 @@ def _monitoring_report(use_case: UseCase) -> dg.AssetsDefinition:
                 alarm_weeks=monitoring.alarm_weeks,
             ),
             source=use_case.title,
+            readable=readable_rows(flagged, arm, salt=feedback.salt(arm)),
+            caution=contamination(flagged.filter(pl.col("label").is_not_null()), arm),
         )
         folder = report_folder(storage, name) / "monitoring"
         write_monitoring(monitored, folder)

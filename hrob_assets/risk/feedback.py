@@ -107,6 +107,13 @@ def readable_rows(rows: pl.DataFrame, arm: SilentArm, *, salt: str = "") -> pl.D
     return marked.filter(~pl.col("high_risk") | pl.col("silent")).with_columns(weight=weight)
 
 
+_READ_ON_THE_ARM = (
+    "Calibration and evidence are read where nobody acts on the list: of rows that were not high "
+    "risk, and of the silent arm, which stands for all that were. Counts by status, the nowcast "
+    "and the correction for censoring are of all rows."
+)
+
+
 def contamination(rows: pl.DataFrame, arm: SilentArm) -> str | None:
     """What must be said of every figure of these rows, or None.
 
@@ -117,8 +124,10 @@ def contamination(rows: pl.DataFrame, arm: SilentArm) -> str | None:
     '60% of the high-risk rows were acted on: outcomes may be better because of it, so
     over-prediction among them proves nothing. A silent arm would tell.'
     """
+    if arm.share > 0:
+        return _READ_ON_THE_ARM
     high = rows.filter("high_risk")
-    if arm.share > 0 or high.is_empty() or not high["contaminated"].any():
+    if high.is_empty() or not high["contaminated"].any():
         return None
     share = shown_share(int(high["contaminated"].sum()), high.height)
     part = f"{share:.0%}" if isinstance(share, float) else "Some"

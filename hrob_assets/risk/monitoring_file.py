@@ -107,6 +107,7 @@ class Monitored:
     drift: pl.DataFrame
     censoring: pl.DataFrame
     behaviour: pl.DataFrame | None
+    caution: str | None = None
 
 
 def monitor_rows(
@@ -146,6 +147,8 @@ def monitor_ledger(
     plan: MonitoringPlan,
     *,
     source: str,
+    readable: pl.DataFrame | None = None,
+    caution: str | None = None,
 ) -> Monitored:
     """Drift, calibration and alarm of a ledger.
 
@@ -158,13 +161,19 @@ def monitor_ledger(
     plan : MonitoringPlan
     source : str
         What the rows are called.
+    readable : DataFrame, optional
+        Those of `named` from which calibration and evidence can be read while people act on what
+        is predicted, from `feedback.readable_rows`. None: all.
+    caution : str, optional
+        What must be said of the figures because of it.
 
     Raises
     ------
     TooSmallError
         If no outcome is ripe in a week that is over, or those are of fewer than 11 persons.
     """
-    independent = evidence_rows(Ledger(named, ledger.runouts, plan.horizon_days, plan.as_of))
+    readable = named if readable is None else readable
+    independent = evidence_rows(Ledger(readable, ledger.runouts, plan.horizon_days, plan.as_of))
     _require_persons(ledger, independent)
     rule = AlarmRule(tolerance=plan.tolerance, alarm_weeks=plan.alarm_weeks)
     evidence = accumulate_evidence(independent, rule, groups=columns.groups)
@@ -183,13 +192,14 @@ def monitor_ledger(
         alarms=alarms_by_detector(evidence),
         shown_evidence=shown_evidence(evidence, independent, groups=columns.groups),
         calibration=shown_calibration(
-            named, as_of=plan.as_of, groups=columns.groups, window_weeks=RECENT_WEEKS
+            readable, as_of=plan.as_of, groups=columns.groups, window_weeks=RECENT_WEEKS
         ),
         nowcast=nowcast,
         unripe=unripe,
         drift=_drift(named, columns, plan),
         censoring=censoring_sensitivity(ledger),
         behaviour=_behaviour(independent, rule, int(evidence["detectors"].to_numpy().max()), plan),
+        caution=caution,
     )
 
 
@@ -295,6 +305,8 @@ def summary(monitored: Monitored) -> dict[str, Any]:
         if few
         else []
     )
+    if monitored.caution is not None:
+        notes.append(monitored.caution)
     if overall.is_empty():
         notes.append(f"Version {version} has no ripe outcome yet: nothing can be said of it.")
     return {

@@ -13,13 +13,16 @@ from hrob_assets.assets.monitoring import ALARMS, UPDATE_REQUEST, monitoring_def
 from hrob_assets.assets.monitoring_report import monitoring_report_definitions
 from hrob_assets.assets.staged import LOAD
 from hrob_assets.resources.decision_records import DecisionRecords
+from hrob_assets.resources.feedback import Feedback
 from hrob_assets.resources.score_table import ScoreTable
 from hrob_assets.resources.storage import Storage
 from hrob_assets.risk.code_sets import Code, CodeSet
+from hrob_assets.risk.feedback import in_silent_arm
 from hrob_assets.risk.scoring import WEEKLY_SCORES
 from hrob_assets.risk.tables import COVERAGE, EVENTS, PERSONS, TIMESTAMP
+from hrob_assets.risk.use_case import SilentArm, use_case_from
 from hrob_assets_tests.assets.worlds import materialise, store, use_case_named
-from hrob_assets_tests.example import fitted
+from hrob_assets_tests.example import example_values, fitted
 
 pytestmark = pytest.mark.xdist_group("registry")  # one registry for all
 
@@ -34,13 +37,18 @@ def monday(number):
     return (START + timedelta(weeks=number)).date()
 
 
-def world(root, *, true_risk, high_risk=False):
-    """Each week other persons are scored with 0.2; `true_risk` of a week gives their outcomes."""
+def world(root, *, true_risk, high_risk=False, helped=None):
+    """Each week other persons are scored with 0.2; `true_risk` of a week gives their outcomes.
+
+    Of those who are `helped` half of the outcomes do not happen.
+    """
     rng = np.random.default_rng(11)
     person = np.arange(WEEKS * PER_WEEK)
     week = person // PER_WEEK
     moment = [START + timedelta(weeks=int(number) + 1) for number in week]
     happens = rng.random(person.size) < np.array([true_risk(int(number)) for number in week])
+    if helped is not None:
+        happens &= ~(helped & (rng.random(person.size) < 0.5))
     visits = [
         (int(p), "visit", int(p), None, "Visit", "emergency", None, None, None, None,
          moment[p] + timedelta(days=20), moment[p] + timedelta(days=25))
@@ -201,6 +209,40 @@ def test_the_report_and_the_board_tell_what_the_weeks_told(monitored, tmp_path, 
     board = (folder / "status_board.html").read_text()
     assert "monitoring/monitoring.html" in board
     assert "There is no champion" in board
+
+
+def test_the_report_reads_calibration_where_nobody_acts_on_the_list(
+    tmp_path, registry, monkeypatch
+):
+    """All are high risk and helped but a silent arm: of all rows, it looks like over-prediction."""
+    monkeypatch.setenv("HROB_SALT", "secret")
+    values = example_values() | {"name": "example"}
+    arm = {"share": 0.4, "signed_off_by": "Dr Who"}
+    people = pl.Series(range(WEEKS * PER_WEEK))
+    silent = in_silent_arm(people, SilentArm(**arm), salt="secret").to_numpy()
+    table = world(tmp_path, true_risk=lambda _: RISK, high_risk=True, helped=~silent)
+    shared = {
+        "storage": Storage(data_root=str(tmp_path)),
+        "score_table": table,
+        "feedback": Feedback(folder=str(tmp_path / "feedback"), salt_variable="HROB_SALT"),
+    }
+    found = {}
+    for name, monitoring in (("all", {}), ("arm", {"silent_arm": arm})):
+        use_case = use_case_from(values | {"monitoring": values["monitoring"] | monitoring})
+        definitions = dg.Definitions.merge(
+            monitoring_definitions(use_case, code_sets=CODE_SETS, weekly=WEEKLY),
+            monitoring_report_definitions(use_case, weekly=WEEKLY),
+        )
+        for only in ("outcome_ledger", "monitoring_report"):
+            materialise(definitions, tmp_path, registry, only=only, **shared)
+        path = tmp_path / "reports" / "example" / "monitoring" / "monitoring.json"
+        found[name] = json.loads(path.read_text())
+
+    assert found["all"]["overall"]["direction"] == "over-prediction"
+    assert found["all"]["alarm"] is True
+    assert found["arm"]["alarm"] is False
+    assert any("of the silent arm" in note for note in found["arm"]["notes"])
+    assert found["arm"]["counts"]["mature"] == found["all"]["counts"]["mature"]
 
 
 def test_the_board_knows_the_alarms_of_the_champion(tmp_path, registry, run_context):
