@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import warnings
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,6 +121,12 @@ def run(
     "--scenario", default="base_rate_shift", show_default=True, help="What changes in the world."
 )
 @click.option(
+    "--drift-at",
+    type=click.DateTime(["%Y-%m-%d"]),
+    default=None,
+    help="First day of the change.  [default: the first of these Mondays]",
+)
+@click.option(
     "--data-root",
     type=click.Path(path_type=Path),
     default=None,
@@ -131,14 +138,19 @@ def replay(
     use_case: str,
     weeks: int,
     scenario: str,
+    drift_at: datetime | None,
     data_root: Path | None,
     pregnancies: int | None,
     patients: int | None,
 ) -> None:
     """Live through the last Mondays of a world, in order: score, ripen, watch, update."""
+    from hrob_assets.risk.synthetic.world import WorldSpec  # noqa: PLC0415 - slow to import
+
     root = data_root or Path("data/replay") / scenario
+    first = WorldSpec.end - timedelta(weeks=weeks - 1)
     sizes = {"pregnancies": pregnancies, "oncology_patients": patients}
     source: dict[str, object] = {"kind": "synthetic", "scenario": scenario}
+    source["drift_at"] = (drift_at.date() if drift_at else first).isoformat()
     source |= {name: size for name, size in sizes.items() if size is not None}
     values: dict[str, object] = {"source": source, "use_cases": [use_case]}
     with _clear_errors():

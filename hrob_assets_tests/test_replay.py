@@ -9,10 +9,14 @@ from unittest import mock
 import dagster as dg
 import polars as pl
 import pytest
+from click.testing import CliRunner
 
 from hrob_assets.assets import promotion
+from hrob_assets.cli import main
 from hrob_assets.replay import _first_champion, write_replay
+from hrob_assets.resources.environment import load_environment
 from hrob_assets.resources.score_table import ScoreTable
+from hrob_assets.resources.sources import RawSource
 from hrob_assets.risk.errors import ContractError
 from hrob_assets_tests.conftest import lenient
 
@@ -69,6 +73,25 @@ def test_the_page_and_the_mondays_are_written(replayed):
     assert [monday["week"] for monday in mondays] == sorted(monday["week"] for monday in mondays)
     assert len({monday["champion"] for monday in mondays}) == 1
     assert "oncology ed visit" in replayed.page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("options", "day"),
+    [(["--weeks", "104"], "2024-01-15"), (["--drift-at", "2025-01-06"], "2025-01-06")],
+)
+def test_the_world_changes_on_the_first_monday_or_when_it_is_said(
+    tmp_path, monkeypatch, options, day
+):
+    for name in ("HROB_DATA_ROOT", "DAGSTER_HOME", "MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
+        monkeypatch.setenv(name, "restored")
+    monkeypatch.setattr("hrob_assets.replay.write_replay", lambda *_, **__: "page")
+
+    found = CliRunner().invoke(main, ["replay", "--data-root", str(tmp_path), *options])
+
+    assert found.exit_code == 0, found.output
+    assert load_environment().source.drift_at == date.fromisoformat(day)
+    source = RawSource.of(load_environment().source, tmp_path).source
+    assert source.drift_at == date.fromisoformat(day)
 
 
 def test_a_refused_first_champion_says_why_and_what_to_do():

@@ -55,6 +55,8 @@ class Source:
         Size and seed of the synthetic world.
     scenario : str
         What changes in the synthetic world.
+    drift_at : date, optional
+        First day of the change; null means a year before the end of the world.
     in_words : str, optional
         What the source is, for the model card; a gap there where nothing is said of an OMOP one.
     """
@@ -66,6 +68,7 @@ class Source:
     oncology_patients: Annotated[int, Field(ge=0)] = 8_000
     seed: int = 20260105
     scenario: str = "none"
+    drift_at: date | None = None
     in_words: str | None = None
 
     def resolve_location(self) -> str:

@@ -21,7 +21,7 @@ class RawSource(dg.ConfigurableResource):
     @classmethod
     def of(cls, source: Source, data_root: Path) -> "RawSource":
         """Wrap the settings of an environment."""
-        return cls(settings=json.dumps(asdict(source)), data_root=str(data_root))
+        return cls(settings=json.dumps(asdict(source), default=str), data_root=str(data_root))
 
     @property
     def source(self) -> Source:
@@ -70,6 +70,7 @@ def _synthetic(source: Source, folder: Path) -> Path:
         pregnancies=source.pregnancies,
         oncology_patients=source.oncology_patients,
         scenario=source.scenario,
+        drift_at=source.drift_at,
     )
     made_from = folder / "made_from.json"
     wanted = json.dumps(asdict(spec), default=str, sort_keys=True)
