@@ -29,7 +29,8 @@ from hrob_assets.risk.small_cells import in_words
 from hrob_assets.risk.training import (
     TRAINING_COLUMNS,
     comparator_probability,
-    predict,
+    judged_probability,
+    judged_rows,
     training_set_tag,
 )
 from hrob_assets.risk.use_case import UseCase
@@ -50,7 +51,8 @@ def evaluation_definitions(use_case: UseCase, *, lineage: Mapping[str, str]) -> 
         description=(
             "Frozen predictions of the challenger on the test period, with discrimination, "
             "calibration and capacity figures; intervals by patient-cluster bootstrap. Also for "
-            "patients that training has not seen."
+            "patients that training has not seen. An update that is a recalibration is judged by "
+            "all persons since the change but those of its threshold, each by the fit on others."
         ),
     )
     def evaluation(
@@ -61,8 +63,8 @@ def evaluation_definitions(use_case: UseCase, *, lineage: Mapping[str, str]) -> 
     ) -> dg.Output[pl.DataFrame]:
         challenger = required_model(model_registry, use_case.name, CHALLENGER)
         rows = _its_training_set(challenger, training_set)
-        test = rows.filter(pl.col("split") == "test")
-        probability = predict(challenger.model, test)
+        test = judged_rows(challenger.model, rows)
+        probability = judged_probability(challenger.model, test)
         predictions = test.select(
             *_PREDICTION_COLUMNS,
             pl.col("label").alias("outcome"),

@@ -15,7 +15,7 @@ from hrob_assets.risk.decision import withdrawn_versions
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.small_cells import shown_count
 from hrob_assets.risk.tables import ROW_KEY
-from hrob_assets.risk.training import fingerprint, predict
+from hrob_assets.risk.training import fingerprint, judged_probability, predict
 
 EVIDENCE = "evidence"
 """Tag of a model version: the signed description of its stored predictions."""
@@ -36,6 +36,9 @@ class Evidence:
     challenger, champion : RegisteredModel
     outcome, challenger_today, champion_today : ndarray, shape (n_rows,), optional
         Of the same rows, from the labels and features as they are now; None where a row is gone.
+        Of the challenger, what it is judged by.
+    says_the_same : bool
+        Whether both would score each of these rows alike today.
     """
 
     stored: pl.DataFrame
@@ -45,15 +48,14 @@ class Evidence:
     outcome: np.ndarray | None
     challenger_today: np.ndarray | None
     champion_today: np.ndarray | None
+    says_the_same: bool = False
 
     @property
     def is_of_one_model(self) -> bool:
         """Whether challenger and champion are one version, or say the same of every row today."""
         if self.champion is None:
             return False
-        new, old = self.challenger_today, self.champion_today
-        same = new is not None and old is not None and np.array_equal(new, old)
-        return same or self.champion.version == self.challenger.version
+        return self.says_the_same or self.champion.version == self.challenger.version
 
     def frozen_rows(self, groups: pl.DataFrame) -> FrozenRows:
         """The rows for the gate.
@@ -158,15 +160,17 @@ def gather_evidence(
     )
     whole = today.height == stored.height and today[_PRESENT].null_count() == 0
     known = today.height == stored.height and today["label"].null_count() == 0
-    said = [predict(model.model, today) if whole else None for model in models]
+    new = judged_probability(challenger.model, today) if whole else None
+    old = predict(champion.model, today) if whole and champion is not None else None
     return Evidence(
         stored=stored,
         stated=json.loads(challenger.tags.get(EVIDENCE, "{}")),
         challenger=challenger,
         champion=champion,
         outcome=today["label"].to_numpy() if known else None,
-        challenger_today=said[0],
-        champion_today=said[1] if champion is not None else None,
+        challenger_today=new,
+        champion_today=old,
+        says_the_same=old is not None and np.array_equal(predict(challenger.model, today), old),
     )
 
 

@@ -125,6 +125,7 @@ def _model_update(
             group_of_column=group_of_column,
             threshold=use_case.threshold,
             sudden_weeks=use_case.monitoring.sudden_weeks,
+            seed=use_case.model.seed,
         )
         yield dg.Output(
             update.choice.tests,
@@ -152,7 +153,11 @@ def _model_update(
             return
         tags = {
             **lineage,
-            **evidence_tags(rows, horizon_days=use_case.outcome.horizon_days),
+            **evidence_tags(
+                rows,
+                horizon_days=use_case.outcome.horizon_days,
+                test_is_fitted=challenger.cross_fit is not None,
+            ),
             "update": update.choice.update,
             "updated_from": champion.version,
         }

@@ -20,7 +20,7 @@ from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.family import Parameters, family_of
 from hrob_assets.risk.recalibration import Recalibration, calibration_from
 from hrob_assets.risk.threshold import ListSize
-from hrob_assets.risk.training import FittedModel
+from hrob_assets.risk.training import CrossFit, FittedModel
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
@@ -265,6 +265,7 @@ def _described(fitted: FittedModel) -> dict[str, Any]:
     described["trials"] = [asdict(trial) for trial in fitted.trials]
     described["calibration"] = asdict(fitted.calibration)
     described["recalibration"] = asdict(fitted.recalibration)
+    described["cross_fit"] = None if fitted.cross_fit is None else asdict(fitted.cross_fit)
     described["list_size"] = None if fitted.list_size is None else asdict(fitted.list_size)
     if fitted.comparator is not None:
         described["comparator"] = _described(fitted.comparator)
@@ -288,6 +289,7 @@ def _model_from(
     values = dict(described)
     trials = tuple(trial_from(stored) for stored in values.pop("trials"))
     list_size = values.pop("list_size")
+    cross_fit = values.pop("cross_fit")
     columns = tuple(values.pop("columns"))
     recalibration = Recalibration(**values.pop("recalibration"))
     return FittedModel(
@@ -298,8 +300,14 @@ def _model_from(
         recalibration=recalibration,
         list_size=None if list_size is None else ListSize(**list_size),
         comparator=comparator,
+        cross_fit=None if cross_fit is None else _cross_fit_from(cross_fit),
         **values,
     )
+
+
+def _cross_fit_from(stored: Mapping[str, Any]) -> CrossFit:
+    parts = {name: Recalibration(**stored[name]) for name in ("of_judges", "of_others")}
+    return CrossFit(since=stored["since"], seed=stored["seed"], **parts)
 
 
 def _log_estimator(mlflow: Any, fitted: FittedModel, *, name: str) -> Any:

@@ -11,12 +11,19 @@ from hrob_assets.risk.drift import contributions_by_group
 from hrob_assets.risk.ledger import first_of_horizon
 from hrob_assets.risk.recalibration import Recalibration
 from hrob_assets.risk.threshold import capacity_threshold
-from hrob_assets.risk.training import FittedModel, contributions, predict, term_names
+from hrob_assets.risk.training import (
+    CrossFit,
+    FittedModel,
+    contributions,
+    predict,
+    term_names,
+)
 from hrob_assets.risk.updating import (
     FEWEST_EVENTS_PER_COEFFICIENT,
     Pace,
     UpdateChoice,
     choose_update,
+    fit_update,
     pace_of_change,
 )
 from hrob_assets.risk.use_case import Threshold
@@ -53,15 +60,17 @@ def update_champion(
     group_of_column: Mapping[str, str],
     threshold: Threshold,
     sudden_weeks: int,
+    seed: int,
 ) -> ModelUpdate:
     """Choose the smallest update that is enough, and make it where it is no new fit.
 
     Parameters
     ----------
     training_set : DataFrame
-        As `training.assemble_training_set` gives it with `split.update_plan`: the choice is made
-        on the training rows since the change, the threshold is set on the validation rows. Rows of
-        the test split are not looked at.
+        As `training.assemble_training_set` gives it with `split.plan_split` after a change: the
+        choice is made on the training rows since the change, the threshold is set on the
+        validation rows. Rows of the test split have no part in either; a recalibration that was
+        chosen is fitted on them too, and says by `CrossFit` what it would be without each part.
     champion : FittedModel
     changed_since : datetime (UTC)
     horizon_days : int, days
@@ -69,6 +78,8 @@ def update_champion(
         Feature group of each column: what a new fit would weigh anew.
     threshold : Threshold
     sudden_weeks : int
+    seed : int
+        Of the split.
 
     Returns
     -------
@@ -80,18 +91,31 @@ def update_champion(
         With too few events since the change to choose.
     """
     since = training_set.filter(
-        pl.col("split") == "train", pl.col("prediction_time") >= changed_since
+        pl.col("split").is_in(["train", "test"]), pl.col("prediction_time") >= changed_since
     )
-    rows = independent_rows(since, horizon_days=horizon_days)
-    probability, outcome = predict(champion, rows), rows["label"].to_numpy().astype(np.int8)
+    everybody = independent_rows(since, horizon_days=horizon_days)
+    rows = everybody.filter(pl.col("split") == "train")
+    probability, outcome = _said(champion, rows)
     components = _components(champion, rows, group_of_column)
     rarer = int(min(outcome.sum(), outcome.size - outcome.sum()))
     choice = choose_update(probability, outcome, _affordable(components, rarer))
-    return ModelUpdate(
-        choice,
-        _pace(rows, probability, sudden_weeks),
-        _recalibrated(champion, choice, training_set, threshold),
-    )
+    pace = _pace(rows, probability, sudden_weeks)
+    if choice.update in {"none", "refit"}:
+        return ModelUpdate(choice, pace, None)
+    parts = {"of_judges": rows, "of_others": everybody.filter(pl.col("split") == "test")}
+    fits = {
+        name: combined(champion.recalibration, fit_update(choice.update, *_said(champion, part)))
+        for name, part in parts.items()
+    }
+    then = fit_update(choice.update, *_said(champion, everybody))
+    changed = _with_recalibration(champion, then, training_set, threshold)
+    cross = CrossFit(since=changed_since.isoformat(), seed=seed, **fits)
+    return ModelUpdate(choice, pace, replace(changed, cross_fit=cross))
+
+
+def _said(champion: FittedModel, rows: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """What the champion said of rows, and what came of them."""
+    return predict(champion, rows), rows["label"].to_numpy().astype(np.int8)
 
 
 def independent_rows(rows: pl.DataFrame, *, horizon_days: int) -> pl.DataFrame:
@@ -150,14 +174,6 @@ def _pace(rows: pl.DataFrame, probability: np.ndarray, sudden_weeks: int) -> Pac
     return pace_of_change(weekly, sudden_weeks=sudden_weeks)
 
 
-def _recalibrated(
-    champion: FittedModel, choice: UpdateChoice, training_set: pl.DataFrame, threshold: Threshold
-) -> FittedModel | None:
-    if choice.update in {"none", "refit"}:
-        return None
-    return _with_recalibration(champion, choice.recalibration, training_set, threshold)
-
-
 def recalibrate_fit(
     fitted: FittedModel, training_set: pl.DataFrame, *, horizon_days: int, threshold: Threshold
 ) -> FittedModel:
@@ -182,7 +198,7 @@ def _with_recalibration(
     model: FittedModel, then: Recalibration, training_set: pl.DataFrame, threshold: Threshold
 ) -> FittedModel:
     """The model recalibrated, with the threshold of the validation rows after the change."""
-    changed = replace(model, recalibration=combined(model.recalibration, then))
+    changed = replace(model, recalibration=combined(model.recalibration, then), cross_fit=None)
     validation = training_set.filter(pl.col("split") == "validation")
     frozen = capacity_threshold(predict(changed, validation), threshold)
     return replace(changed, threshold=frozen)

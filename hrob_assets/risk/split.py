@@ -232,6 +232,17 @@ def update_periods(
     return Periods(start, end, changed_since, end)
 
 
+def judges(person_id: pl.Series, *, seed: int, judged_share: float = JUDGED_SHARE) -> np.ndarray:
+    """Whether each person is one of those who judge an update, or would if not of validation.
+
+    Examples
+    --------
+    >>> judges(pl.Series([1, 2, 3, 4]), seed=1).tolist()
+    [False, False, True, False]
+    """
+    return person_fraction(person_id, seed + _JUDGES) < judged_share
+
+
 def assign_update_split(
     rows: pl.DataFrame,
     bounds: Periods,
@@ -279,7 +290,7 @@ def assign_update_split(
     before = inside & (when < bounds.test_start - pl.duration(days=horizon_days))
     persons = rows["person_id"]
     validation = person_fraction(persons, seed) < validation_share
-    judged = ~validation & (person_fraction(persons, seed + _JUDGES) < judged_share)
+    judged = ~validation & judges(persons, seed=seed, judged_share=judged_share)
     held_out = pl.Series("h", validation | judged)
     split = (
         pl.when(since & pl.Series("v", validation))
@@ -293,7 +304,9 @@ def assign_update_split(
     return rows.with_columns(split.alias("split")).with_columns(seen.alias("person_seen"))
 
 
-def judged_from(rows: pl.DataFrame, *, horizon_days: int) -> datetime | None:
+def judged_from(
+    rows: pl.DataFrame, *, horizon_days: int, test_is_fitted: bool = False
+) -> datetime | None:
     """From which prediction time on the outcomes of all persons say how good a version is.
 
     Not before the test period, nor before the last outcome window ends that it was fitted,
@@ -305,6 +318,8 @@ def judged_from(rows: pl.DataFrame, *, horizon_days: int) -> datetime | None:
     rows : DataFrame
         With ``prediction_time`` and ``split``, as the version was trained.
     horizon_days : int, days
+    test_is_fitted : bool
+        Whether the version was fitted on test rows too, as an update with a cross-fit is.
 
     Returns
     -------
@@ -320,7 +335,7 @@ def judged_from(rows: pl.DataFrame, *, horizon_days: int) -> datetime | None:
     """
     tested = pl.col("split") == "test"
     first = rows.filter(tested)["prediction_time"].min()
-    last = rows.filter(~tested)["prediction_time"].max()
+    last = rows.filter(~tested | test_is_fitted)["prediction_time"].max()
     if not isinstance(first, datetime) or not isinstance(last, datetime):
         return None
     return max(first, last + timedelta(days=horizon_days))

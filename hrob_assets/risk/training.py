@@ -7,7 +7,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -27,7 +27,7 @@ from hrob_assets.risk.recalibration import (
     fit_calibration,
 )
 from hrob_assets.risk.small_cells import in_words
-from hrob_assets.risk.split import Periods, SplitPlan
+from hrob_assets.risk.split import Periods, SplitPlan, judges
 from hrob_assets.risk.threshold import ListSize, capacity_threshold, simulate_list_sizes
 from hrob_assets.risk.tuning import SearchEngine, Trial, TrialLog, chosen_parameters, tune
 from hrob_assets.risk.use_case import COMPARATOR_FAMILY, FamilySpec, ModelSpec, Threshold, UseCase
@@ -44,6 +44,29 @@ TRAINING_COLUMNS = (
 )
 _CALIBRATION_FOLDS = 5
 _EXPLAINED_ROWS = 1000
+
+
+@dataclass(frozen=True)
+class CrossFit:
+    """How the persons on whom an update was fitted can judge it: by the fit on the others.
+
+    Persons are in two parts by a hash (`split.judges`). The update of the version is fitted on
+    both; what it says of a row when it is judged is the update fitted on the other part.
+
+    Parameters
+    ----------
+    since : str
+        Prediction time (ISO, UTC) of the first rows that the update was fitted on.
+    seed : int
+        Of the hash.
+    of_judges, of_others : Recalibration
+        For the rows of the persons who judge, and of the others.
+    """
+
+    since: str
+    seed: int
+    of_judges: Recalibration
+    of_others: Recalibration
 
 
 @dataclass(frozen=True)
@@ -72,6 +95,8 @@ class FittedModel:
         How long the weekly lists are that the threshold implies.
     comparator : FittedModel, optional
         The free comparator, fitted on the same training rows, that the model must beat.
+    cross_fit : CrossFit, optional
+        Of an update that is a recalibration.
     """
 
     estimator: Pipeline
@@ -87,6 +112,7 @@ class FittedModel:
     recalibration: Recalibration = UNCHANGED
     list_size: ListSize | None = None
     comparator: "FittedModel | None" = None
+    cross_fit: CrossFit | None = None
 
     @property
     def parameters(self) -> Parameters:
@@ -421,6 +447,39 @@ def predict(model: FittedModel, features: pl.DataFrame) -> np.ndarray:
     classifier = model.estimator.named_steps["model"]
     found = family_of(model.family).row_probabilities(classifier, prepared)
     return model.recalibration.applied(model.calibration.applied(found))
+
+
+def judged_rows(model: FittedModel, training_set: pl.DataFrame) -> pl.DataFrame:
+    """Rows that judge a version: of the test split, and of all who judge it by a cross-fit."""
+    test = pl.col("split") == "test"
+    if model.cross_fit is None:
+        return training_set.filter(test)
+    since = pl.col("prediction_time") >= datetime.fromisoformat(model.cross_fit.since)
+    return training_set.filter(test | ((pl.col("split") == "train") & since))
+
+
+def judged_probability(model: FittedModel, rows: pl.DataFrame) -> np.ndarray:
+    """What a version is judged by: `predict`, or with a cross-fit the fit on other persons.
+
+    Parameters
+    ----------
+    model : FittedModel
+    rows : DataFrame
+        ``person_id`` and the columns of the model.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_rows,)
+    """
+    cross = model.cross_fit
+    if cross is None:
+        return predict(model, rows)
+    before = predict(replace(model, recalibration=UNCHANGED), rows)
+    return np.where(
+        judges(rows["person_id"], seed=cross.seed),
+        cross.of_judges.applied(before),
+        cross.of_others.applied(before),
+    )
 
 
 def term_names(model: FittedModel) -> list[str]:

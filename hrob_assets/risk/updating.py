@@ -128,6 +128,43 @@ def choose_update(
     )
 
 
+def fit_update(update: Update, probability: np.ndarray, outcome: np.ndarray) -> Recalibration:
+    """Fit an update that was chosen: another intercept, or intercept and slope.
+
+    Parameters
+    ----------
+    update : str
+        ``intercept`` or ``intercept and slope``.
+    probability : ndarray of float, shape (n_rows,)
+    outcome : ndarray of bool or 0/1, shape (n_rows,)
+
+    Raises
+    ------
+    TooSmallError
+        With fewer than 10 rows with and without the outcome per coefficient.
+
+    Examples
+    --------
+    >>> p, y = np.full(100, 0.2), np.repeat([1, 0], [40, 60])
+    >>> round(fit_update("intercept", p, y).intercept, 3)
+    0.981
+    """
+    odds, y = _logit(probability), outcome.astype(np.float64)
+    one = np.ones((y.size, 1))
+    design = one if update == "intercept" else np.column_stack([one, odds])
+    fewest, rarer = FEWEST_EVENTS_PER_COEFFICIENT * design.shape[1], min(y.sum(), (1 - y).sum())
+    if rarer < fewest:
+        msg = (
+            f"an update needs {fewest} rows with and without the outcome "
+            f"(found {in_words(int(rarer))}); wait for more outcomes"
+        )
+        raise TooSmallError(msg)
+    if update == "intercept":
+        return Recalibration(intercept=float(_fit(design, y, odds)[0][0]))
+    both, _ = _fit(design, y, np.zeros(y.size))
+    return Recalibration(float(both[0]), float(both[1]))
+
+
 def _closed_test(
     likelihoods: dict[str, float], coefficients: int, significance: float
 ) -> tuple[Update, pl.DataFrame]:

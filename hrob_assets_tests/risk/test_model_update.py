@@ -1,5 +1,6 @@
 """The smallest update that is enough, in worlds whose change is known."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -7,6 +8,7 @@ import polars as pl
 import pytest
 
 from hrob_assets.risk.errors import TooSmallError
+from hrob_assets.risk.evaluation import paired_difference, row_log_loss
 from hrob_assets.risk.model_update import (
     combined,
     independent_rows,
@@ -14,7 +16,9 @@ from hrob_assets.risk.model_update import (
     update_champion,
 )
 from hrob_assets.risk.recalibration import Recalibration
-from hrob_assets.risk.training import predict
+from hrob_assets.risk.split import judges
+from hrob_assets.risk.training import CrossFit, judged_probability, judged_rows, predict
+from hrob_assets.risk.updating import fit_update
 from hrob_assets.risk.use_case import Threshold
 from hrob_assets_tests.example import fitted
 
@@ -22,6 +26,7 @@ COLUMNS = ("a__last_value_ever", "b__last_value_ever")
 GROUPS = {"a__last_value_ever": "labs", "b__last_value_ever": "vitals"}
 CHANGE = datetime(2024, 1, 1)
 THRESHOLD = Threshold(capacity_share=0.1, decimals=3)
+SEED = 7
 
 
 def champion():
@@ -42,12 +47,18 @@ def rows(*, shift=0.0, a=0.8, b=0.8, persons=4000, seed=3):
             "encounter_id": np.arange(persons),
             "prediction_time": pl.Series(moment, dtype=pl.Datetime("us")),
             "week": [m.date() - timedelta(days=m.weekday()) for m in moment],
-            "split": np.array(["train", "train", "validation", "test"])[np.arange(persons) % 4],
+            "split": splits(np.arange(persons)),
             "label": rng.random(persons) < 1 / (1 + np.exp(-truth)),
             "a__last_value_ever": x.astype(np.float32),
             "b__last_value_ever": z.astype(np.float32),
         }
     )
+
+
+def splits(person):
+    """Of persons: a quarter set the threshold; of the others those judge whom the hash chooses."""
+    judge = judges(pl.Series(person), seed=SEED)
+    return np.where(person % 4 == 0, "validation", np.where(judge, "test", "train"))
 
 
 def update(frame, model=None):
@@ -59,6 +70,7 @@ def update(frame, model=None):
         group_of_column=GROUPS,
         threshold=THRESHOLD,
         sudden_weeks=4,
+        seed=SEED,
     )
 
 
@@ -85,11 +97,8 @@ def test_a_change_of_the_weights_asks_for_a_new_fit():
     assert found.challenger is None
 
 
-def test_rows_of_the_test_split_and_labels_before_the_change_have_no_part_in_it():
+def test_labels_before_the_change_have_no_part_in_it():
     frame = rows(shift=0.5)
-    other = frame.with_columns(
-        pl.when(pl.col("split") == "test").then(~pl.col("label")).otherwise("label").alias("label")
-    )
     before = frame.with_columns(
         pl.col("prediction_time") - pl.duration(days=400),
         pl.col("person_id") + 10_000,
@@ -98,12 +107,95 @@ def test_rows_of_the_test_split_and_labels_before_the_change_have_no_part_in_it(
         split=pl.lit("train"),
     )
 
-    expected = update(frame)
+    expected, found = update(frame), update(pl.concat([frame, before]))
 
-    for changed in (other, pl.concat([frame, before])):
-        found = update(changed)
-        assert found.challenger.recalibration == expected.challenger.recalibration
-        assert found.challenger.threshold == expected.challenger.threshold
+    assert found.challenger.recalibration == expected.challenger.recalibration
+    assert found.challenger.cross_fit == expected.challenger.cross_fit
+    assert found.challenger.threshold == expected.challenger.threshold
+
+
+def flipped(frame, *splits_to_flip):
+    """The frame with more outcomes in some splits; few, so that the same update is chosen."""
+    flip = pl.col("split").is_in(splits_to_flip) & (pl.col("person_id") % 50 == 1)
+    return frame.with_columns(label=pl.col("label") | flip)
+
+
+def test_nobody_is_judged_by_a_fit_on_his_own_outcome():
+    frame = rows(shift=0.5)
+    changed = {name: update(flipped(frame, name)).challenger for name in ("train", "test")}
+    challenger = update(frame).challenger
+    judged = judged_rows(challenger, frame)
+    assert set(judged["split"]) == {"train", "test"}
+
+    for name, other in changed.items():
+        own = (judged["split"] == name).to_numpy()
+        same = judged_probability(other, judged) == judged_probability(challenger, judged)
+        assert same[own].all()
+        assert not same[~own].any()
+        assert other.recalibration != challenger.recalibration  # it is fitted on both
+
+
+def test_what_scores_people_is_fitted_on_all_who_judge():
+    frame = rows(shift=0.5)
+
+    found = update(frame).challenger
+
+    judged = judged_rows(found, frame)
+    assert predict(found, judged).mean() == pytest.approx(judged["label"].mean(), abs=1e-6)
+    assert judged_probability(found, judged).mean() == pytest.approx(
+        judged["label"].mean(), abs=0.02
+    )
+
+
+def test_the_choice_of_the_update_is_made_without_the_test_split():
+    frame = rows(shift=0.5)
+    extreme = frame.with_columns(label=pl.col("label") | (pl.col("split") == "test"))
+
+    with pytest.raises(TooSmallError, match="an update needs 10"):
+        update(extreme)  # chosen by the others, it cannot be fitted on rows that all have it
+
+
+def gain(model, frame, *, seed):
+    """Improvement in log loss with its interval, as the gate takes it."""
+    judged = judged_rows(model, frame)
+    outcome = judged["label"].to_numpy().astype(np.int8)
+    both = (predict(champion(), judged), judged_probability(model, judged))
+    losses = {name: row_log_loss(p, outcome) for name, p in zip("ab", both, strict=True)}
+    return paired_difference(judged["person_id"].to_numpy(), losses, seed=seed)
+
+
+def recalibrated(frame):
+    """An intercept update whether it is asked for or not, with its cross-fit."""
+    judged = frame.filter(pl.col("split") != "validation")
+    said = predict(champion(), judged)
+    judge = judges(judged["person_id"], seed=SEED)
+    of_judges, of_others = (
+        fit_update("intercept", said[part], judged["label"].to_numpy()[part])
+        for part in (~judge, judge)
+    )
+    cross = CrossFit(CHANGE.isoformat(), SEED, of_judges, of_others)
+    return replace(champion(), cross_fit=cross)
+
+
+def test_an_update_that_nothing_asks_for_is_found_better_no_more_often_than_declared():
+    worlds = [rows(persons=1200, seed=seed) for seed in range(100)]
+
+    better = [gain(recalibrated(frame), frame, seed=1).low > 0 for frame in worlds]
+
+    assert sum(better) <= 5  # of 100 at 2.5 %; more would be chance in 4 of 100
+
+
+def test_a_cross_fit_finds_a_real_gain_with_fewer_people():
+    worlds = [rows(shift=0.45, persons=1200, seed=seed) for seed in range(40)]
+
+    crossed = [gain(recalibrated(frame), frame, seed=1).low > 0 for frame in worlds]
+    judged_by_some = []
+    for frame in worlds:
+        model = recalibrated(frame)
+        some = frame.filter(pl.col("split") == "test")
+        judged_by_some.append(gain(model, some, seed=1).low > 0)
+
+    assert sum(crossed) > 1.4 * sum(judged_by_some)
 
 
 def test_the_threshold_is_that_of_the_validation_rows_after_the_update():
