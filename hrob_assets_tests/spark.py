@@ -16,6 +16,10 @@ SPARK = Spark(
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",  # short jobs
     },
 )
+# With encryption, pyspark leaves the socket of each exchange to be collected.
+SOCKETS = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
+)
 
 
 def require():

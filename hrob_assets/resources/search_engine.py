@@ -1,6 +1,8 @@
 """Where the trials of a search run: this process, or a program on Spark beside it."""
 
+import shutil
 from collections.abc import Sequence
+from pathlib import Path
 
 import dagster as dg
 from pydantic import TypeAdapter
@@ -10,6 +12,8 @@ from hrob_assets.resources.search_task import SearchTask, written_folds
 from hrob_assets.resources.spark_job import require_spark, run_on_spark
 from hrob_assets.resources.trial_file import TrialFolder
 from hrob_assets.risk.tuning import Fold, SearchEngine, SearchPlan, Trial, best_trial
+
+_FOLDS = ".folds"
 
 
 class SparkSearch:
@@ -41,12 +45,13 @@ class SparkSearch:
         Raises
         ------
         SparkJobError
-            If Spark lost a trial; those that ended are kept.
+            If Spark lost a trial; those that were drawn before it are kept.
         ContractError
             If all trials failed.
         """
         require_spark(self._spark)
-        place = self._trials.folder / f".{tag}.folds"
+        self._remove_left_folds()
+        place = self._folds(tag)
         task = SearchTask(plan, self._trials.folder.absolute(), tag, place.absolute())
         with written_folds(folds, place):
             run_on_spark(
@@ -58,6 +63,15 @@ class SparkSearch:
         _, trials = self._trials.start(tag, plan.earlier)
         best_trial(trials)
         return tuple(trials)
+
+    def _folds(self, tag: str) -> Path:
+        return self._trials.folder / f".{tag}{_FOLDS}"
+
+    def _remove_left_folds(self) -> None:
+        """Remove what a run left that was killed before its program took it."""
+        for left in self._trials.folder.glob(f".*{_FOLDS}"):
+            if self._trials.is_free(left.name.removeprefix(".").removesuffix(_FOLDS)):
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def search_engine(

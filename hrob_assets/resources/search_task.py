@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.tuning import Fold, SearchPlan
 
 _ARRAYS = ("fit_matrix", "fit_outcome", "held_out_matrix", "held_out_outcome", "terms")
@@ -38,8 +39,7 @@ class SearchTask:
 def written_folds(folds: Sequence[Fold], folder: Path) -> Generator[None]:
     """Write folds for the other process; whatever happens there, they do not stay.
 
-    They hold rows of persons, without their names. Those of a process that was killed before are
-    overwritten by the search that takes its place.
+    They hold rows of persons, without their names.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -52,12 +52,25 @@ def written_folds(folds: Sequence[Fold], folder: Path) -> Generator[None]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def take_folds(folder: Path) -> list[Fold]:
-    """Read folds in their order, and remove the files: from now on they are in memory only."""
+def take_folds(task: SearchTask) -> list[Fold]:
+    """Read the folds of a task in their order, and remove the files.
+
+    Raises
+    ------
+    ContractError
+        If there are not as many as the search has folds.
+    """
+    paths, wanted = sorted(task.folds.glob("*.npz")), task.plan.tuning.folds
+    if len(paths) != wanted:
+        msg = (
+            f"a search must have all its folds (found {len(paths)} of {wanted}); start it again, "
+            "the trials that were kept stay"
+        )
+        raise ContractError(msg)
     folds: list[Fold] = []
-    for path in sorted(folder.glob("*.npz")):
+    for path in paths:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in _ARRAYS}
         folds.append(Fold(**{**arrays, "terms": tuple(arrays["terms"].tolist())}))
-    shutil.rmtree(folder)
+    shutil.rmtree(task.folds)
     return folds

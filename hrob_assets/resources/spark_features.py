@@ -37,6 +37,7 @@ _SESSION = {
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "65536",
     "spark.sql.parquet.inferTimestampNTZ.enabled": "true",
+    "spark.io.encryption.enabled": "true",  # what it writes beside our files are rows of persons
 }
 _DRIVER = {
     "spark.ui.enabled": "false",

@@ -16,6 +16,8 @@ from hrob_assets.risk import errors
 from hrob_assets.risk.errors import ConfigurationError, HrobError
 
 _PROGRAM = "hrob_assets.resources.spark_program"
+PARENT = "HROB_SPARK_PARENT"
+"""Variable with the process that waits for the program, which ends with it."""
 
 
 class SparkJobError(HrobError, RuntimeError):
@@ -74,6 +76,7 @@ def run_on_spark(
             "job": job,
             "task": task,
         },
+        env={PARENT: str(os.getpid())},
     )
     (outcome,) = invocation.get_custom_messages()
     if failed := outcome.get("failed"):

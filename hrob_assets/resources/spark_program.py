@@ -6,9 +6,11 @@ process that ends with an error has not come so far as to tell.
 
 import os
 import platform
+import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import polars as pl
@@ -22,23 +24,27 @@ from pyspark.sql import SparkSession
 from hrob_assets.resources.environment import Spark
 from hrob_assets.resources.search_task import SearchTask
 from hrob_assets.resources.spark_features import open_session, reason_of, write_weekly_features
+from hrob_assets.resources.spark_job import PARENT
 from hrob_assets.resources.spark_search import search_on_spark
 from hrob_assets.risk.errors import HrobError
 from hrob_assets.risk.features.weekly_files import WeeklyTask
 
+NOBODY_WAITS = 3
+"""Status with which the program ends when the run that started it is gone."""
 _LOOK_SECONDS = 0.5
 
 
 def main() -> None:
     """Do the task and report what came of it, or why nothing did."""
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with, args=(int(os.environ[PARENT]),), daemon=True).start()
     with open_dagster_pipes() as pipes:
         spark = TypeAdapter(Spark).validate_python(pipes.get_extra("spark"))
         job = {"features": _features, "search": _search}[pipes.get_extra("job")]
         try:
             session = open_session(spark)
             try:
-                outcome = {"done": job(pipes, session, spark)}
+                with _ends_with_the_jvm(None if spark.resolve_remote() else session):
+                    outcome = {"done": job(pipes, session, spark)}
             finally:
                 session.stop()
         except HrobError as error:
@@ -73,7 +79,26 @@ def _end_with(parent: int) -> None:
     """
     while os.getppid() == parent:
         time.sleep(_LOOK_SECONDS)
-    os._exit(1)
+    os._exit(NOBODY_WAITS)
+
+
+@contextmanager
+def _ends_with_the_jvm(session: SparkSession | None) -> Generator[None]:
+    """End this process when its JVM is gone: Hyperopt would wait for its trials for ever."""
+    jvm: Any = getattr(session and session.sparkContext._gateway, "proc", None)  # noqa: SLF001
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(_LOOK_SECONDS):
+            if jvm is not None and jvm.poll() is not None:
+                sys.stderr.write("the JVM of Spark has ended; look at its log\n")
+                os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """Trials of a search, kept on disk one by one, so that a search that was cut short goes on."""
 
+import fcntl
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,8 @@ from hrob_assets.risk.tuning import Trial
 class TrialFolder:
     """Files of one search each in a folder: first what it began with, then a line per trial.
 
-    A line counts when it was written to its end; each is on the disk before the next trial starts.
+    A line counts when it was written to its end; each is on the disk before the next one that it
+    could have a part in is drawn.
 
     Parameters
     ----------
@@ -28,14 +31,34 @@ class TrialFolder:
         self._path: Path | None = None
         self._since = time.perf_counter()
 
+    @contextmanager
+    def alone(self, tag: str) -> Generator[None]:
+        """Hold the lock of a search, waiting for it; the system frees it when the process dies."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self._lock(tag).open("w", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def is_free(self, tag: str) -> bool:
+        """Whether nobody searches under a tag."""
+        with self._lock(tag).open("w", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
+
+    def _lock(self, tag: str) -> Path:
+        return self.folder / f".{tag}.lock"
+
     def start(
-        self, tag: str, earlier: Sequence[Parameters]
+        self, tag: str, earlier: Sequence[Parameters], *, anew: bool = False
     ) -> tuple[list[Parameters], list[Trial]]:
-        """Take up the search of a tag, or begin it."""
+        """Take up the search of a tag, or begin it; `anew` whatever was kept of it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._since = time.perf_counter()
         self._path = self.folder / f"{tag}.jsonl"
-        whole = _whole_lines(self._path)
+        whole = [] if anew else _whole_lines(self._path)
         if not whole:
             self._path.write_text("", encoding="utf-8")
             begun = [dict(point) for point in earlier]

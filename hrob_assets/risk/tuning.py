@@ -4,9 +4,13 @@
 # pyright: reportMissingTypeStubs=false, reportUnknownArgumentType=false
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import cache
 from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -23,6 +27,7 @@ from hrob_assets.risk.use_case import Tuning
 
 _FEWEST_RANDOM, _MOST_RANDOM = 3, 20
 _PROGRESS = 1e-5
+_LIBRARIES = ("hyperopt", "numba", "numpy", "scikit-learn", "scipy")
 _CAUGHT = (HrobError, ValueError, ArithmeticError, RuntimeError, MemoryError)
 
 
@@ -55,8 +60,12 @@ class Trial:
 class TrialLog(Protocol):
     """Where trials are kept as they end, so that a search that was cut short goes on."""
 
+    def alone(self, tag: str) -> AbstractContextManager[None]:
+        """Wait until no other process searches under this tag, and let none meanwhile."""
+        ...
+
     def start(
-        self, tag: str, earlier: Sequence[Parameters]
+        self, tag: str, earlier: Sequence[Parameters], *, anew: bool = False
     ) -> tuple[list[Parameters], list[Trial]]:
         """Return what a search of this tag began with and its trials, or begin one."""
         ...
@@ -188,15 +197,18 @@ def tune(
     plan = SearchPlan(family, tuning, seed, at_a_time, known)
     tag = _tag(train, design, plan)
     done: list[Trial] = []
-    if log is not None:
-        begun, done = log.start(tag, known)
-        plan = replace(plan, earlier=tuple(begun))
-    if _ended(done, plan):
-        return tuple(done)
-    folds = prepared_folds(train, design=design, family=family, tuning=tuning, seed=seed)
-    if engine is not None:
-        return engine.search(folds, plan, tag=tag)
-    return search(folds, plan, log=log, done=done)
+    with nullcontext() if log is None else log.alone(tag):
+        if log is not None:
+            begun, done = log.start(tag, known)
+            if _ended(done, plan) and all(trial.failure for trial in done):
+                begun, done = log.start(tag, known, anew=True)  # what made them fail may be gone
+            plan = replace(plan, earlier=tuple(begun))
+        if _ended(done, plan):
+            return tuple(done)
+        folds = prepared_folds(train, design=design, family=family, tuning=tuning, seed=seed)
+        if engine is not None:
+            return engine.search(folds, plan, tag=tag)
+        return search(folds, plan, log=log, done=done)
 
 
 def search(
@@ -205,7 +217,7 @@ def search(
     *,
     log: TrialLog | None = None,
     done: Sequence[Trial] = (),
-    try_all: Callable[[Sequence[Parameters]], Sequence[Trial]] | None = None,
+    try_all: Callable[[Sequence[Parameters]], Iterable[Trial]] | None = None,
 ) -> tuple[Trial, ...]:
     """Try hyperparameters on prepared folds, as `tune`, after the trials that are done.
 
@@ -407,7 +419,7 @@ def _in_space(point: Parameters, space: Mapping[str, Range]) -> bool:
 
 def _tag(train: pl.DataFrame, design: Design, plan: SearchPlan) -> str:
     """Hash of all that the trials depend on but those before them."""
-    digest = sha256()
+    digest = sha256(_code())
     values = train.select("person_id", "label", *design.columns)
     digest.update(values.hash_rows(seed=1).to_numpy().tobytes())
     said = (
@@ -423,6 +435,15 @@ def _tag(train: pl.DataFrame, design: Design, plan: SearchPlan) -> str:
     )
     digest.update(repr(said).encode())
     return digest.hexdigest()[:16]
+
+
+@cache
+def _code() -> bytes:
+    """What fits and judges: the files of this package, and the versions of the libraries."""
+    here = Path(__file__).parent
+    files = sorted([*here.glob("*.py"), *(here / "models").glob("*.py")])
+    hashes = [sha256(path.read_bytes()).hexdigest() for path in files]
+    return repr([hashes, [(name, version(name)) for name in _LIBRARIES]]).encode()
 
 
 def _sample_of_persons(train: pl.DataFrame, tuning: Tuning, seed: int) -> pl.DataFrame:

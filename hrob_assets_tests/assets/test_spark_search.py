@@ -10,7 +10,10 @@ import time
 import pytest
 
 from hrob_assets.resources.model_registry import CHALLENGER
-from hrob_assets.resources.trial_file import trial_from
+from hrob_assets.resources.search_engine import SparkSearch
+from hrob_assets.resources.spark_job import PARENT
+from hrob_assets.resources.spark_program import NOBODY_WAITS
+from hrob_assets.resources.trial_file import TrialFolder, trial_from
 from hrob_assets_tests import spark
 from hrob_assets_tests.assets.test_training import train
 from hrob_assets_tests.assets.worlds import training_set
@@ -70,7 +73,7 @@ def test_a_training_that_was_killed_in_its_search_on_spark_goes_on(tmp_path, reg
     wait_until(lambda: not any(alive(pid) for pid in program), seconds=30)
     kept = kept_trials(trials)
     assert 1 <= len(kept) < 3
-    assert not list(trials.glob(".*"))  # no rows of persons are left behind
+    assert not list(trials.glob(".*.folds"))  # no rows of persons are left behind
     assert registry.version("killed_on_spark", CHALLENGER) is None
 
     train(tmp_path, registry, "killed_on_spark", training_set(), spark=spark.SPARK)
@@ -79,7 +82,7 @@ def test_a_training_that_was_killed_in_its_search_on_spark_goes_on(tmp_path, reg
     assert len(found) == 3
     assert [trial_from(json.loads(line)) for line in kept] == list(found[: len(kept)])
     assert kept_trials(trials)[: len(kept)] == kept  # with their seconds: they were not run again
-    assert not list(trials.glob(".*"))
+    assert not list(trials.glob(".*.folds"))
 
 
 def wait_until(holds, *, seconds):
@@ -96,3 +99,27 @@ def alive(pid):
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_a_program_that_nobody_waits_for_ends_before_it_does_anything():
+    program = subprocess.run(
+        [sys.executable, "-m", "hrob_assets.resources.spark_program"],
+        env=os.environ | {PARENT: "1"},  # its run has died while it was starting
+        check=False,
+        capture_output=True,
+        timeout=60,
+    )
+
+    assert program.returncode == NOBODY_WAITS
+
+
+def test_folds_that_a_killed_run_left_are_removed_but_not_those_in_use(tmp_path):
+    trials = TrialFolder(tmp_path)
+    for tag in ("left", "in use"):
+        (tmp_path / f".{tag}.folds").mkdir()
+    engine = SparkSearch(None, trials, spark.SPARK)
+
+    with trials.alone("in use"):
+        engine._remove_left_folds()
+
+    assert [path.name for path in tmp_path.glob(".*.folds")] == [".in use.folds"]

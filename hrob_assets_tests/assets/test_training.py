@@ -118,7 +118,7 @@ def test_a_training_that_was_killed_in_its_search_goes_on_to_the_same_model(
     )
     assert process.returncode == -signal.SIGKILL, process.stderr.decode()[-2000:]
     assert registry.version("killed_in_the_search", CHALLENGER) is None
-    (path,) = (killed / "tuning" / "killed_in_the_search").iterdir()
+    (path,) = (killed / "tuning" / "killed_in_the_search").glob("*.jsonl")
     assert len(path.read_text().splitlines()) == 1 + 2  # what it began with, and two trials
     train(whole, registry, "never_killed", training_set())
     tried, again = tuning.try_parameters, []

@@ -35,7 +35,7 @@ from hrob_assets_tests.risk.features.timelines import (
     three_persons,
 )
 
-pytestmark = pytest.mark.xdist_group("spark")  # one session for all
+pytestmark = [pytest.mark.xdist_group("spark"), spark.SOCKETS]  # one session for all
 
 TABLES = ("persons", "coverage", "encounters", "events", "codes")
 WEEKS = tuple(date(2024, 1, 1) + timedelta(weeks=number) for number in range(6))

@@ -1,7 +1,9 @@
 """On Spark a search has the trials of a search in this process."""
 
 import os
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from hrob_assets.resources.search_task import SearchTask, take_folds, written_folds
 from hrob_assets.resources.spark_features import open_session
 from hrob_assets.resources.spark_job import SparkJobError
-from hrob_assets.resources.spark_search import _try_together, search_on_spark
+from hrob_assets.resources.spark_search import _try_all, search_on_spark
 from hrob_assets.resources.trial_file import TrialFolder
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.tuning import SearchPlan, prepared_folds, search
@@ -17,7 +19,7 @@ from hrob_assets.risk.use_case import Tuning
 from hrob_assets_tests import spark
 from hrob_assets_tests.risk.test_family import DESIGN, rows
 
-pytestmark = pytest.mark.xdist_group("spark")  # one session for all
+pytestmark = [pytest.mark.xdist_group("spark"), spark.SOCKETS]  # one session for all
 
 TUNING = Tuning(trials=3, folds=2, maximum_rows=1000)
 ALONE = SearchPlan("logistic_regression", TUNING, seed=4)
@@ -89,26 +91,65 @@ def test_a_search_in_which_all_trials_fail_is_an_error(session, folds, tmp_path)
 
 
 class Dies:
-    """A fold that ends the process of the executor that opens it."""
+    """A fold that ends the process of the executor that opens it, for some or all parameters."""
+
+    def __init__(self, fold, *, only=None) -> None:
+        self.fold, self.only = fold, only
+        self.fit_outcome = fold.fit_outcome
+        self.held_out_matrix, self.held_out_outcome = fold.held_out_matrix, fold.held_out_outcome
 
     @property
     def fit_matrix(self):
-        """End."""
-        os._exit(1)
+        """End, or go on."""
+        if self.only is None or sys._getframe(1).f_locals["parameters"] == self.only:
+            os._exit(1)
+        return self.fold.fit_matrix
 
 
-def test_a_trial_that_is_lost_with_its_executor_is_an_error_not_a_failed_trial(session):
-    held = session.sparkContext.broadcast([Dies()])
+def tried(session, folds, points):
+    return list(_try_all(session, session.sparkContext.broadcast(folds), points, TOGETHER))
 
-    with pytest.raises(SparkJobError, match="one was lost"):
-        _try_together(session, held, [{"inverse_penalty": 0.02}], ALONE)
+
+def test_a_point_that_ends_its_executor_twice_is_a_failed_trial(session, folds):
+    bad, good = {"inverse_penalty": 0.5}, {"inverse_penalty": 0.02}
+
+    found = tried(session, [Dies(folds[0], only=bad), folds[1]], [good, bad])
+
+    assert [trial.failure for trial in found] == [None, "lost with its executor"]
+    assert [trial.parameters for trial in found] == [good, bad]
+
+
+def test_trials_that_are_all_lost_are_an_error_not_failed_trials(session, folds):
+    with pytest.raises(SparkJobError, match="all that ran together were lost"):
+        tried(session, [Dies(folds[0])], [{"inverse_penalty": 0.02}, {"inverse_penalty": 0.5}])
 
 
 def test_folds_come_back_as_they_were(folds, tmp_path):
-    with written_folds(folds, tmp_path / "folds"):
-        found = take_folds(tmp_path / "folds")
+    task = SearchTask(TOGETHER, trials=tmp_path, tag="tag", folds=tmp_path / "folds")
+    with written_folds(folds, task.folds):
+        found = take_folds(task)
 
     for before, after in zip(folds, found, strict=True):
         assert after.terms == before.terms
         for name in ("fit_matrix", "fit_outcome", "held_out_matrix", "held_out_outcome"):
             np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
+
+
+def test_folds_that_are_not_whole_are_refused(folds, tmp_path):
+    task = SearchTask(TOGETHER, trials=tmp_path, tag="tag", folds=tmp_path / "folds")
+    with (
+        written_folds(folds[:1], task.folds),
+        pytest.raises(ContractError, match="found 1 of 2"),
+    ):
+        take_folds(task)
+
+
+def test_what_spark_writes_of_folds_is_encrypted(session, folds):
+    held = session.sparkContext.broadcast(folds)
+
+    written = Path(held._path).read_bytes()
+
+    assert len(written) > 1000
+    assert folds[0].fit_matrix[0].tobytes() not in written
+    assert b"age__years" not in written
+    held.destroy()

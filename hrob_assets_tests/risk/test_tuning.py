@@ -1,3 +1,6 @@
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -50,7 +53,7 @@ def test_a_search_that_was_killed_goes_on_to_the_same_best_trial(
         with pytest.raises(Killed):
             tuned(log=folder)
 
-    (path,) = tmp_path.iterdir()
+    (path,) = tmp_path.glob("*.jsonl")
     with path.open("a") as file:
         file.write('{"parameters": {"inverse_pen')  # it was killed while it wrote
     resumed = tuned(log=TrialFolder(tmp_path))
@@ -78,7 +81,7 @@ def test_another_seed_or_other_rows_are_another_search(tmp_path):
             log=TrialFolder(tmp_path),
         )
 
-    assert len(list(tmp_path.iterdir())) == 3
+    assert len(list(tmp_path.glob("*.jsonl"))) == 3
 
 
 def test_earlier_best_parameters_are_tried_first_where_the_space_has_them():
@@ -207,6 +210,46 @@ def test_a_search_together_ends_early_between_its_batches_only(monkeypatch):
     trials = search([object()], plan)
 
     assert len(trials) == 9  # after the fourth there were three without a better one already
+
+
+def test_a_search_in_which_all_failed_begins_anew(tmp_path, monkeypatch):
+    def fails(*_):
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tuning, "_fold_log_loss", fails)
+        with pytest.raises(ContractError, match="MemoryError"):
+            tuned(log=TrialFolder(tmp_path))
+
+    assert tuned(log=TrialFolder(tmp_path)) == tuned()
+
+
+def test_trials_of_other_code_are_not_those_of_this(tmp_path, monkeypatch):
+    tuned(log=TrialFolder(tmp_path))
+    monkeypatch.setattr(tuning, "_code", lambda: b"other")
+    monkeypatch.setattr(tuning, "_fold_log_loss", lambda *_: 0.25)
+
+    assert {trial.log_loss for trial in tuned(log=TrialFolder(tmp_path))} == {0.25}
+
+
+def test_of_two_that_search_the_same_one_waits_and_finds_the_trials_done(tmp_path, monkeypatch):
+    begun, fits = threading.Event(), []
+
+    def slowly(*arguments):
+        begun.set()
+        fits.append(1)
+        time.sleep(0.02)
+        return try_parameters(*arguments)
+
+    monkeypatch.setattr(tuning, "try_parameters", slowly)
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(tuned, log=TrialFolder(tmp_path))
+        assert begun.wait(20)
+        second = pool.submit(tuned, log=TrialFolder(tmp_path))
+
+        assert first.result(60) == second.result(60)
+
+    assert len(fits) == 8
 
 
 def test_a_loss_that_is_no_number_is_a_failed_trial(monkeypatch):
