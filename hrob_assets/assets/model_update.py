@@ -1,6 +1,6 @@
 """The update of a champion after an alarm: the smallest that is enough, as a challenger."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -12,18 +12,23 @@ from hrob_assets.assets.feature_selection import present_record, rows_of
 from hrob_assets.assets.keys import model_group, use_case_key
 from hrob_assets.assets.knowledge import CHANGED_SINCE_TAG, UPDATE_OF_TAG, changed_since
 from hrob_assets.assets.metadata import described, markdown_table, readable
-from hrob_assets.assets.training import evidence_tags, trial_folder
+from hrob_assets.assets.training import evidence_tags, log_trials, trial_folder
 from hrob_assets.resources.environment import Spark
 from hrob_assets.resources.model_registry import CHAMPION, ModelRegistry, RegisteredModel
 from hrob_assets.resources.search_engine import search_engine
 from hrob_assets.resources.storage import Storage
+from hrob_assets.risk.design_matrix import Design
 from hrob_assets.risk.errors import ConfigurationError
 from hrob_assets.risk.features.screening import kept_columns, rules_of_record
 from hrob_assets.risk.features.selection import FeatureSelection, ImputationRule
 from hrob_assets.risk.model_update import ModelUpdate, recalibrate_fit, update_champion
 from hrob_assets.risk.small_cells import shown_count
-from hrob_assets.risk.training import TRAINING_COLUMNS, FittedModel, train_model
-from hrob_assets.risk.tuning import SearchEngine, TrialLog
+from hrob_assets.risk.training import (
+    TRAINING_COLUMNS,
+    train_model,
+    with_columns_of,
+    with_list_size,
+)
 from hrob_assets.risk.use_case import UseCase
 
 _STAGES = ("training_set", "feature_selection", "update_decision", "updated_model", "evaluation")
@@ -36,6 +41,7 @@ def model_update_definitions(
     selection: FeatureSelection,
     rules: Mapping[str, ImputationRule],
     lineage: Mapping[str, str],
+    comparator: Design | None = None,
     spark: Spark | None = None,
 ) -> dg.Definitions:
     """The decision, the updated model, and the job that takes it through the gate.
@@ -49,6 +55,7 @@ def model_update_definitions(
         selection=selection,
         rules=rules,
         lineage=lineage,
+        comparator=comparator,
         spark=spark,
     )
     job = dg.define_asset_job(
@@ -71,6 +78,7 @@ def _model_update(
     selection: FeatureSelection,
     rules: Mapping[str, ImputationRule],
     lineage: Mapping[str, str],
+    comparator: Design | None,
     spark: Spark | None,
 ) -> dg.AssetsDefinition:
     name = use_case.name
@@ -140,17 +148,28 @@ def _model_update(
             columns = kept_columns(record)
             rows = training_set.select(*TRAINING_COLUMNS, *columns).collect()
             trials = trial_folder(storage, name)
-            challenger = _refitted(
-                use_case,
-                rows,
-                columns,
-                rules_of_record(record, rules),
+            beside = () if comparator is None else comparator.columns
+            fitted = train_model(
+                with_columns_of(rows, training_set, beside),
+                columns=columns,
+                rules=rules_of_record(record, rules),
+                model=use_case.model,
+                threshold=use_case.threshold,
+                comparator=comparator,
                 log=trials,
+                earlier=model_registry.earlier_parameters(name, use_case.model.family),
                 engine=search_engine(context, trials, spark),
+            )
+            challenger = recalibrate_fit(
+                fitted,
+                rows,
+                horizon_days=use_case.outcome.horizon_days,
+                threshold=use_case.threshold,
             )
         if challenger is None:
             context.log.info("no update is needed: the champion stays")
             return
+        challenger = with_list_size(challenger, rows, use_case)
         tags = {
             **lineage,
             **evidence_tags(
@@ -160,10 +179,13 @@ def _model_update(
             ),
             "update": update.choice.update,
             "updated_from": champion.version,
+            "family": challenger.family,
         }
         with model_registry.tracked_run(context, name) as run:
             run.log_params({"update": update.choice.update, "updated_from": champion.version})
             run.log_dict(update.choice.tests.to_dicts(), "closed_test.json")
+            if update.choice.update == "refit":
+                log_trials(run, challenger)
             version = model_registry.register(name, challenger, tags=tags)
         yield dg.Output(
             None,
@@ -204,32 +226,6 @@ def _required_change(context: Any) -> datetime:
         )
         raise ConfigurationError(msg)
     return since
-
-
-def _refitted(
-    use_case: UseCase,
-    rows: pl.DataFrame,
-    columns: Sequence[str],
-    rules: Mapping[str, ImputationRule],
-    *,
-    log: TrialLog,
-    engine: SearchEngine | None,
-) -> FittedModel:
-    fitted = train_model(
-        rows,
-        columns=columns,
-        rules=rules,
-        model=use_case.model,
-        threshold=use_case.threshold,
-        log=log,
-        engine=engine,
-    )
-    return recalibrate_fit(
-        fitted,
-        rows,
-        horizon_days=use_case.outcome.horizon_days,
-        threshold=use_case.threshold,
-    )
 
 
 def _decision_metadata(

@@ -1,7 +1,7 @@
 """The gate: who becomes champion, judged from stored evidence; asset checks only show it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -149,7 +149,10 @@ def _judged(
         return not_judged("the evidence is not sound, or there is nothing to compare")
     champion = evidence.champion.version if evidence.champion else "none"
     return judge(
-        evidence.frozen_rows(groups),
+        replace(
+            evidence.frozen_rows(groups),
+            needs_comparator=use_case.model.comparator is not None,
+        ),
         use_case.acceptance,
         seed=seed_of(use_case.name, champion, evidence.challenger.version),
     )

@@ -126,6 +126,7 @@ class RiskModel(dg.Component, dg.Model, dg.Resolvable):
                 selection=selection,
                 rules=rules,
                 lineage=lineage,
+                comparator=comparator,
                 spark=spark,
             ),
             model_comparison_definitions(

@@ -89,6 +89,8 @@ class FrozenRows:
         At which net benefit is compared: the champion's, or the challenger's without one.
     groups : mapping of str to ndarray of str, shape (n_rows,)
         Level of each row in each group.
+    needs_comparator : bool
+        Whether the use case has one, so that the challenger must have been compared with it.
     """
 
     person_id: np.ndarray
@@ -97,6 +99,7 @@ class FrozenRows:
     threshold: float
     champion: np.ndarray | None = None
     comparator: np.ndarray | None = None
+    needs_comparator: bool = False
     groups: Mapping[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
 
     @property
@@ -319,6 +322,8 @@ def _against_comparator(
 ) -> Verdict:
     name, metric = AGAINST_CHAMPION[3], acceptance.metric
     must_hold = f"{_words(metric)}: lower bound of the gain above 0"
+    if rows.comparator is None and rows.needs_comparator:
+        return Verdict(name, must_hold, "the evidence has none of it", passed=False)
     if rows.comparator is None:
         return Verdict(name, must_hold, "the use case has no comparator", None)
     comparator = perform(rows, rows.comparator, seed=seed)

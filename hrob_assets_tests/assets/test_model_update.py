@@ -12,6 +12,7 @@ from hrob_assets.assets.feature_selection import feature_selection_definitions
 from hrob_assets.assets.knowledge import CHANGED_SINCE_TAG, UPDATE_OF_TAG
 from hrob_assets.assets.model_update import model_update_definitions
 from hrob_assets.resources.model_registry import CHALLENGER, CHAMPION, JUDGED_FROM
+from hrob_assets.risk.design_matrix import Design
 from hrob_assets.risk.errors import ConfigurationError
 from hrob_assets.risk.training import training_set_tag
 from hrob_assets_tests.assets.worlds import (
@@ -37,9 +38,9 @@ ROWS = training_set()  # drawn with coefficients (0, 1) and intercept -1
 def updated(tmp_path, registry, run_context):
     """Makes a champion with an intercept, and runs update and evaluation in one run."""
 
-    def run(name, *, intercept, tags=SINCE):
+    def run(name, *, intercept, weights=(0.0, 1.0), tags=SINCE):
         with registry.tracked_run(run_context, name):
-            champion = fitted(COLUMNS, [0.0, 1.0], intercept=intercept)
+            champion = fitted(COLUMNS, list(weights), intercept=intercept)
             made_from = {"training_set": training_set_tag(ROWS)}
             version = registry.register(name, champion, tags=made_from)
         registry.set_alias(name, CHAMPION, version)
@@ -52,6 +53,7 @@ def updated(tmp_path, registry, run_context):
                 use_case,
                 group_of_column={each.name: each.group for each in CANDIDATES},
                 lineage={"git_commit": "abc"},
+                comparator=Design(("age__years",), RULES, (), ("age__years",)),
                 **files,
             ),
             evaluation_definitions(use_case, lineage={"git_commit": "abc"}),
@@ -91,10 +93,29 @@ def test_a_shift_registers_a_challenger_that_says_what_it_was_updated_from(
     judged_from = datetime.fromisoformat(challenger.tags[JUDGED_FROM])
     assert judged_from >= made_from + timedelta(days=60)
     assert challenger.model.recalibration.slope == 1.0
+    assert challenger.model.list_size.mean > 0  # of the new threshold
+    assert challenger.model.cross_fit.since == BOUNDS.train_start.isoformat()
     assert challenger.model.recalibration.intercept == pytest.approx(1.0, abs=0.3)
     assert registry.version("update_intercept", CHAMPION) == found.champion  # the gate decides
     stored = pl.read_parquet(tmp_path / "assets" / "update_intercept" / "evaluation.parquet")
     assert stored["model_version"].unique().to_list() == [challenger.version]
+
+
+def test_a_new_fit_is_registered_with_all_that_a_training_gives(updated, registry, tmp_path):
+    import mlflow  # noqa: PLC0415 - slow to import
+
+    found = updated("update_refit", intercept=-1.0, weights=(0.02, 0.3))
+
+    challenger = registry.load("update_refit", CHALLENGER)
+    assert found.made["update_decision"]["update"].value == "refit"
+    assert challenger.tags["family"] == challenger.model.family
+    assert challenger.model.list_size.mean > 0
+    assert challenger.model.cross_fit is None
+    runs = mlflow.search_runs(experiment_names=["update_refit"])
+    children = runs[runs["tags.mlflow.parentRunId"] == challenger.run_id]
+    assert len(children) == len(challenger.model.trials) == 3
+    stored = pl.read_parquet(tmp_path / "assets" / "update_refit" / "evaluation.parquet")
+    assert stored["comparator_probability"].null_count() == 0
 
 
 @pytest.mark.parametrize(("asked", "made"), [("none of them", set()), ("the champion", {"none"})])

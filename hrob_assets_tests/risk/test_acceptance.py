@@ -228,6 +228,13 @@ def test_the_comparator_must_be_beaten(truth, better, expected):
     assert failed(rows) == expected
 
 
+def test_a_challenger_that_was_not_compared_with_the_comparator_is_refused(truth):
+    rows = rows_of(truth, right, timid)
+
+    assert failed(rows) == []
+    assert failed(replace(rows, needs_comparator=True)) == [AGAINST_CHAMPION[3]]
+
+
 def test_figures_of_few_events_are_not_told():
     y = np.zeros(200, dtype=np.int8)
     y[:10] = 1
