@@ -11,7 +11,7 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime, time, timedelta
 
 import dagster as dg
-from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, PARENT_RUN_ID_TAG, WILL_RETRY_TAG
+from dagster._core.storage.tags import PARENT_RUN_ID_TAG, WILL_RETRY_TAG
 from dagster._utils.schedules import cron_string_iterator  # its version is pinned
 
 from hrob_assets.assets.keys import use_case_key
@@ -134,7 +134,7 @@ def lost_runs(instance: dg.DagsterInstance, *, now: datetime) -> list[dg.Dagster
     """Runs of the last week that died, were to be started again, and were not.
 
     Dagster forgets a run whose failure it reads before the run's status is written, and gives up
-    one whose second start fails; `alert_failed_runs` told of neither.
+    one that it cannot start again; `alert_failed_runs` told of neither.
 
     Parameters
     ----------
@@ -148,16 +148,22 @@ def lost_runs(instance: dg.DagsterInstance, *, now: datetime) -> list[dg.Dagster
     return [
         run
         for run in instance.get_runs(failed)
-        if run.remote_job_origin is not None
-        and AUTO_RETRY_RUN_ID_TAG not in run.tags
+        if run.job_name != SEND_ALERT
+        and run.remote_job_origin is not None
         and (_starts_again(run) or _was_given_up(instance, run))
-        and not instance.get_runs(dg.RunsFilter(tags={PARENT_RUN_ID_TAG: run.run_id}), limit=1)
+        and not _was_started_again(instance, run)
     ]
 
 
 def _was_given_up(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     events = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
     return any(entry.message == _GIVEN_UP for entry in events)
+
+
+def _was_started_again(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether a run follows this one that came further than being written down."""
+    children = instance.get_runs(dg.RunsFilter(tags={PARENT_RUN_ID_TAG: run.run_id}))
+    return any(child.status != dg.DagsterRunStatus.NOT_STARTED for child in children)
 
 
 def _lost(run: dg.DagsterRun) -> Alert:
