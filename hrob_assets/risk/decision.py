@@ -25,7 +25,7 @@ class Decision:
     kind : str
         ``promoted`` (the challenger is champion), ``refused`` (it is not), ``kept`` (challenger
         and champion are the same model), ``rolled back``, ``restored`` (aliases put back as they
-        were decided) or ``adopted`` (a champion from before there were records).
+        were decided) or ``adopted`` (somebody vouched for a champion without records).
     decided_at : datetime (UTC)
     challenger, champion_before : str, optional
         Versions that were judged.
