@@ -220,11 +220,12 @@ _WATCHED = {
 }
 
 
-def test_every_staged_table_and_every_champion_has_checks(house):
+def test_every_staged_table_every_champion_and_every_list_has_checks(house):
     checked = {key.asset_key.path[-1] for key in house.asset_graph.asset_check_keys}
 
     assert checked == {
-        "persons", "coverage", "encounters", "events", "champion_model", "fairness"
+        "persons", "coverage", "encounters", "events", "champion_model", "fairness",
+        "weekly_scores",
     }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from dagster._utils.schedules import cron_string_iterator  # its version is pinn
 
 from hrob_assets.assets.keys import use_case_key
 from hrob_assets.assets.partitions import ended_weeks
+from hrob_assets.assets.scoring import MOVED_ALIAS
 from hrob_assets.resources.alerts import Alert, AlertKind, Alerts
 from hrob_assets.risk import errors
 from hrob_assets.risk.errors import HrobError
@@ -313,18 +314,22 @@ def _list_and_champion(use_case: UseCase, status: dg.DefaultSensorStatus) -> dg.
         default_status=status,
         minimum_interval_seconds=_TICK_SECONDS,
         description=(
-            "More people are on a list than can be reviewed, or a challenger did not take the "
-            "place of the champion."
+            "More people are on a list than can be reviewed, the champion's alias was moved by "
+            "hand, or a challenger did not take the place of the champion."
         ),
     )
     def alert_list_and_champion(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         cursor = read_cursor(context.cursor)
         lists, cursor = new_materializations(context.instance, scores, cursor)
         decisions, cursor = new_materializations(context.instance, champion, cursor)
-        alerts = [*_overflows(use_case, lists), *_refusals(use_case, decisions)]
+        alerts = [
+            *_overflows(use_case, lists),
+            *_moved_aliases(use_case, lists),
+            *_refusals(use_case, decisions),
+        ]
         return dg.SensorResult(
             run_requests=[request_alert(alert) for alert in alerts],
-            skip_reason=None if alerts else "no list overflows, no challenger was refused",
+            skip_reason=None if alerts else "no list overflows, nothing moved or refused",
             cursor=json.dumps(cursor),
         )
 
@@ -378,6 +383,26 @@ def _overflows(use_case: UseCase, lists: Sequence[dg.AssetMaterialization]) -> I
             "reviews per week": str(use_case.scoring.reviews_per_week),
         },
         action="Find more reviewers for the week, or change the capacity with the next model.",
+        path=f"/assets/{use_case.name}/weekly_scores",
+    )
+
+
+def _moved_aliases(use_case: UseCase, lists: Sequence[dg.AssetMaterialization]) -> Iterator[Alert]:
+    """One alert for the latest of the weeks that are new, if the alias was found moved."""
+    latest = max(lists, key=lambda made: made.partition or "", default=None)
+    if latest is None or MOVED_ALIAS not in latest.metadata:
+        return
+    version = latest.metadata["model version"].value
+    yield Alert(
+        key=f"moved alias {use_case.name} {latest.partition}",
+        kind="moved_alias",
+        title=f"The alias of the champion of {use_case.name} was moved by hand",
+        facts={
+            "week": latest.partition or "unknown",
+            "scored by": f"version {version}",
+            "found": str(latest.metadata[MOVED_ALIAS].value),
+        },
+        action="The list is by the version that was decided on. Put the alias back as it says.",
         path=f"/assets/{use_case.name}/weekly_scores",
     )
 

@@ -98,6 +98,18 @@ def test_an_overflow_is_told_also_where_its_number_is_not(sensors, instance, ove
     assert len(tick(sensors[WATCH], instance).run_requests) == alerts
 
 
+def test_an_alias_that_was_moved_by_hand_is_told_once_a_week(sensors, instance):
+    found = {"model_version": "4", "moved_alias": "run hrob rollback example --restore"}
+    report(instance, SCORES, "2024-03-04", people_on_the_list=7, overflow=0, **found)
+
+    told_of = tick(sensors[WATCH], instance)
+
+    assert [r.run_key for r in told_of.run_requests] == ["moved alias example 2024-03-04"]
+    ((kind, facts),) = told(told_of)
+    assert (kind, facts["scored by"]) == ("moved_alias", "version 4")
+    assert "--restore" in facts["found"]
+
+
 def test_what_was_seen_is_not_seen_again(sensors, instance):
     report(instance, SCORES, "2024-03-04", people_on_the_list=70, overflow=20)
     first = tick(sensors[WATCH], instance)
