@@ -11,8 +11,9 @@ import polars as pl
 from hrob_assets.resources.decision_records import DecisionRecords
 from hrob_assets.resources.model_registry import ModelRegistry, RegisteredModel
 from hrob_assets.risk.acceptance import SOUND, FrozenRows, Verdict
-from hrob_assets.risk.decision import withdrawn_versions
+from hrob_assets.risk.decision import withdrawn_models, withdrawn_versions
 from hrob_assets.risk.errors import ContractError
+from hrob_assets.risk.same_model import model_fingerprint
 from hrob_assets.risk.small_cells import shown_count
 from hrob_assets.risk.tables import ROW_KEY
 from hrob_assets.risk.training import fingerprint, judged_probability, predict
@@ -77,20 +78,25 @@ class Evidence:
             groups={name: groups[name].to_numpy() for name in groups.columns},
         )
 
-    def described(self) -> dict[str, str]:
-        """Hashes, period and size for the record; no count that is a small cell."""
-        rows, persons = self.stored.height, self.stored["person_id"].n_unique()
-        events = int(self.stored["outcome"].sum())
+    @property
+    def said(self) -> dict[str, str]:
+        """Hashes of what both models say: of these rows today, and the challenger of any rows."""
         today = {"challenger": self.challenger_today, "champion": self.champion_today}
-        hashes = {
+        predictions = {
             f"{name}_predictions": fingerprint(pl.DataFrame({"probability": probability}))
             for name, probability in today.items()
             if probability is not None
         }
+        return {"model": model_fingerprint(self.challenger.model), **predictions}
+
+    def described(self) -> dict[str, str]:
+        """Hashes, period and size for the record; no count that is a small cell."""
+        rows, persons = self.stored.height, self.stored["person_id"].n_unique()
+        events = int(self.stored["outcome"].sum())
         stated = {name: text for name, text in self.stated.items() if name not in _NOT_CONTENT}
         return {
             **stated,
-            **hashes,
+            **self.said,
             "number_of_rows": str(shown_count(rows)),
             "number_of_persons": str(shown_count(persons)),
             "number_of_events": str(shown_count(events, whole=rows)),
@@ -185,17 +191,12 @@ def examine(
     decision_records: DecisionRecords,
 ) -> tuple[Verdict, ...]:
     """Judge whether figures from this evidence may be relied on: one verdict of each of `SOUND`."""
-    challenger = evidence.challenger
     found = (
         _unchanged(evidence, decision_records),
         _of_this_challenger(evidence),
         _of_this_code(evidence, lineage),
         _still_holds(evidence),
-        (
-            "no decision rolled this version back",
-            f"version {challenger.version}",
-            challenger.version not in withdrawn_versions(records),
-        ),
+        _not_withdrawn(evidence, records),
         _another_model(evidence),
     )
     return tuple(Verdict(name, *each) for name, each in zip(SOUND, found, strict=True))
@@ -250,6 +251,17 @@ def _still_holds(evidence: Evidence) -> _Found:
     stored = evidence.stored["probability"].to_numpy()
     same = bool(np.abs(stored - evidence.challenger_today).max(initial=0.0) <= _TOLERANCE)
     return must_hold, "the same" if same else "other probabilities", same
+
+
+def _not_withdrawn(evidence: Evidence, records: Sequence[Mapping[str, Any]]) -> _Found:
+    must_hold = "no decision rolled this version back, nor one that says the same"
+    version, said = evidence.challenger.version, evidence.said
+    if version in withdrawn_versions(records):
+        return must_hold, f"version {version} was rolled back", False
+    hashes = {said.get("model"), said.get("challenger_predictions")}
+    if hashes & withdrawn_models(records):
+        return must_hold, f"version {version} says the same as one that was rolled back", False
+    return must_hold, f"version {version}", True
 
 
 def _another_model(evidence: Evidence) -> _Found:

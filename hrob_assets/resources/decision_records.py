@@ -19,6 +19,7 @@ import secrets
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ from hrob_assets.risk.decision import (
     verify_chain,
 )
 from hrob_assets.risk.errors import ConfigurationError, ContractError, RecordError
+from hrob_assets.risk.same_model import model_fingerprint
 
 Record = dict[str, Any]
 _HEAD = "decision_head"
@@ -222,8 +224,12 @@ class DecisionRecords(dg.ConfigurableResource):
                     f"run the job train_{name}, which makes one"
                 )
                 raise ContractError(msg)
-            registry.load_version(name, champion)
-            decision = _unchanged("adopted", name, champion, previous, reason=reason)
+            model = model_fingerprint(registry.load_version(name, champion).model)
+            decision = replace(
+                _unchanged("adopted", name, champion, previous, reason=reason),
+                challenger=champion,
+                evidence={"model": model},
+            )
             record = record_of(decision, before=(), key=self.signing_keys()[0])
             self._complete(name, record, registry)
             return record

@@ -235,6 +235,28 @@ def withdrawn_versions(records: Sequence[Record]) -> frozenset[str]:
     )
 
 
+def withdrawn_models(records: Sequence[Record]) -> frozenset[str]:
+    """What records say of the models that were rolled back: hashes of what each says of rows.
+
+    Examples
+    --------
+    >>> judged = {"kind": "promoted", "challenger": "4", "evidence": {"model": "ab"}}
+    >>> sorted(withdrawn_models([judged, {"kind": "rolled back", "champion_before": "4"}]))
+    ['ab']
+    """
+    versions = withdrawn_versions(records)
+    return frozenset(
+        record["evidence"][name]
+        for record in records
+        if record["kind"] in _NAMES_ITS_MODEL and record["challenger"] in versions
+        for name in ("model", "challenger_predictions")
+        if name in record["evidence"]
+    )
+
+
+_NAMES_ITS_MODEL = frozenset({"promoted", "kept", "refused", "adopted"})
+
+
 def champion_before(records: Sequence[Record], version: str) -> str | None:
     """Which version was champion before this one took its place, by the records.
 

@@ -389,6 +389,38 @@ def test_a_version_that_was_rolled_back_does_not_come_back(gate):
     assert gate.registry.version(gate.name, CHALLENGER) == second
 
 
+@pytest.mark.parametrize("other_rows", [False, True], ids=["the same rows", "later rows"])
+def test_a_model_that_was_rolled_back_does_not_come_back_under_another_number(gate, other_rows):
+    first, _ = gate.judged("champion")
+    gate.judged("better")
+    gate.records.roll_back(gate.name, gate.registry, reason="nurses saw nonsense")
+    if other_rows:
+        gate.rows = gate.rows.with_columns(pl.col("prediction_time") + pl.duration(days=7))
+        gate.store_world()
+
+    _, decision = gate.judged("better")  # trained again, as nothing has changed
+
+    assert decision == "refused"
+    assert gate.unmet()[0] == "was not withdrawn before"
+    found = [each["found"] for each in gate.last()["criteria"]]
+    assert any("says the same as one that was rolled back" in text for text in found)
+    assert gate.aliases() == (first, None)
+
+
+def test_a_champion_that_was_adopted_and_rolled_back_does_not_come_back(gate):
+    first = gate.challenge("champion")
+    second = gate.challenge("better")
+    gate.registry.set_alias(gate.name, CHAMPION, second)
+    gate.registry.set_alias(gate.name, PREVIOUS_CHAMPION, first)
+    gate.records.adopt(gate.name, gate.registry, reason="it scored before")
+    gate.records.roll_back(gate.name, gate.registry, reason="nurses saw nonsense")
+
+    _, decision = gate.judged("better")
+
+    assert decision == "refused"
+    assert gate.unmet()[0] == "was not withdrawn before"
+
+
 def test_an_alias_moved_by_hand_stops_the_gate(gate):
     gate.judged("champion")
     version = gate.challenge("better")
