@@ -411,7 +411,8 @@ def _refusals(use_case: UseCase, decisions: Sequence[dg.AssetMaterialization]) -
     for decision in decisions:
         figures = {name: value.value for name, value in decision.metadata.items()}
         challenger, champion = figures.get("challenger version"), figures.get("champion version")
-        if challenger == champion or figures.get("decision", "refused") != "refused":
+        by_version = "kept" if challenger == champion else "refused"
+        if figures.get("decision", by_version) != "refused":
             continue
         yield Alert(
             key=f"refused promotion {use_case.name} {challenger} against {champion}",

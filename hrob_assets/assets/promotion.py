@@ -25,7 +25,7 @@ from hrob_assets.resources.model_registry import (
     ModelRegistry,
     RegisteredModel,
 )
-from hrob_assets.risk.acceptance import CRITERIA, Verdict, judge, not_judged, unmet
+from hrob_assets.risk.acceptance import CRITERIA, SOUND, Verdict, judge, not_judged, unmet
 from hrob_assets.risk.bootstrap import seed_of
 from hrob_assets.risk.decision import Decision
 from hrob_assets.risk.groups import group_rows
@@ -163,12 +163,16 @@ def decide(
     lineage: Mapping[str, str],
     asked_by: Mapping[str, str],
 ) -> Decision:
-    """The decision that follows from the verdicts; one that is not met, and nothing changes."""
+    """The decision that follows from the verdicts; one that is not met, and nothing changes.
+
+    The champion is not kept by rows that were edited: they could show one model for another.
+    """
     challenger = evidence.challenger.version
     before = None if evidence.champion is None else evidence.champion.version
     failed = ", ".join(verdict.criterion for verdict in unmet(verdicts))
     kind, reason = "promoted", "all criteria are met"
-    if evidence.is_of_one_model:
+    edited = SOUND[0] in {verdict.criterion for verdict in unmet(verdicts)}
+    if evidence.is_of_one_model and not edited:
         kind, reason = "kept", "challenger and champion are the same model"
     elif failed:
         kind, reason = "refused", f"not met: {failed}"

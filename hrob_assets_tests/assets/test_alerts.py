@@ -123,11 +123,14 @@ def test_what_was_seen_is_not_seen_again(sensors, instance):
 def test_a_challenger_that_stays_a_challenger_is_told(sensors, instance):
     report(instance, CHAMPION, champion_version="4", challenger_version="4")
     report(instance, CHAMPION, champion_version="4", challenger_version="5")
+    edited = {"champion_version": "6", "challenger_version": "6", "decision": "refused"}
+    report(instance, CHAMPION, **edited)
 
     found = tick(sensors[WATCH], instance)
 
     assert told(found) == [
-        ("refused_promotion", {"challenger": "version 5", "champion": "version 4"})
+        ("refused_promotion", {"challenger": "version 5", "champion": "version 4"}),
+        ("refused_promotion", {"challenger": "version 6", "champion": "version 6"}),
     ]
 
 

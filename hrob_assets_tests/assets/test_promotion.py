@@ -356,6 +356,20 @@ def test_evidence_that_was_edited_by_hand_is_found(gate, edit):
     assert gate.aliases() == (first, None)
 
 
+@pytest.mark.parametrize("kind", ["copy", "the champion itself"])
+def test_edited_evidence_fails_the_check_also_where_there_is_one_model(gate, kind):
+    first, _ = gate.judged("champion")
+    if kind == "copy":
+        gate.challenge(kind)
+        gate.evaluate()
+    gate.edit_evidence(pl.col("outcome").shuffle(seed=1))
+
+    assert gate.decide() == "refused"
+    assert gate.unmet()[0] == "evidence is signed and unchanged"
+    assert not gate.checks["challenger_meets_the_criteria"].passed
+    assert gate.aliases() == (first, None)
+
+
 def test_evidence_of_which_the_hash_was_written_by_somebody_without_the_key_is_found(gate):
     gate.judged("champion")
     version = gate.challenge("better")
