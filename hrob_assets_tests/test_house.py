@@ -179,6 +179,8 @@ def test_data_flow_from_raw_to_the_weekly_list(house):
         "champion_model": {
             "evaluation",
             "encounter_features",
+            "cohort",
+            "load",
             "labels",
             "persons",
             "coverage",

@@ -85,8 +85,10 @@ def _champion_model(use_case: UseCase, lineage: Mapping[str, str]) -> dg.AssetsD
             "evaluation": dg.AssetIn(use_case_key(name, "evaluation")),
             "features": dg.AssetIn(ENCOUNTER_FEATURES),
             "labels": dg.AssetIn(use_case_key(name, "labels")),
+            "cohort": dg.AssetIn(use_case_key(name, "cohort")),
             "persons": dg.AssetIn(staged_key("persons")),
             "coverage": dg.AssetIn(staged_key("coverage")),
+            "load": dg.AssetIn(staged_key("load")),
         },
         description=(
             "The model that scores people. The gate judges the challenger from the stored rows of "
@@ -101,8 +103,10 @@ def _champion_model(use_case: UseCase, lineage: Mapping[str, str]) -> dg.AssetsD
         evaluation: pl.LazyFrame,
         features: pl.LazyFrame,
         labels: pl.LazyFrame,
+        cohort: pl.LazyFrame,
         persons: pl.LazyFrame,
         coverage: pl.LazyFrame,
+        load: pl.LazyFrame,
         model_registry: ModelRegistry,
         decision_records: DecisionRecords,
     ) -> dg.MaterializeResult:
@@ -111,6 +115,9 @@ def _champion_model(use_case: UseCase, lineage: Mapping[str, str]) -> dg.AssetsD
             evaluation.collect(),
             features=features,
             labels=labels,
+            cohort=cohort,
+            as_of=load.select("as_of").head(1).collect().item(),
+            use_case=use_case,
             challenger=required_model(model_registry, name, CHALLENGER),
             champion=model_registry.load(name, CHAMPION),
         )

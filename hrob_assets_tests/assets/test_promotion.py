@@ -100,9 +100,11 @@ class Gate:
         tables = {
             f"{self.name}/training_set": self.rows,
             f"{self.name}/labels": self.rows.select(*key, "label"),
+            f"{self.name}/cohort": self.rows.select(*key, "eligible"),
             "feature_store/encounter_features": self.rows,
             "staged/persons": people(self.rows),
             "staged/coverage": pl.DataFrame(schema=coverage),
+            "staged/load": pl.DataFrame({"as_of": [datetime(2025, 1, 1)]}),
         }
         store(self.root, tables)
 
@@ -461,6 +463,19 @@ def test_a_decision_tells_who_asked_and_rests_on_hashes_and_no_person(gate):
     assert gate.metadata["asked by"].value.endswith(record["asked_by"]["run"])
     assert "| is better than the champion |" in gate.metadata["criteria"].value
     assert gate.metadata["record number"].value == 2
+
+
+def test_the_rows_on_which_a_challenger_does_well_are_not_the_test_period(gate):
+    gate.judged("champion")
+    gate.challenge("better")
+    gate.evaluate()
+    whole = pl.read_parquet(gate.evidence)
+    well = (pl.col("probability") - pl.col("outcome")).abs() < 0.4
+
+    found = _judged_with(gate, whole.filter(well))
+
+    assert found[0] == "evidence still holds"
+    assert "rows were left out" in gate.last()["criteria"][3]["found"]
 
 
 def test_a_comparator_that_is_as_good_keeps_the_challenger_out(gate):
