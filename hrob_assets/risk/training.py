@@ -513,9 +513,20 @@ def contributions(model: FittedModel, features: pl.DataFrame) -> np.ndarray:
     """
     prepared = prepare(model.estimator, design_matrix(features, model.columns))
     classifier = model.estimator.named_steps["model"]
-    found = family_of(model.family).row_contributions(classifier, prepared)
+    return family_of(model.family).row_contributions(classifier, prepared) * slope_of(model)
+
+
+def slope_of(model: FittedModel) -> float:
+    """What calibration and recalibration multiply each term by; steps of a calibration have none.
+
+    Examples
+    --------
+    >>> calibrated = FittedModel(None, (), 0.5, (), 1, 1, 1, calibration=Recalibration(0.1, 0.5))
+    >>> slope_of(replace(calibrated, recalibration=Recalibration(0.2, 0.8)))
+    0.4
+    """
     slope = 1.0 if isinstance(model.calibration, Steps) else model.calibration.slope
-    return found * (slope * model.recalibration.slope)
+    return slope * model.recalibration.slope
 
 
 def comparator_probability(model: FittedModel, features: pl.DataFrame) -> pl.Series:

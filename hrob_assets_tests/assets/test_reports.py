@@ -27,7 +27,8 @@ from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.evaluation_report import from_json
 from hrob_assets.risk.features.catalogue import Catalogue, FeatureFamily
 from hrob_assets.risk.model_comparison import METRICS
-from hrob_assets.risk.training import TRAINING_COLUMNS, training_set_tag
+from hrob_assets.risk.recalibration import Recalibration
+from hrob_assets.risk.training import TRAINING_COLUMNS, contributions, training_set_tag
 from hrob_assets.risk.use_case import Characteristic
 from hrob_assets_tests.assets.worlds import (
     CANDIDATES,
@@ -248,6 +249,18 @@ def test_reports_are_not_drawn_from_the_fairness_of_another_version(world, run_c
 
     with pytest.raises(ContractError, match=r"fairness of version 2.*\(found version 1\)"):
         world.report()
+
+
+def test_coefficients_are_those_after_calibration_and_recalibration():
+    changed = {"calibration": Recalibration(0.1, 0.5), "recalibration": Recalibration(0.2, 0.8)}
+    model = fitted(COLUMNS, [0.1, 1.0], intercept=-1.0, **changed)
+    rows = training_set().head(50)
+
+    terms = dict(terms_of(SimpleNamespace(model=model, tags={}), rows.lazy()).terms)
+
+    assert terms == pytest.approx({COLUMNS[0]: 0.04, COLUMNS[1]: 0.4})
+    per_unit = contributions(model, rows)[:, 1] / rows[COLUMNS[1]].to_numpy()
+    assert per_unit == pytest.approx([terms[COLUMNS[1]]] * 50, rel=1e-4)
 
 
 def forest(**tags: str):
