@@ -182,7 +182,7 @@ def _failure(context: dg.RunFailureSensorContext) -> Alert:
     broken = _broken_contracts(context.instance, run.run_id)
     steps = [event.step_key or "" for event in context.get_step_failure_events()]
     kind: AlertKind = "data_contract" if broken else "failed_run"
-    if any(step.endswith("champion_model") for step in steps):
+    if any(_is_refusal(event) for event in context.get_step_failure_events()):
         kind = "refused_promotion"
     reasons = [_reason(event) for event in context.get_step_failure_events()]
     facts = {
@@ -209,6 +209,14 @@ _TITLES = {
     "data_contract": "A load broke its contract and is read by nobody",
     "refused_promotion": "The gate refused a challenger",
 }
+
+
+def _is_refusal(event: dg.DagsterEvent) -> bool:
+    """Whether the gate refused; records that were tampered with, or anything else, do not."""
+    error = event.step_failure_data.error
+    while error is not None and error.cls_name != dg.Failure.__name__:
+        error = error.cause
+    return error is not None and (event.step_key or "").endswith("champion_model")
 
 
 def _reason(event: dg.DagsterEvent) -> str:

@@ -29,7 +29,7 @@ from hrob_assets.assets.alerts import (
 )
 from hrob_assets.assets.partitions import weekly_partitions
 from hrob_assets.resources.alerts import Alert, Alerts
-from hrob_assets.risk.errors import ContractError
+from hrob_assets.risk.errors import ContractError, RecordError
 from hrob_assets_tests.example import example_use_case
 
 USE_CASE = example_use_case()
@@ -186,10 +186,10 @@ LAUNCHED = RemoteJobOrigin(
 )
 
 
-def failed(sensors, instance, error, *, tags=None, origin=None):
+def failed(sensors, instance, error, *, tags=None, origin=None, name="step"):
     """What is told of a run whose only step raises the error."""
 
-    @dg.op
+    @dg.op(name=name)
     def step():
         raise error
 
@@ -221,6 +221,22 @@ def test_a_message_of_a_library_is_not_told_because_it_may_hold_a_person(sensors
 
     assert "4711" not in json.dumps(request.run_config)
     assert request.run_config["ops"]["deliver"]["config"]["facts"]["reason"] == "ValueError"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (dg.Failure("It must have: AUROC at least 0.65", allow_retries=False), "refused_promotion"),
+        (RecordError("record 2: its signature does not fit"), "failed_run"),
+        (ContractError("run the job train_example first"), "failed_run"),
+    ],
+)
+def test_only_a_refusal_of_the_gate_is_told_as_one(sensors, instance, error, kind):
+    (request,) = failed(sensors, instance, error, name="example__champion_model")
+
+    alert = request.run_config["ops"]["deliver"]["config"]
+    assert alert["kind"] == kind
+    assert ("refused" in alert["title"]) == (kind == "refused_promotion")
 
 
 @pytest.mark.parametrize(
