@@ -56,7 +56,8 @@ def sensitivity_definitions(
         shown = tellable(training_set.select("person_id", "split", "label").collect())
         with model_registry.tracked_run(context, name) as run:
             run.set_tags({"comparison": "sensitivity", "model_version": challenger.version})
-            run.log_text(table.write_csv(), "sensitivity.csv")
+            if shown:
+                run.log_text(table.write_csv(), "sensitivity.csv")
         return dg.Output(table, metadata=_metadata(table, challenger.version, shown=shown))
 
     job = dg.define_asset_job(

@@ -1,12 +1,14 @@
 import polars as pl
 import pytest
 
+from hrob_assets.assets import sensitivity as module
 from hrob_assets.assets.sensitivity import sensitivity_definitions
 from hrob_assets.resources.model_registry import CHALLENGER
 from hrob_assets_tests.assets.test_training import train
 from hrob_assets_tests.assets.worlds import (
     CANDIDATES,
     RULES,
+    logged,
     materialise,
     training_set,
     use_case_named,
@@ -30,3 +32,15 @@ def test_the_group_that_says_nothing_is_not_missed(tmp_path, registry):
     metadata = result.get_asset_materialization_events()[0].materialization.metadata
     assert metadata["model version"].value == registry.version(name, CHALLENGER)
     assert "without utilisation" in metadata["variants"].md_str
+    assert "sensitivity.csv" in logged(registry, name)[1]
+
+
+def test_figures_of_too_few_patients_are_not_told_by_mlflow_either(tmp_path, registry, monkeypatch):
+    name = "sensitivity_of_few"
+    monkeypatch.setattr(module, "tellable", lambda _: False)
+    train(tmp_path, registry, name, training_set())
+    definitions = sensitivity_definitions(use_case_named(name), candidates=CANDIDATES, rules=RULES)
+
+    materialise(definitions, tmp_path, registry, only="sensitivity")
+
+    assert "sensitivity.csv" not in logged(registry, name)[1]

@@ -91,6 +91,15 @@ def crown(root, registry, name, version):
     records.change_champion(decision, registry)
 
 
+def logged(registry, name):
+    """Names of all metrics and CSV files that the runs of an experiment have in MLflow."""
+    mlflow, client = registry._mlflow()
+    runs = client.search_runs([mlflow.get_experiment_by_name(name).experiment_id])
+    files = (file.path for run in runs for file in client.list_artifacts(run.info.run_id))
+    metrics = {metric for run in runs for metric in run.data.metrics}
+    return metrics, {path for path in files if path.endswith(".csv")}
+
+
 def materialise(
     definitions, root, registry, *, only, weeks=None, weekly=(), tags=None, **resources: object
 ):
