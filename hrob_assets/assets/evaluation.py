@@ -67,7 +67,7 @@ def evaluation_definitions(use_case: UseCase, *, lineage: Mapping[str, str]) -> 
         decision_records: DecisionRecords,
     ) -> dg.Output[pl.DataFrame]:
         challenger = required_model(model_registry, use_case.name, CHALLENGER)
-        rows = _its_training_set(challenger, training_set)
+        rows = its_training_set(challenger, training_set)
         test = judged_rows(challenger.model, rows)
         probability = judged_probability(challenger.model, test)
         predictions = test.select(
@@ -140,8 +140,14 @@ def _no_model(name: str, alias: str) -> ContractError:
     )
 
 
-def _its_training_set(challenger: RegisteredModel, training_set: pl.LazyFrame) -> pl.DataFrame:
-    """The columns of a challenger and its comparator, if it was trained on these rows."""
+def its_training_set(challenger: RegisteredModel, training_set: pl.LazyFrame) -> pl.DataFrame:
+    """The columns of a challenger and its comparator, if it was trained on these rows.
+
+    Raises
+    ------
+    ContractError
+        If the training set is another by now, such as that of an update.
+    """
     columns = (*TRAINING_COLUMNS, *challenger.model.columns)
     comparator = challenger.model.comparator
     needed = dict.fromkeys([*columns, *(comparator.columns if comparator else ())])

@@ -165,9 +165,11 @@ def _beside(storage: Storage, model: RegisteredModel, training_set: pl.LazyFrame
     """Comparison and sensitivity, where they are of this version and not of too few patients."""
     if not tellable(training_set.select(_JUDGES).collect()):
         return Beside()
+    same = {"training_set": _tag(model)}
+    of_version = same | {"model_version": model.version}
     return Beside(
-        families=_made_of(storage, model, "model_comparison", {"training_set": _tag(model)}),
-        sensitivity=_made_of(storage, model, "sensitivity", {"model_version": model.version}),
+        families=_made_of(storage, model, "model_comparison", same),
+        sensitivity=_made_of(storage, model, "sensitivity", of_version),
     )
 
 
