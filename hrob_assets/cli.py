@@ -111,6 +111,7 @@ def run(
         values["use_cases"] = list(use_cases)
     if registry is not None:
         values["mlflow_tracking_uri"] = f"sqlite:///{registry.resolve()}/mlflow.db"
+        values["decision_folder"] = str(registry.resolve() / "decisions")
     _run(data_root, values, weeks=weeks, use_cases=use_cases, train=registry is None)
 
 
@@ -253,16 +254,26 @@ def decisions(use_case: str, data_root: Path) -> None:
 @click.argument("use_case")
 @_made_before
 @click.option("--reason", required=True, help="Why, in one sentence, for the record.")
-@click.option("--restore", is_flag=True, help="Only put back aliases that were moved by hand.")
-def rollback(use_case: str, data_root: Path, reason: str, restore: bool) -> None:  # noqa: FBT001 - click hands it over
+@click.option(
+    "--restore",
+    "change",
+    flag_value="restore_aliases",
+    help="Only put back aliases that were moved by hand.",
+)
+@click.option(
+    "--adopt",
+    "change",
+    flag_value="adopt_champion",
+    help="Only vouch for a champion from before there were records.",
+)
+def rollback(use_case: str, data_root: Path, reason: str, change: str | None) -> None:
     """Make the previous champion of USE_CASE the champion again."""
     with _clear_errors():
         _check_use_cases((use_case,))
         from hrob_assets import pipeline  # noqa: PLC0415 - slow to import
 
         pipeline.use_data_root(data_root)
-        change = pipeline.restore_aliases if restore else pipeline.roll_back
-        record = change(use_case, reason=reason)
+        record = getattr(pipeline, change or "roll_back")(use_case, reason=reason)
     _print_decision(record)
 
 

@@ -25,7 +25,7 @@ from hrob_assets.resources.environment import (
     write_data_environment,
 )
 from hrob_assets.resources.lineage import run_tags
-from hrob_assets.resources.model_registry import CHAMPION, ModelRegistry
+from hrob_assets.resources.model_registry import ModelRegistry
 from hrob_assets.resources.run_launcher import execute_here
 from hrob_assets.resources.score_table import ScoreTable
 from hrob_assets.resources.storage import Storage
@@ -245,7 +245,8 @@ def _with_first_week(environment: Environment) -> Environment:
 
 
 def _has_champion(environment: Environment, name: str) -> bool:
-    return _registry(environment).version(name, CHAMPION) is not None
+    registry = _registry(environment)
+    return _decision_records(environment).champion(name, registry) is not None
 
 
 def decisions_on(use_case_name: str) -> tuple[Mapping[str, Any], ...]:
@@ -268,6 +269,13 @@ def restore_aliases(use_case_name: str, *, reason: str) -> Mapping[str, Any]:
     return _told(records.restore(use_case_name, _registry(environment), reason=reason))
 
 
+def adopt_champion(use_case_name: str, *, reason: str) -> Mapping[str, Any]:
+    """Vouch for a champion that no gate judged, and tell the Dagster UI; returns the record."""
+    environment = load_environment()
+    records = _decision_records(environment)
+    return _told(records.adopt(use_case_name, _registry(environment), reason=reason))
+
+
 def _told(record: Mapping[str, Any]) -> Mapping[str, Any]:
     names = ("champion", "previous_champion", "reason", "sequence")
     metadata = {name.replace("_", " "): str(record[name]) for name in names}
@@ -282,9 +290,8 @@ def _told(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _decision_records(environment: Environment) -> DecisionRecords:
-    root = environment.data_root.absolute()
     return DecisionRecords(
-        folder=str(root / "decisions"), key_variable=environment.decision_key_variable
+        folder=str(environment.records_folder), key_variable=environment.decision_key_variable
     )
 
 

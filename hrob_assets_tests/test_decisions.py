@@ -119,6 +119,21 @@ def test_an_alias_moved_by_hand_is_told_and_put_back(root, registered):
     assert registered.version(NAME, CHAMPION) == "2"
 
 
+def test_a_champion_without_records_is_vouched_for_on_the_command_line(root, registered):
+    for path in (root / "decisions" / NAME).glob("*.json"):
+        path.unlink()
+    registered._mlflow()[1].delete_registered_model_tag(NAME, "decision_head")
+
+    found = hrob("decisions", NAME, "--data-root", root)
+    assert found.exit_code == 1
+    assert f"hrob rollback {NAME} --adopt" in found.output
+
+    adopted = hrob("rollback", NAME, "--data-root", root, "--adopt", "--reason", "it is known")
+    assert adopted.exit_code == 0, adopted.output
+    assert "adopted: it is known" in adopted.output
+    assert hrob("decisions", NAME, "--data-root", root).exit_code == 0
+
+
 def test_an_unknown_use_case_is_named(root):
     found = hrob("decisions", "oncology_ed_visits", "--data-root", root)
 

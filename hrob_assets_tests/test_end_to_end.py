@@ -269,6 +269,7 @@ def test_a_small_source_is_scored_by_a_champion_from_elsewhere(small, demo, monk
         "use_cases": [USE_CASE],
         "first_week": own.first_week.isoformat(),
         "mlflow_tracking_uri": demo.environment.tracking_uri,
+        "decision_folder": str(demo.environment.records_folder),
     }
     write_data_environment(root, values)
     weeks = pipeline.weeks_of_the_data(load_environment())

@@ -179,6 +179,8 @@ def test_data_flow_from_raw_to_the_weekly_list(house):
         "champion_model": {
             "evaluation",
             "encounter_features",
+            "cohort",
+            "load",
             "labels",
             "persons",
             "coverage",
@@ -220,11 +222,12 @@ _WATCHED = {
 }
 
 
-def test_every_staged_table_and_every_champion_has_checks(house):
+def test_every_staged_table_every_champion_and_every_list_has_checks(house):
     checked = {key.asset_key.path[-1] for key in house.asset_graph.asset_check_keys}
 
     assert checked == {
-        "persons", "coverage", "encounters", "events", "champion_model", "fairness"
+        "persons", "coverage", "encounters", "events", "champion_model", "fairness",
+        "weekly_scores",
     }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from dagster._utils.schedules import cron_string_iterator  # its version is pinn
 
 from hrob_assets.assets.keys import use_case_key
 from hrob_assets.assets.partitions import ended_weeks
+from hrob_assets.assets.scoring import MOVED_ALIAS
 from hrob_assets.resources.alerts import Alert, AlertKind, Alerts
 from hrob_assets.risk import errors
 from hrob_assets.risk.errors import HrobError
@@ -187,7 +188,7 @@ def _failure(context: dg.RunFailureSensorContext) -> Alert:
     broken = _broken_contracts(context.instance, run.run_id)
     steps = [event.step_key or "" for event in context.get_step_failure_events()]
     kind: AlertKind = "data_contract" if broken else "failed_run"
-    if any(step.endswith("champion_model") for step in steps):
+    if any(_is_refusal(event) for event in context.get_step_failure_events()):
         kind = "refused_promotion"
     reasons = [_reason(event) for event in context.get_step_failure_events()]
     facts = {
@@ -214,6 +215,14 @@ _TITLES = {
     "data_contract": "A load broke its contract and is read by nobody",
     "refused_promotion": "The gate refused a challenger",
 }
+
+
+def _is_refusal(event: dg.DagsterEvent) -> bool:
+    """Whether the gate refused; records that were tampered with, or anything else, do not."""
+    error = event.step_failure_data.error
+    while error is not None and error.cls_name != dg.Failure.__name__:
+        error = error.cause
+    return error is not None and (event.step_key or "").endswith("champion_model")
 
 
 def _reason(event: dg.DagsterEvent) -> str:
@@ -319,18 +328,22 @@ def _list_and_champion(use_case: UseCase, status: dg.DefaultSensorStatus) -> dg.
         default_status=status,
         minimum_interval_seconds=_TICK_SECONDS,
         description=(
-            "More people are on a list than can be reviewed, or a challenger did not take the "
-            "place of the champion."
+            "More people are on a list than can be reviewed, the champion's alias was moved by "
+            "hand, or a challenger did not take the place of the champion."
         ),
     )
     def alert_list_and_champion(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         cursor = read_cursor(context.cursor)
         lists, cursor = new_materializations(context.instance, scores, cursor)
         decisions, cursor = new_materializations(context.instance, champion, cursor)
-        alerts = [*_overflows(use_case, lists), *_refusals(use_case, decisions)]
+        alerts = [
+            *_overflows(use_case, lists),
+            *_moved_aliases(use_case, lists),
+            *_refusals(use_case, decisions),
+        ]
         return dg.SensorResult(
             run_requests=[request_alert(alert) for alert in alerts],
-            skip_reason=None if alerts else "no list overflows, no challenger was refused",
+            skip_reason=None if alerts else "no list overflows, nothing moved or refused",
             cursor=json.dumps(cursor),
         )
 
@@ -388,11 +401,32 @@ def _overflows(use_case: UseCase, lists: Sequence[dg.AssetMaterialization]) -> I
     )
 
 
+def _moved_aliases(use_case: UseCase, lists: Sequence[dg.AssetMaterialization]) -> Iterator[Alert]:
+    """One alert for the latest of the weeks that are new, if the alias was found moved."""
+    latest = max(lists, key=lambda made: made.partition or "", default=None)
+    if latest is None or MOVED_ALIAS not in latest.metadata:
+        return
+    version = latest.metadata["model version"].value
+    yield Alert(
+        key=f"moved alias {use_case.name} {latest.partition}",
+        kind="moved_alias",
+        title=f"The alias of the champion of {use_case.name} was moved by hand",
+        facts={
+            "week": latest.partition or "unknown",
+            "scored by": f"version {version}",
+            "found": str(latest.metadata[MOVED_ALIAS].value),
+        },
+        action="The list is by the version that was decided on. Put the alias back as it says.",
+        path=f"/assets/{use_case.name}/weekly_scores",
+    )
+
+
 def _refusals(use_case: UseCase, decisions: Sequence[dg.AssetMaterialization]) -> Iterator[Alert]:
     for decision in decisions:
         figures = {name: value.value for name, value in decision.metadata.items()}
         challenger, champion = figures.get("challenger version"), figures.get("champion version")
-        if challenger == champion or figures.get("decision", "refused") != "refused":
+        by_version = "kept" if challenger == champion else "refused"
+        if figures.get("decision", by_version) != "refused":
             continue
         yield Alert(
             key=f"refused promotion {use_case.name} {challenger} against {champion}",

@@ -16,7 +16,12 @@ from hrob_assets.assets.metadata import (
     safe_calibration,
 )
 from hrob_assets.resources.decision_records import DecisionRecords
-from hrob_assets.resources.model_registry import CHALLENGER, ModelRegistry, RegisteredModel
+from hrob_assets.resources.model_registry import (
+    CHALLENGER,
+    CHAMPION,
+    ModelRegistry,
+    RegisteredModel,
+)
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.evaluation import (
     Evaluation,
@@ -62,7 +67,7 @@ def evaluation_definitions(use_case: UseCase, *, lineage: Mapping[str, str]) -> 
         decision_records: DecisionRecords,
     ) -> dg.Output[pl.DataFrame]:
         challenger = required_model(model_registry, use_case.name, CHALLENGER)
-        rows = _its_training_set(challenger, training_set)
+        rows = its_training_set(challenger, training_set)
         test = judged_rows(challenger.model, rows)
         probability = judged_probability(challenger.model, test)
         predictions = test.select(
@@ -91,16 +96,58 @@ def required_model(registry: ModelRegistry, name: str, alias: str) -> Registered
     """The model behind an alias, or an error that says how to get one."""
     found = registry.load(name, alias)
     if found is None:
-        msg = (
-            f"{name} must have a model with the alias {alias} (found none); "
-            f"run the job train_{name} first"
-        )
-        raise ContractError(msg)
+        raise _no_model(name, alias)
     return found
 
 
-def _its_training_set(challenger: RegisteredModel, training_set: pl.LazyFrame) -> pl.DataFrame:
-    """The columns of a challenger and its comparator, if it was trained on these rows."""
+def decided_champion(
+    name: str, registry: ModelRegistry, decision_records: DecisionRecords
+) -> RegisteredModel:
+    """The champion by the last decision, also where an alias was moved by hand.
+
+    What scores or watches people takes it from here, so that no list waits for somebody to put an
+    alias back, and none is made by a version that did not pass the gate.
+
+    Raises
+    ------
+    ContractError
+        If no decision made a champion.
+    RecordError
+        If a record was changed or removed, or there is a champion without any record.
+    """
+    version = decision_records.champion(name, registry)
+    if version is None:
+        raise _no_model(name, CHAMPION)
+    return registry.load_version(name, version)
+
+
+def moved_alias(champion: RegisteredModel, registry: ModelRegistry) -> str | None:
+    """What to do about an alias that was moved by hand; None where it is as decided."""
+    alias = registry.version(champion.name, CHAMPION)
+    if alias == champion.version:
+        return None
+    return (
+        f"the alias {CHAMPION} must name version {champion.version}, which was decided on and is "
+        f"used (found {f'version {alias}' if alias else 'no alias'}: it was moved by hand); run "
+        f"hrob rollback {champion.name} --restore, and find out who moved it"
+    )
+
+
+def _no_model(name: str, alias: str) -> ContractError:
+    return ContractError(
+        f"{name} must have a model with the alias {alias} (found none); "
+        f"run the job train_{name} first"
+    )
+
+
+def its_training_set(challenger: RegisteredModel, training_set: pl.LazyFrame) -> pl.DataFrame:
+    """The columns of a challenger and its comparator, if it was trained on these rows.
+
+    Raises
+    ------
+    ContractError
+        If the training set is another by now, such as that of an update.
+    """
     columns = (*TRAINING_COLUMNS, *challenger.model.columns)
     comparator = challenger.model.comparator
     needed = dict.fromkeys([*columns, *(comparator.columns if comparator else ())])

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,19 @@ import polars as pl
 from hrob_assets.resources.decision_records import DecisionRecords
 from hrob_assets.resources.model_registry import ModelRegistry, RegisteredModel
 from hrob_assets.risk.acceptance import SOUND, FrozenRows, Verdict
-from hrob_assets.risk.decision import withdrawn_versions
+from hrob_assets.risk.decision import withdrawn_models, withdrawn_versions
 from hrob_assets.risk.errors import ContractError
+from hrob_assets.risk.same_model import model_fingerprint
 from hrob_assets.risk.small_cells import shown_count
+from hrob_assets.risk.split import judges_whole
 from hrob_assets.risk.tables import ROW_KEY
 from hrob_assets.risk.training import fingerprint, judged_probability, predict
+from hrob_assets.risk.use_case import UseCase
 
 EVIDENCE = "evidence"
 """Tag of a model version: the signed description of its stored predictions."""
+UPDATE = "update"
+"""Tag of a model version that is an update after a change: which."""
 _TOLERANCE = 1e-6
 _NOT_CONTENT = frozenset({"key", "signature"})
 
@@ -37,6 +43,8 @@ class Evidence:
     outcome, challenger_today, champion_today : ndarray, shape (n_rows,), optional
         Of the same rows, from the labels and features as they are now; None where a row is gone.
         Of the challenger, what it is judged by.
+    is_whole : bool
+        Whether these are all rows that judge the challenger, by labels and cohort of today.
     says_the_same : bool
         Whether both would score each of these rows alike today.
     """
@@ -48,6 +56,7 @@ class Evidence:
     outcome: np.ndarray | None
     challenger_today: np.ndarray | None
     champion_today: np.ndarray | None
+    is_whole: bool = True
     says_the_same: bool = False
 
     @property
@@ -77,20 +86,25 @@ class Evidence:
             groups={name: groups[name].to_numpy() for name in groups.columns},
         )
 
-    def described(self) -> dict[str, str]:
-        """Hashes, period and size for the record; no count that is a small cell."""
-        rows, persons = self.stored.height, self.stored["person_id"].n_unique()
-        events = int(self.stored["outcome"].sum())
+    @property
+    def said(self) -> dict[str, str]:
+        """Hashes of what both models say: of these rows today, and the challenger of any rows."""
         today = {"challenger": self.challenger_today, "champion": self.champion_today}
-        hashes = {
+        predictions = {
             f"{name}_predictions": fingerprint(pl.DataFrame({"probability": probability}))
             for name, probability in today.items()
             if probability is not None
         }
+        return {"model": model_fingerprint(self.challenger.model), **predictions}
+
+    def described(self) -> dict[str, str]:
+        """Hashes, period and size for the record; no count that is a small cell."""
+        rows, persons = self.stored.height, self.stored["person_id"].n_unique()
+        events = int(self.stored["outcome"].sum())
         stated = {name: text for name, text in self.stated.items() if name not in _NOT_CONTENT}
         return {
             **stated,
-            **hashes,
+            **self.said,
             "number_of_rows": str(shown_count(rows)),
             "number_of_persons": str(shown_count(persons)),
             "number_of_events": str(shown_count(events, whole=rows)),
@@ -135,10 +149,13 @@ def gather_evidence(
     *,
     features: pl.LazyFrame,
     labels: pl.LazyFrame,
+    cohort: pl.LazyFrame,
+    as_of: datetime,
+    use_case: UseCase,
     challenger: RegisteredModel,
     champion: RegisteredModel | None,
 ) -> Evidence:
-    """Stored rows beside what features, labels and both models give for them today.
+    """Stored rows beside what features, labels, cohort and both models give for them today.
 
     The champion sees the features that it was trained on, whatever is selected now.
     """
@@ -170,11 +187,42 @@ def gather_evidence(
         outcome=today["label"].to_numpy() if known else None,
         challenger_today=new,
         champion_today=old,
+        is_whole=_is_whole(
+            stored, labels, cohort, use_case=use_case, as_of=as_of, challenger=challenger
+        ),
         says_the_same=old is not None and np.array_equal(predict(challenger.model, today), old),
     )
 
 
 _PRESENT = "in the feature store"
+
+
+def _is_whole(
+    stored: pl.DataFrame,
+    labels: pl.LazyFrame,
+    cohort: pl.LazyFrame,
+    *,
+    use_case: UseCase,
+    as_of: datetime,
+    challenger: RegisteredModel,
+) -> bool:
+    key = list(ROW_KEY)
+    labelled = (
+        labels.filter(pl.col("label").is_not_null())
+        .select(key)
+        .join(cohort.select(*key, "eligible"), on=key, how="left")
+        .with_columns(pl.col("eligible").fill_null(value=True))  # a row without one is missed
+        .collect()
+    )
+    cross = challenger.model.cross_fit
+    return judges_whole(
+        stored.select(key),
+        labelled,
+        use_case=use_case,
+        as_of=as_of,
+        is_update=UPDATE in challenger.tags,
+        cross_fit_since=None if cross is None else datetime.fromisoformat(cross.since),
+    )
 
 
 def examine(
@@ -185,17 +233,12 @@ def examine(
     decision_records: DecisionRecords,
 ) -> tuple[Verdict, ...]:
     """Judge whether figures from this evidence may be relied on: one verdict of each of `SOUND`."""
-    challenger = evidence.challenger
     found = (
         _unchanged(evidence, decision_records),
         _of_this_challenger(evidence),
         _of_this_code(evidence, lineage),
         _still_holds(evidence),
-        (
-            "no decision rolled this version back",
-            f"version {challenger.version}",
-            challenger.version not in withdrawn_versions(records),
-        ),
+        _not_withdrawn(evidence, records),
         _another_model(evidence),
     )
     return tuple(Verdict(name, *each) for name, each in zip(SOUND, found, strict=True))
@@ -247,9 +290,22 @@ def _still_holds(evidence: Evidence) -> _Found:
         return must_hold, "rows are gone", False
     if not np.array_equal(evidence.outcome, evidence.stored["outcome"].to_numpy()):
         return must_hold, "other outcomes", False
+    if not evidence.is_whole:
+        return must_hold, "rows were left out, or are not of one test period", False
     stored = evidence.stored["probability"].to_numpy()
     same = bool(np.abs(stored - evidence.challenger_today).max(initial=0.0) <= _TOLERANCE)
     return must_hold, "the same" if same else "other probabilities", same
+
+
+def _not_withdrawn(evidence: Evidence, records: Sequence[Mapping[str, Any]]) -> _Found:
+    must_hold = "no decision rolled this version back, nor one that says the same"
+    version, said = evidence.challenger.version, evidence.said
+    if version in withdrawn_versions(records):
+        return must_hold, f"version {version} was rolled back", False
+    hashes = {said.get("model"), said.get("challenger_predictions")}
+    if hashes & withdrawn_models(records):
+        return must_hold, f"version {version} says the same as one that was rolled back", False
+    return must_hold, f"version {version}", True
 
 
 def _another_model(evidence: Evidence) -> _Found:

@@ -113,10 +113,11 @@ def model_comparison_definitions(
         table = family_table(compared, chosen).with_columns(
             pl.lit(training_set_tag(frame)).alias("training_set")
         )
+        shown = tellable(rows)
         with model_registry.tracked_run(context, name) as run:
             run.set_tags({"comparison": "families", "chosen_family": chosen.name})
-            _log(run, models, table)
-        return dg.Output(table, metadata=_metadata(table, shown=tellable(rows)))
+            _log(run, models, table, shown=shown)
+        return dg.Output(table, metadata=_metadata(table, shown=shown))
 
     job = dg.define_asset_job(
         f"compare_families_{name}",
@@ -126,14 +127,16 @@ def model_comparison_definitions(
     return dg.Definitions(assets=[model_comparison], jobs=[job])
 
 
-def _log(run: Any, models: Mapping[str, FittedModel], table: pl.DataFrame) -> None:
-    """One nested run per family, with its trials under it."""
+def _log(run: Any, models: Mapping[str, FittedModel], table: pl.DataFrame, *, shown: bool) -> None:
+    """One nested run per family, with its trials under it; figures where they may be told."""
     for row in table.iter_rows(named=True):
         family = row["family"]
         with run.start_run(run_name=f"family {family}", nested=True):
             log_trials(run, models[family])
-            run.log_metrics({metric: row[metric] for metric in METRICS})
-    run.log_text(table.write_csv(), "model_comparison.csv")
+            if shown:
+                run.log_metrics({metric: row[metric] for metric in METRICS})
+    if shown:
+        run.log_text(table.write_csv(), "model_comparison.csv")
 
 
 def _metadata(table: pl.DataFrame, *, shown: bool) -> dict[str, Any]:

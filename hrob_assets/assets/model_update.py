@@ -7,14 +7,15 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from hrob_assets.assets.evaluation import required_model
+from hrob_assets.assets.evaluation import decided_champion
 from hrob_assets.assets.feature_selection import present_record, rows_of
 from hrob_assets.assets.keys import model_group, use_case_key
 from hrob_assets.assets.knowledge import CHANGED_SINCE_TAG, UPDATE_OF_TAG, changed_since
 from hrob_assets.assets.metadata import described, markdown_table, readable
 from hrob_assets.assets.training import evidence_tags, log_trials, trial_folder
+from hrob_assets.resources.decision_records import DecisionRecords
 from hrob_assets.resources.environment import Spark
-from hrob_assets.resources.model_registry import CHAMPION, ModelRegistry, RegisteredModel
+from hrob_assets.resources.model_registry import ModelRegistry, RegisteredModel
 from hrob_assets.resources.search_engine import search_engine
 from hrob_assets.resources.storage import Storage
 from hrob_assets.risk.design_matrix import Design
@@ -112,10 +113,11 @@ def _model_update(
         training_set: pl.LazyFrame,
         feature_selection: pl.LazyFrame,
         model_registry: ModelRegistry,
+        decision_records: DecisionRecords,
         storage: Storage,
     ) -> Iterator[dg.Output[Any]]:
         since = _required_change(context)
-        champion = required_model(model_registry, name, CHAMPION)
+        champion = decided_champion(name, model_registry, decision_records)
         asked = context.run.tags.get(UPDATE_OF_TAG, champion.version)
         if asked != champion.version:
             context.log.info(

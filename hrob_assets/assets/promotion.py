@@ -25,7 +25,7 @@ from hrob_assets.resources.model_registry import (
     ModelRegistry,
     RegisteredModel,
 )
-from hrob_assets.risk.acceptance import CRITERIA, Verdict, judge, not_judged, unmet
+from hrob_assets.risk.acceptance import CRITERIA, SOUND, Verdict, judge, not_judged, unmet
 from hrob_assets.risk.bootstrap import seed_of
 from hrob_assets.risk.decision import Decision
 from hrob_assets.risk.groups import group_rows
@@ -85,8 +85,10 @@ def _champion_model(use_case: UseCase, lineage: Mapping[str, str]) -> dg.AssetsD
             "evaluation": dg.AssetIn(use_case_key(name, "evaluation")),
             "features": dg.AssetIn(ENCOUNTER_FEATURES),
             "labels": dg.AssetIn(use_case_key(name, "labels")),
+            "cohort": dg.AssetIn(use_case_key(name, "cohort")),
             "persons": dg.AssetIn(staged_key("persons")),
             "coverage": dg.AssetIn(staged_key("coverage")),
+            "load": dg.AssetIn(staged_key("load")),
         },
         description=(
             "The model that scores people. The gate judges the challenger from the stored rows of "
@@ -101,8 +103,10 @@ def _champion_model(use_case: UseCase, lineage: Mapping[str, str]) -> dg.AssetsD
         evaluation: pl.LazyFrame,
         features: pl.LazyFrame,
         labels: pl.LazyFrame,
+        cohort: pl.LazyFrame,
         persons: pl.LazyFrame,
         coverage: pl.LazyFrame,
+        load: pl.LazyFrame,
         model_registry: ModelRegistry,
         decision_records: DecisionRecords,
     ) -> dg.MaterializeResult:
@@ -111,6 +115,9 @@ def _champion_model(use_case: UseCase, lineage: Mapping[str, str]) -> dg.AssetsD
             evaluation.collect(),
             features=features,
             labels=labels,
+            cohort=cohort,
+            as_of=load.select("as_of").head(1).collect().item(),
+            use_case=use_case,
             challenger=required_model(model_registry, name, CHALLENGER),
             champion=model_registry.load(name, CHAMPION),
         )
@@ -166,12 +173,16 @@ def decide(
     lineage: Mapping[str, str],
     asked_by: Mapping[str, str],
 ) -> Decision:
-    """The decision that follows from the verdicts; one that is not met, and nothing changes."""
+    """The decision that follows from the verdicts; one that is not met, and nothing changes.
+
+    The champion is not kept by rows that were edited: they could show one model for another.
+    """
     challenger = evidence.challenger.version
     before = None if evidence.champion is None else evidence.champion.version
     failed = ", ".join(verdict.criterion for verdict in unmet(verdicts))
     kind, reason = "promoted", "all criteria are met"
-    if evidence.is_of_one_model:
+    edited = SOUND[0] in {verdict.criterion for verdict in unmet(verdicts)}
+    if evidence.is_of_one_model and not edited:
         kind, reason = "kept", "challenger and champion are the same model"
     elif failed:
         kind, reason = "refused", f"not met: {failed}"

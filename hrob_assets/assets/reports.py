@@ -31,6 +31,7 @@ from hrob_assets.risk.sensitivity import anti_classification
 from hrob_assets.risk.sources.whole_folder import whole_folder
 from hrob_assets.risk.training import (
     TRAINING_COLUMNS,
+    slope_of,
     strongest_terms,
     term_names,
     training_set_tag,
@@ -164,9 +165,11 @@ def _beside(storage: Storage, model: RegisteredModel, training_set: pl.LazyFrame
     """Comparison and sensitivity, where they are of this version and not of too few patients."""
     if not tellable(training_set.select(_JUDGES).collect()):
         return Beside()
+    same = {"training_set": _tag(model)}
+    of_version = same | {"model_version": model.version}
     return Beside(
-        families=_made_of(storage, model, "model_comparison", {"training_set": _tag(model)}),
-        sensitivity=_made_of(storage, model, "sensitivity", {"model_version": model.version}),
+        families=_made_of(storage, model, "model_comparison", same),
+        sensitivity=_made_of(storage, model, "sensitivity", of_version),
     )
 
 
@@ -270,11 +273,12 @@ def _verdict(criterion: Mapping[str, Any]) -> Verdict:
 
 
 def terms_of(model: RegisteredModel, training_set: pl.LazyFrame) -> Terms:
-    """Coefficients of a linear model; of another family what its columns do on average."""
+    """Coefficients of a linear model as it scores; of another family what its columns do."""
     steps = model.model.estimator.named_steps
     coefficients = getattr(steps["model"], "coef_", None)
     if coefficients is not None and "scale" in steps:
-        pairs = zip(term_names(model.model), map(float, coefficients[0]), strict=True)
+        used = map(float, coefficients[0] * slope_of(model.model))
+        pairs = zip(term_names(model.model), used, strict=True)
         found = sorted(pairs, key=lambda term: -abs(term[1]))[:_MOST_TERMS]
         return Terms(found, "log-odds per standard deviation of the feature")
     rows = _rows_of(model, training_set)

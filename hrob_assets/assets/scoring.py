@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from hrob_assets.assets.evaluation import required_model
+from hrob_assets.assets.evaluation import decided_champion, moved_alias
 from hrob_assets.assets.keys import (
     ENCOUNTER_FEATURES,
     STAGED_POOL,
@@ -24,8 +24,9 @@ from hrob_assets.assets.partitions import (
     request_weeks_since,
     weekly_schedule,
 )
+from hrob_assets.resources.decision_records import DecisionRecords
 from hrob_assets.resources.feedback import Feedback
-from hrob_assets.resources.model_registry import CHAMPION, ModelRegistry, RegisteredModel
+from hrob_assets.resources.model_registry import ModelRegistry, RegisteredModel
 from hrob_assets.resources.score_table import ScoreTable
 from hrob_assets.risk.code_sets import CodeSet
 from hrob_assets.risk.features.catalogue import Catalogue
@@ -46,6 +47,11 @@ from hrob_assets.risk.small_cells import (
 )
 from hrob_assets.risk.tables import ROW_KEY
 from hrob_assets.risk.use_case import UseCase
+
+AS_DECIDED = "champion_is_as_decided"
+"""The check that fails when the alias of the champion was moved by hand."""
+MOVED_ALIAS = "moved alias"
+"""Metadata of a list that was made while it was: what was found, and what to do."""
 
 
 def scoring_definitions(
@@ -102,6 +108,14 @@ def _weekly_scores(
             "events": dg.AssetIn(staged_key("events")),
         },
         description=_description(use_case),
+        check_specs=[
+            dg.AssetCheckSpec(
+                AS_DECIDED,
+                asset=use_case_key(name, "weekly_scores"),
+                description="Fails when the alias of the champion was moved by hand; the list is "
+                "by the version that was decided on all the same.",
+            )
+        ],
     )
     def weekly_scores(
         context: dg.AssetExecutionContext,
@@ -109,10 +123,11 @@ def _weekly_scores(
         features: pl.LazyFrame,
         events: pl.LazyFrame,
         model_registry: ModelRegistry,
+        decision_records: DecisionRecords,
         score_table: ScoreTable,
         feedback: Feedback,
     ) -> dg.MaterializeResult:
-        champion = required_model(model_registry, name, CHAMPION)
+        champion = decided_champion(name, model_registry, decision_records)
         frame = _eligible_rows(features, cohort, champion.model.columns)
         reasons = explain(frame, champion.model, events=events, count=scoring.reasons)
         arm = use_case.monitoring.silent_arm
@@ -122,8 +137,9 @@ def _weekly_scores(
         score_table.record(name, mondays(context.partition_keys), scores, champion.version)
         context.log.info("scored %s rows, %s of them new", in_words(scores.height), in_words(new))
         add_figures_of_weeks(context, scores, _figures)
-        metadata = _metadata(champion.version, new, scoring.reviews_per_week)
-        return dg.MaterializeResult(metadata=metadata)
+        moved = moved_alias(champion, model_registry)
+        metadata = _metadata(champion.version, new, scoring.reviews_per_week, moved)
+        return dg.MaterializeResult(metadata=metadata, check_results=[_as_decided(moved)])
 
     return weekly_scores
 
@@ -178,8 +194,17 @@ def _figures(scores: pl.DataFrame) -> dict[str, Any]:
     return readable(figures)
 
 
-def _metadata(model_version: str, new_rows: int, reviews_per_week: int) -> dict[str, Any]:
+def _as_decided(moved: str | None) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=moved is None, check_name=AS_DECIDED, description=moved or "as it was decided"
+    )
+
+
+def _metadata(
+    model_version: str, new_rows: int, reviews_per_week: int, moved: str | None
+) -> dict[str, Any]:
     figures = {
+        **({MOVED_ALIAS: moved} if moved else {}),
         "model_version": model_version,
         "reviews_per_week": reviews_per_week,
         "new_rows_of_the_run": shown_count(new_rows),

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from hrob_assets.assets.evaluation import required_model
+from hrob_assets.assets.evaluation import its_training_set, required_model
 from hrob_assets.assets.keys import model_group, use_case_key
 from hrob_assets.assets.metadata import frame_schema, interval_plot, markdown_table, row_count
 from hrob_assets.resources.model_registry import CHALLENGER, ModelRegistry
@@ -48,15 +48,20 @@ def sensitivity_definitions(
         context: dg.AssetExecutionContext, training_set: pl.LazyFrame, model_registry: ModelRegistry
     ) -> dg.Output[pl.DataFrame]:
         challenger = required_model(model_registry, name, CHALLENGER)
+        its_training_set(challenger, training_set)
         variants = variants_of(challenger.model.columns, candidates)
         refits = analyse_sensitivity(
             training_set, challenger.model, variants=variants, rules=rules, use_case=use_case
         )
-        table = sensitivity_table(refits).with_columns(model_version=pl.lit(challenger.version))
+        table = sensitivity_table(refits).with_columns(
+            model_version=pl.lit(challenger.version),
+            training_set=pl.lit(challenger.tags["training_set"]),
+        )
         shown = tellable(training_set.select("person_id", "split", "label").collect())
         with model_registry.tracked_run(context, name) as run:
             run.set_tags({"comparison": "sensitivity", "model_version": challenger.version})
-            run.log_text(table.write_csv(), "sensitivity.csv")
+            if shown:
+                run.log_text(table.write_csv(), "sensitivity.csv")
         return dg.Output(table, metadata=_metadata(table, challenger.version, shown=shown))
 
     job = dg.define_asset_job(

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from hrob_assets.assets.evaluation import required_model
+from hrob_assets.assets.evaluation import decided_champion
 from hrob_assets.assets.keys import (
     ENCOUNTER_FEATURES,
     STAGED_POOL,
@@ -24,7 +24,8 @@ from hrob_assets.assets.partitions import (
     request_weeks_since,
     weekly_schedule,
 )
-from hrob_assets.resources.model_registry import CHAMPION, ModelRegistry
+from hrob_assets.resources.decision_records import DecisionRecords
+from hrob_assets.resources.model_registry import ModelRegistry
 from hrob_assets.resources.score_table import ScoreTable
 from hrob_assets.resources.storage import Storage
 from hrob_assets.risk.drift import CBPE_LABEL, expected_if_calibrated, list_sizes
@@ -101,10 +102,11 @@ def _weekly_drift(
         persons: pl.LazyFrame,
         coverage: pl.LazyFrame,
         model_registry: ModelRegistry,
+        decision_records: DecisionRecords,
         score_table: ScoreTable,
         storage: Storage,
     ) -> dg.Output[pl.DataFrame]:
-        champion = required_model(model_registry, name, CHAMPION).model
+        champion = decided_champion(name, model_registry, decision_records).model
         folder = storage.asset_path(ENCOUNTER_FEATURES)
         features = pl.scan_parquet(folder / "*.parquet").select(*ROW_KEY, "week", *champion.columns)
         scores = score_table.current(name)

@@ -29,7 +29,8 @@ def resources() -> dg.Definitions:
                 artifact_root=str(root / "mlflow_artifacts"),
             ),
             "decision_records": DecisionRecords(
-                folder=str(root / "decisions"), key_variable=environment.decision_key_variable
+                folder=str(environment.records_folder),
+                key_variable=environment.decision_key_variable,
             ),
             "score_table": ScoreTable(data_root=str(root)),
             "alerts": Alerts.of(environment.alerts),

@@ -31,6 +31,7 @@ AlertKind = Literal[
     "data_contract",
     "list_overflow",
     "refused_promotion",
+    "moved_alias",
 ]
 
 

@@ -19,6 +19,7 @@ import secrets
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ from hrob_assets.risk.decision import (
     verify_chain,
 )
 from hrob_assets.risk.errors import ConfigurationError, ContractError, RecordError
+from hrob_assets.risk.same_model import model_fingerprint
 
 Record = dict[str, Any]
 _HEAD = "decision_head"
@@ -88,10 +90,30 @@ class DecisionRecords(dg.ConfigurableResource):
         Raises
         ------
         RecordError
-            If a record was changed, removed or reordered, or an alias moved by hand.
+            If a record was changed, removed or reordered, an alias moved by hand, or there is a
+            champion that nobody decided on.
         """
         with self._locked(name):
             return self._settled(name, registry)
+
+    def champion(self, name: str, registry: ModelRegistry) -> str | None:
+        """Version that the last decision made champion, whatever the aliases name by now.
+
+        Returns
+        -------
+        str or None
+            None where no decision made one.
+
+        Raises
+        ------
+        RecordError
+            If a record was changed, removed or reordered, or there are aliases without a record.
+        """
+        with self._locked(name):
+            records = self._chain(name, registry)
+            if not records:
+                _require_no_alias(name, registry)
+            return records[-1]["champion"] if records else None
 
     def append(self, decision: Decision, registry: ModelRegistry) -> Record:
         """Record a decision that leaves the champion as it is."""
@@ -180,6 +202,38 @@ class DecisionRecords(dg.ConfigurableResource):
             self._change(name, record, registry)
             return record
 
+    def adopt(self, name: str, registry: ModelRegistry, *, reason: str) -> Record:
+        """Let a champion that no gate judged be the champion of the first record.
+
+        For a registry from before there were records, or from a place that keeps none.
+
+        Raises
+        ------
+        ContractError
+            If there are records, or no champion.
+        RecordError
+            If the registry knows of records that are not here.
+        """
+        with self._locked(name):
+            records = self._chain(name, registry)
+            champion, previous = _aliases(name, registry)
+            if records or champion is None:
+                msg = (
+                    f"adopt needs a champion of {name} on which nothing was decided "
+                    f"(found {'records' if records else 'no champion'}); "
+                    f"run the job train_{name}, which makes one"
+                )
+                raise ContractError(msg)
+            model = model_fingerprint(registry.load_version(name, champion).model)
+            decision = replace(
+                _unchanged("adopted", name, champion, previous, reason=reason),
+                challenger=champion,
+                evidence={"model": model},
+            )
+            record = record_of(decision, before=(), key=self.signing_keys()[0])
+            self._complete(name, record, registry)
+            return record
+
     def sign(self, values: Mapping[str, str]) -> dict[str, str]:
         """Texts, such as the tags of a model version, with the signature of all of them."""
         return signed_texts(values, self.signing_keys()[0])
@@ -203,17 +257,12 @@ class DecisionRecords(dg.ConfigurableResource):
     def _settled(self, name: str, registry: ModelRegistry) -> tuple[Record, ...]:
         """The verified chain, if the aliases are as it says."""
         records = self._chain(name, registry)
-        champion, previous = _aliases(name, registry)
-        if not records and champion is not None:
-            why = "the champion is from before there were records"
-            adopted = _unchanged("adopted", name, champion, previous, reason=why)
-            record = record_of(adopted, before=(), key=self.signing_keys()[0])
-            self._complete(name, record, registry)
-            return (record,)
-        if records and (champion, previous) != _decided(records[-1]):
+        if not records:
+            _require_no_alias(name, registry)
+        elif (found := _aliases(name, registry)) != _decided(records[-1]):
             msg = (
                 f"the aliases of {name} must be as the last decision left them: champion and "
-                f"previous champion {_decided(records[-1])} (found {(champion, previous)}; they "
+                f"previous champion {_decided(records[-1])} (found {found}; they "
                 f"were moved by hand). Run hrob rollback {name} --restore to put them back"
             )
             raise RecordError(msg)
@@ -315,6 +364,19 @@ def _unchanged(
 
 def _aliases(name: str, registry: ModelRegistry) -> tuple[str | None, str | None]:
     return registry.version(name, CHAMPION), registry.version(name, PREVIOUS_CHAMPION)
+
+
+def _require_no_alias(name: str, registry: ModelRegistry) -> None:
+    """Raise where a champion scores, or could come back, on which nothing was decided."""
+    champion, previous = _aliases(name, registry)
+    if (champion, previous) != (None, None):
+        msg = (
+            f"a champion of {name} must have been decided on (found no record, and champion and "
+            f"previous champion {(champion, previous)}). Put the records of this registry back, or "
+            f"name their folder by decision_folder; run hrob rollback {name} --adopt if this "
+            "champion is from before there were records; else delete the aliases and train"
+        )
+        raise RecordError(msg)
 
 
 def _decided(record: Record) -> tuple[str | None, str | None]:

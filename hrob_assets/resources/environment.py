@@ -160,6 +160,9 @@ class Environment:
     decision_key_variable : str, optional
         Name of the variable that holds the key which signs decisions on the champion; null means
         a key file in the data root, for a developer's machine.
+    decision_folder : Path, optional
+        Folder of the records of decisions, which belong to the registry; null means ``decisions``
+        in the data root.
     feature_engine : str
         Where weekly features are made: ``local`` (in the run's process) or ``spark``. The files
         are the same.
@@ -185,6 +188,7 @@ class Environment:
     mlflow_tracking_uri_variable: VariableName | None = None
     dagster_database_variable: VariableName | None = None
     decision_key_variable: VariableName | None = None
+    decision_folder: Path | None = None
     silent_arm_salt_variable: VariableName | None = None
     name: str = field(default="dev")
 
@@ -194,6 +198,11 @@ class Environment:
         if self.mlflow_tracking_uri is None and self.mlflow_tracking_uri_variable is not None:
             return value_of(self.mlflow_tracking_uri_variable, "the address of MLflow")
         return self.mlflow_tracking_uri or f"sqlite:///{self.data_root.resolve()}/mlflow.db"
+
+    @property
+    def records_folder(self) -> Path:
+        """Where the records of decisions on the models of the registry are."""
+        return (self.decision_folder or self.data_root / "decisions").absolute()
 
     @property
     def variables(self) -> dict[str, str]:
@@ -268,6 +277,8 @@ def _shared_places(one: Environment, other: Environment) -> Iterator[str]:
         yield f"the data root {mine if mine.is_relative_to(theirs) else theirs}"
     if one.mlflow_tracking_uri and one.mlflow_tracking_uri == other.mlflow_tracking_uri:
         yield f"the registry {one.mlflow_tracking_uri}"
+    if one.records_folder.resolve() == other.records_folder.resolve():
+        yield f"the records of decisions {one.records_folder}"
     if one.source.location and one.source.location == other.source.location:
         yield f"the source {one.source.location}"
 

@@ -46,11 +46,12 @@ ABSOLUTE = (
     "is neither too extreme nor too timid",
 )
 """What every model must show."""
+BETTER_THAN_COMPARATOR = "is better than the comparator"
 AGAINST_CHAMPION = (
     "is not worse than the champion",
     "is better than the champion",
     "is not less fair than the champion",
-    "is better than the comparator",
+    BETTER_THAN_COMPARATOR,
 )
 """What a model must show to take a champion's place."""
 CRITERIA = (*SOUND, *ABSOLUTE, *AGAINST_CHAMPION)

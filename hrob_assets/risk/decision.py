@@ -25,7 +25,7 @@ class Decision:
     kind : str
         ``promoted`` (the challenger is champion), ``refused`` (it is not), ``kept`` (challenger
         and champion are the same model), ``rolled back``, ``restored`` (aliases put back as they
-        were decided) or ``adopted`` (a champion from before there were records).
+        were decided) or ``adopted`` (somebody vouched for a champion without records).
     decided_at : datetime (UTC)
     challenger, champion_before : str, optional
         Versions that were judged.
@@ -233,6 +233,28 @@ def withdrawn_versions(records: Sequence[Record]) -> frozenset[str]:
     return frozenset(
         record["champion_before"] for record in records if record["kind"] == "rolled back"
     )
+
+
+def withdrawn_models(records: Sequence[Record]) -> frozenset[str]:
+    """What records say of the models that were rolled back: hashes of what each says of rows.
+
+    Examples
+    --------
+    >>> judged = {"kind": "promoted", "challenger": "4", "evidence": {"model": "ab"}}
+    >>> sorted(withdrawn_models([judged, {"kind": "rolled back", "champion_before": "4"}]))
+    ['ab']
+    """
+    versions = withdrawn_versions(records)
+    return frozenset(
+        record["evidence"][name]
+        for record in records
+        if record["kind"] in _NAMES_ITS_MODEL and record["challenger"] in versions
+        for name in ("model", "challenger_predictions")
+        if name in record["evidence"]
+    )
+
+
+_NAMES_ITS_MODEL = frozenset({"promoted", "kept", "refused", "adopted"})
 
 
 def champion_before(records: Sequence[Record], version: str) -> str | None:

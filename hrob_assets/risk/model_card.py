@@ -2,8 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
+from hrob_assets.risk.acceptance import BETTER_THAN_COMPARATOR
 from hrob_assets.risk.evaluation_report import EvaluationReport, Metric
+from hrob_assets.risk.split import JUDGED_SHARE
 from hrob_assets.risk.standards import MI_CLAIM, ONC, TRIPOD_AI, Question
 from hrob_assets.risk.use_case import Card, Criterion, UseCase
 
@@ -79,7 +82,7 @@ class CardEvidence:
         Refits of the sensitivity analysis of this version.
     baseline_sentence : str, optional
     decision : mapping, optional
-        The last record of the gate: ``kind``, ``reason``, ``decided_at``.
+        The last record of the gate: ``kind``, ``reason``, ``decided_at``, ``criteria``.
     source : str, optional
         What the data are, in words.
     """
@@ -106,7 +109,7 @@ class CardEvidence:
     strength: str = ""
     variants: tuple[str, ...] = ()
     baseline_sentence: str | None = None
-    decision: Mapping[str, object] | None = None
+    decision: Mapping[str, Any] | None = None
     source: str | None = None
 
 
@@ -213,23 +216,32 @@ def _of_use_case(use_case: UseCase) -> dict[str, Fact]:
         **{name: Fact(text, "use case") for name, text in told.items()},
         "population": Fact(card.population, "card") if card.population else population,
         "decision_role": Fact(card.decision_role, "card") if card.decision_role else role,
-        "comparator": _comparator(use_case),
         "bias_mitigation": _bias_mitigation(use_case),
     }
 
 
-def _comparator(use_case: UseCase) -> Fact:
+def _comparator(use_case: UseCase, evidence: CardEvidence) -> Fact:
     found = use_case.model.comparator
     if found is None:
         return Fact(None, "use case", "name `model: comparator` in defs.yaml")
     parts = [] if found.score is None else ["a published score"]
     if found.columns:
         parts.append(f"{len(found.columns)} plain columns ({', '.join(found.columns)})")
-    return Fact(
-        f"{' and '.join(parts).capitalize()}, fitted on the same rows; the gate asks that the "
-        "model is better.",
-        "use case",
-    )
+    what = f"{' and '.join(parts).capitalize()}, fitted on the same rows"
+    return Fact(f"{what}; {_against_comparator(evidence.decision)}", "use case")
+
+
+def _against_comparator(decision: Mapping[str, Any] | None) -> str:
+    """What the gate found of a version against its comparator; it is not asked of each."""
+    criteria: Iterable[Mapping[str, Any]] = () if decision is None else decision.get("criteria", ())
+    judged = [each for each in criteria if each["criterion"] == BETTER_THAN_COMPARATOR]
+    if not judged or judged[0]["passed"] is None:
+        return (
+            "the gate asks that a model is better before it takes a champion's place; of this "
+            "version it was not asked."
+        )
+    found = "better" if judged[0]["passed"] else "not better, or not judged"
+    return f"the gate found this version {found} ({judged[0]['found']})."
 
 
 def _bias_mitigation(use_case: UseCase) -> Fact:
@@ -251,7 +263,6 @@ def _criterion(each: Criterion) -> str:
 
 
 def _of_data(use_case: UseCase, evidence: CardEvidence) -> dict[str, Fact]:
-    split = use_case.split
     inputs = "; ".join(_sensitive_input(evidence, group) for group in _SENSITIVE) + "."
     total = sum(evidence.features.values())
     groups = ", ".join(
@@ -260,7 +271,9 @@ def _of_data(use_case: UseCase, evidence: CardEvidence) -> dict[str, Fact]:
     dates = None
     if evidence.report is not None and evidence.report.subject.first_day is not None:
         subject = evidence.report.subject
-        dates = f"Test: {subject.first_day} to {subject.last_day}; training ends earlier."
+        dates = (
+            f"Test: {subject.first_day} to {subject.last_day}; {_TRAINED[version_kind(evidence)]}."
+        )
     return {
         "data_source": Fact(evidence.source, "environment", _NO_SOURCE),
         "dates": Fact(dates, "evaluation", "materialise evaluation"),
@@ -288,12 +301,48 @@ def _of_data(use_case: UseCase, evidence: CardEvidence) -> dict[str, Fact]:
             None, "design", "sites are not told apart; `hrob evaluate --groups` can, with a column"
         ),
         "partition": Fact(
-            f"By time and by patient: {split.validation_share:.0%} of the patients set calibration "
-            f"and threshold; the test period begins at least {use_case.outcome.horizon_days} days "
-            "after training ends.",
+            _partition(use_case, version_kind(evidence)),
             "use case",
         ),
+        "comparator": _comparator(use_case, evidence),
     }
+
+
+_Kind = Literal["training", "refit", "recalibration"]
+_TRAINED: Mapping[_Kind, str] = {
+    "training": "training ends earlier",
+    "refit": "the update is fitted up to the same day, on other persons",
+    "recalibration": "the update is fitted on the same weeks, and judged by the fit on others",
+}
+
+
+def version_kind(evidence: CardEvidence) -> _Kind:
+    """How a version was made; by this its rows are divided."""
+    update = evidence.tags.get("update")
+    if update is None:
+        return "training"
+    return "refit" if update == "refit" else "recalibration"
+
+
+def _partition(use_case: UseCase, kind: _Kind) -> str:
+    share = use_case.split.validation_share
+    if kind == "training":
+        return (
+            f"By time and by patient: {share:.0%} of the patients set calibration and threshold; "
+            f"the test period begins at least {use_case.outcome.horizon_days} days after training "
+            "ends."
+        )
+    if kind == "refit":
+        return (
+            f"By patient, after a change: {share:.0%} of the patients set calibration and "
+            f"threshold, {JUDGED_SHARE:.0%} of the others test. The rest train, with rows of "
+            "everybody whose outcomes end before the change."
+        )
+    return (
+        f"By patient, after a change: {share:.0%} of the patients set the threshold. The others "
+        "are in two parts; the recalibration is fitted on both, and each part is tested by the fit "
+        "on the other."
+    )
 
 
 def _sensitive_input(evidence: CardEvidence, group: str) -> str:
@@ -334,8 +383,8 @@ def _of_evaluation(use_case: UseCase, evidence: CardEvidence) -> dict[str, Fact]
         "sample_size": Fact(size, "evaluation", missing),
         "fairness_process": Fact(process, "use case"),
         "independence": Fact(
-            "Figures are given for all patients of the test period and for those that training "
-            "has not seen.",
+            "Figures are given for all patients of the test rows and for those that training has "
+            "not seen.",
             "design",
         ),
     }

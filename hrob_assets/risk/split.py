@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from hrob_assets.risk.errors import ConfigurationError
+from hrob_assets.risk.tables import ROW_KEY
 from hrob_assets.risk.use_case import Split, UseCase
 
 _FRACTION_BITS = 53
@@ -302,6 +303,93 @@ def assign_update_split(
     )
     seen = (pl.col("split") == "train").any().over("person_id").fill_null(value=False)
     return rows.with_columns(split.alias("split")).with_columns(seen.alias("person_seen"))
+
+
+def judges_whole(
+    judged: pl.DataFrame,
+    labelled: pl.DataFrame,
+    *,
+    use_case: UseCase,
+    as_of: datetime,
+    is_update: bool = False,
+    cross_fit_since: datetime | None = None,
+) -> bool:
+    """Whether rows that judge a version are all that a split of the use case gives, and no other.
+
+    Of a training these are the eligible rows of everybody in a test period of the stated length or
+    dates; of an update those of the persons who judge; with a cross-fit those of all who are not of
+    the validation set, from the change on. A period that is counted back from what was known is
+    any that has these rows alone: later ones may have become ripe since.
+
+    Parameters
+    ----------
+    judged : DataFrame
+        Row key.
+    labelled : DataFrame
+        Row key and ``eligible`` of all rows with an outcome, as they are now.
+    use_case : UseCase
+    as_of : datetime (UTC)
+        End of what is known now.
+    is_update : bool
+        Whether the version is an update after a change.
+    cross_fit_since : datetime, optional (UTC)
+        The change, where the version is judged by a cross-fit.
+    """
+    when = pl.col("prediction_time")
+    first, last = judged["prediction_time"].min(), judged["prediction_time"].max()
+    if not isinstance(first, datetime) or not isinstance(last, datetime):
+        return False
+    start, end = cross_fit_since or first, last + timedelta.resolution
+    if cross_fit_since is not None or is_update:
+        may = labelled.filter(_may_judge_update(labelled, use_case, crossed=cross_fit_since))
+    else:
+        may = labelled.filter("eligible")
+        days, outcome = use_case.split.test_days, use_case.outcome
+        if days is None:
+            dated = _dated(use_case.split)
+            start, end = dated.test_start, dated.test_end
+        else:
+            by = _ripe_end(
+                as_of, horizon_days=outcome.horizon_days, runout_days=outcome.runout_days
+            )
+            if not _is_a_period(may["prediction_time"], first, last, days=days, by=by):
+                return False
+    expected = may.filter(when >= start, when < end)
+    strange = judged.join(expected, on=list(ROW_KEY), how="anti").height
+    return strange == 0 and judged.height == expected.height == judged.select(ROW_KEY).n_unique()
+
+
+def _may_judge_update(
+    labelled: pl.DataFrame, use_case: UseCase, *, crossed: datetime | None
+) -> pl.Series:
+    """Rows that `assign_update_split` and `training.judged_rows` let judge, of any time."""
+    persons, seed = labelled["person_id"], use_case.model.seed
+    validation = pl.Series(person_fraction(persons, seed) < use_case.split.validation_share)
+    judge = pl.Series(judges(persons, seed=seed))
+    if crossed is None:
+        return labelled["eligible"] & ~validation & judge
+    if use_case.cohort.train_on == "all":
+        return ~validation & (labelled["eligible"] | ~judge)
+    return labelled["eligible"] & ~validation
+
+
+def _is_a_period(
+    times: pl.Series, first: datetime, last: datetime, *, days: int, by: datetime
+) -> bool:
+    """Whether a period of so many days that ends by a day has these times, and no other.
+
+    Examples
+    --------
+    >>> times = pl.Series([datetime(2024, 3, day) for day in (1, 5, 9, 14)])
+    >>> by = datetime(2025, 1, 1)
+    >>> [_is_a_period(times, times[1], times[2], days=days, by=by) for days in (4, 5, 12, 13)]
+    [False, True, True, False]
+    """
+    length = timedelta(days=days)
+    before, after = times.filter(times < first).max(), times.filter(times > last).min()
+    begins_after = max(before, last - length) if isinstance(before, datetime) else last - length
+    ends_by = min(after, by) if isinstance(after, datetime) else by
+    return begins_after < min(first, ends_by - length)
 
 
 def judged_from(

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from hrob_assets.risk.errors import ConfigurationError
+from hrob_assets.risk.errors import ConfigurationError, ContractError
 from hrob_assets.risk.use_case import Threshold
 
 _SIMULATED_WEEKS = 10_000
 _LATEST_WEEKS = 52
 _BOUNDS = (0.05, 0.95)
+_MOST_OF_CAPACITY = 2
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ def capacity_threshold(
 ) -> float:
     """Probability from which on the capacity share of validation encounters lies, rounded.
 
+    Down or up, whichever calls nearer to the capacity share high risk.
+
     Parameters
     ----------
     probability : ndarray of float, shape (n_rows,)
@@ -50,21 +53,55 @@ def capacity_threshold(
     ------
     ConfigurationError
         If rounding leaves a threshold of 0 or 1, which would call everybody or nobody high risk.
+    ContractError
+        If each way calls nobody, or more than twice the capacity share, high risk: many rows then
+        have one probability.
 
     Examples
     --------
     >>> capacity_threshold(np.linspace(0, 1, 1001), Threshold(capacity_share=0.1))
     0.9
     """
-    exact = float(np.quantile(probability, 1 - threshold.capacity_share, method="higher"))
-    rounded = round(exact, threshold.decimals)
-    if not 0 < rounded < 1:
+    capacity = threshold.capacity_share
+    exact = float(np.quantile(probability, 1 - capacity, method="higher"))
+    nearest = round(exact, threshold.decimals)
+    if not 0 < nearest < 1:
         msg = (
-            f"the threshold must lie between 0 and 1 (found {exact:.6g}, rounded to {rounded}); "
+            f"the threshold must lie between 0 and 1 (found {exact:.6g}, rounded to {nearest}); "
             f"{then}"
         )
         raise ConfigurationError(msg)
-    return rounded
+    inside = [each for each in _rounded(exact, threshold.decimals) if 0 < each < 1]
+    shares = {each: float(np.mean(probability >= each)) for each in inside}
+    fitting = [each for each in inside if 0 < shares[each] <= _MOST_OF_CAPACITY * capacity]
+    if not fitting:
+        found = " and ".join(
+            f"{each} {'nobody' if shares[each] == 0 else 'more than twice as many'}"
+            for each in inside
+        )
+        msg = (
+            f"a threshold must call about {capacity:.0%} of the rows high risk (found that "
+            f"{found}: many rows are near the probability {exact:.6g}, or have it); {then}, or "
+            "take a calibration without steps"
+        )
+        raise ContractError(msg)
+    return min(fitting, key=lambda each: (abs(shares[each] - capacity), abs(each - exact)))
+
+
+def _rounded(exact: float, decimals: int) -> list[float]:
+    """A number rounded down and up, once where both are one.
+
+    Examples
+    --------
+    >>> _rounded(0.176, 2), _rounded(0.29, 2)
+    ([0.17, 0.18], [0.29])
+    """
+    nearest = round(exact, decimals)
+    if nearest == exact:
+        return [nearest]
+    step = 10.0**-decimals
+    other = nearest - step if nearest > exact else nearest + step
+    return sorted([nearest, round(other, decimals)])
 
 
 def simulate_list_sizes(

@@ -152,6 +152,11 @@ def assemble_training_set(
     -------
     DataFrame
         `TRAINING_COLUMNS` and `columns`, sorted by prediction time and encounter.
+
+    Raises
+    ------
+    ContractError
+        If the cohort or the features lack rows: a version would be judged without them, unseen.
     """
     key = ["person_id", "encounter_id", "prediction_time"]
     start, end = plan.bounds.train_start, plan.bounds.test_end
@@ -162,10 +167,11 @@ def assemble_training_set(
             pl.col("prediction_time") < end,
         )
         .select(*key, "week", "label")
-        .join(cohort.select(*key, "eligible"), on=key)
+        .join(cohort.select(*key, "eligible"), on=key, how="left")
         .sort("prediction_time", "encounter_id")
         .collect()
     )
+    _require_each(rows.drop_nulls("eligible"), rows, "the cohort", use_case.name)
     split = plan.assign(rows)
     wanted = pl.col("eligible")
     if use_case.cohort.train_on == "all":
@@ -173,7 +179,19 @@ def assemble_training_set(
     kept = split.filter(pl.col("split").is_not_null() & wanted)
     matrix = features.select(*key, *columns)
     joined = kept.lazy().join(matrix, on=key, how="inner", maintain_order="left")
-    return joined.select(*TRAINING_COLUMNS, *columns).collect()
+    found = joined.select(*TRAINING_COLUMNS, *columns).collect()
+    _require_each(found, kept, "the feature store", use_case.name)
+    return found
+
+
+def _require_each(found: pl.DataFrame, rows: pl.DataFrame, table: str, use_case_name: str) -> None:
+    if found.height != rows.height:
+        msg = (
+            f"{table} must have each row of the labels once (found {in_words(found.height)} rows "
+            f"for {in_words(rows.height)}); build the features of all weeks, run "
+            f"ripen_{use_case_name} for them, and make the training set again"
+        )
+        raise ContractError(msg)
 
 
 def require_ripe(
@@ -495,9 +513,20 @@ def contributions(model: FittedModel, features: pl.DataFrame) -> np.ndarray:
     """
     prepared = prepare(model.estimator, design_matrix(features, model.columns))
     classifier = model.estimator.named_steps["model"]
-    found = family_of(model.family).row_contributions(classifier, prepared)
+    return family_of(model.family).row_contributions(classifier, prepared) * slope_of(model)
+
+
+def slope_of(model: FittedModel) -> float:
+    """What calibration and recalibration multiply each term by; steps of a calibration have none.
+
+    Examples
+    --------
+    >>> calibrated = FittedModel(None, (), 0.5, (), 1, 1, 1, calibration=Recalibration(0.1, 0.5))
+    >>> slope_of(replace(calibrated, recalibration=Recalibration(0.2, 0.8)))
+    0.4
+    """
     slope = 1.0 if isinstance(model.calibration, Steps) else model.calibration.slope
-    return found * (slope * model.recalibration.slope)
+    return slope * model.recalibration.slope
 
 
 def comparator_probability(model: FittedModel, features: pl.DataFrame) -> pl.Series:

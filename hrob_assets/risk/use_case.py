@@ -212,7 +212,7 @@ class ModelSpec:
 
     family: Name
     tuning: Tuning
-    seed: int
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
     minimum_rows: Annotated[int, Field(ge=1)] = 1000
     minimum_events: Annotated[int, Field(ge=1)] = 100
     calibration: Literal["none", "logistic", "isotonic"] = "none"

@@ -29,7 +29,7 @@ from hrob_assets.assets.alerts import (
 )
 from hrob_assets.assets.partitions import weekly_partitions
 from hrob_assets.resources.alerts import Alert, Alerts
-from hrob_assets.risk.errors import ContractError
+from hrob_assets.risk.errors import ContractError, RecordError
 from hrob_assets_tests.example import example_use_case
 
 USE_CASE = example_use_case()
@@ -98,6 +98,18 @@ def test_an_overflow_is_told_also_where_its_number_is_not(sensors, instance, ove
     assert len(tick(sensors[WATCH], instance).run_requests) == alerts
 
 
+def test_an_alias_that_was_moved_by_hand_is_told_once_a_week(sensors, instance):
+    found = {"model_version": "4", "moved_alias": "run hrob rollback example --restore"}
+    report(instance, SCORES, "2024-03-04", people_on_the_list=7, overflow=0, **found)
+
+    told_of = tick(sensors[WATCH], instance)
+
+    assert [r.run_key for r in told_of.run_requests] == ["moved alias example 2024-03-04"]
+    ((kind, facts),) = told(told_of)
+    assert (kind, facts["scored by"]) == ("moved_alias", "version 4")
+    assert "--restore" in facts["found"]
+
+
 def test_what_was_seen_is_not_seen_again(sensors, instance):
     report(instance, SCORES, "2024-03-04", people_on_the_list=70, overflow=20)
     first = tick(sensors[WATCH], instance)
@@ -111,11 +123,14 @@ def test_what_was_seen_is_not_seen_again(sensors, instance):
 def test_a_challenger_that_stays_a_challenger_is_told(sensors, instance):
     report(instance, CHAMPION, champion_version="4", challenger_version="4")
     report(instance, CHAMPION, champion_version="4", challenger_version="5")
+    edited = {"champion_version": "6", "challenger_version": "6", "decision": "refused"}
+    report(instance, CHAMPION, **edited)
 
     found = tick(sensors[WATCH], instance)
 
     assert told(found) == [
-        ("refused_promotion", {"challenger": "version 5", "champion": "version 4"})
+        ("refused_promotion", {"challenger": "version 5", "champion": "version 4"}),
+        ("refused_promotion", {"challenger": "version 6", "champion": "version 6"}),
     ]
 
 
@@ -171,10 +186,10 @@ LAUNCHED = RemoteJobOrigin(
 )
 
 
-def failed(sensors, instance, error, *, tags=None, origin=None):
+def failed(sensors, instance, error, *, tags=None, origin=None, name="step"):
     """What is told of a run whose only step raises the error."""
 
-    @dg.op
+    @dg.op(name=name)
     def step():
         raise error
 
@@ -206,6 +221,22 @@ def test_a_message_of_a_library_is_not_told_because_it_may_hold_a_person(sensors
 
     assert "4711" not in json.dumps(request.run_config)
     assert request.run_config["ops"]["deliver"]["config"]["facts"]["reason"] == "ValueError"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (dg.Failure("It must have: AUROC at least 0.65", allow_retries=False), "refused_promotion"),
+        (RecordError("record 2: its signature does not fit"), "failed_run"),
+        (ContractError("run the job train_example first"), "failed_run"),
+    ],
+)
+def test_only_a_refusal_of_the_gate_is_told_as_one(sensors, instance, error, kind):
+    (request,) = failed(sensors, instance, error, name="example__champion_model")
+
+    alert = request.run_config["ops"]["deliver"]["config"]
+    assert alert["kind"] == kind
+    assert ("refused" in alert["title"]) == (kind == "refused_promotion")
 
 
 @pytest.mark.parametrize(

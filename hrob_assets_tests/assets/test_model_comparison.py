@@ -2,6 +2,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from hrob_assets.assets import model_comparison as module
 from hrob_assets.assets.feature_selection import feature_selection_definitions
 from hrob_assets.assets.model_comparison import model_comparison_definitions
 from hrob_assets.resources.model_registry import CHALLENGER
@@ -10,6 +11,7 @@ from hrob_assets.risk.use_case import use_case_from
 from hrob_assets_tests.assets.worlds import (
     CANDIDATES,
     RULES,
+    logged,
     materialise,
     selection_of,
     store,
@@ -20,8 +22,8 @@ from hrob_assets_tests.example import example_values
 pytestmark = pytest.mark.xdist_group("registry")  # one registry for all
 
 
-def test_families_are_compared_and_the_choice_is_recorded(tmp_path, registry):
-    name = "families_compared"
+def compare(tmp_path, registry, name):
+    """Compare two families and the comparator; return the result."""
     values = example_values() | {"name": name}
     values["model"]["alternatives"] = [
         {"name": "hist_gradient_boosting", "trials": 1, "calibration": "logistic"}
@@ -41,8 +43,13 @@ def test_families_are_compared_and_the_choice_is_recorded(tmp_path, registry):
     )
     store(tmp_path, {f"{name}/training_set": training_set()})
     materialise(definitions, tmp_path, registry, only="feature_selection")
+    return materialise(definitions, tmp_path, registry, only="model_comparison")
 
-    result = materialise(definitions, tmp_path, registry, only="model_comparison")
+
+def test_families_are_compared_and_the_choice_is_recorded(tmp_path, registry):
+    name = "families_compared"
+
+    result = compare(tmp_path, registry, name)
 
     table = pl.read_parquet(tmp_path / "assets" / name / "model_comparison.parquet")
     assert table["family"].to_list() == [
@@ -58,3 +65,16 @@ def test_families_are_compared_and_the_choice_is_recorded(tmp_path, registry):
     assert "stays" in metadata["reason"].value
     assert registry.version(name, CHALLENGER) is None
     assert registry.earlier_parameters(name, "hist_gradient_boosting")
+    metrics, files = logged(registry, name)
+    assert {"log_loss", "auroc"} <= metrics
+    assert files == {"model_comparison.csv"}
+
+
+def test_figures_of_too_few_patients_are_not_told_by_mlflow_either(tmp_path, registry, monkeypatch):
+    monkeypatch.setattr(module, "tellable", lambda _: False)
+
+    compare(tmp_path, registry, "families_of_few")
+
+    metrics, files = logged(registry, "families_of_few")
+    assert metrics <= {"seconds", "cv_log_loss"} | {f"cv_log_loss_fold_{n}" for n in range(9)}
+    assert files == set()

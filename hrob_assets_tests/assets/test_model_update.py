@@ -20,6 +20,7 @@ from hrob_assets_tests.assets.worlds import (
     CANDIDATES,
     COLUMNS,
     RULES,
+    crown,
     materialise,
     selection_of,
     store,
@@ -43,7 +44,7 @@ def updated(tmp_path, registry, run_context):
             champion = fitted(COLUMNS, list(weights), intercept=intercept)
             made_from = {"training_set": training_set_tag(ROWS)}
             version = registry.register(name, champion, tags=made_from)
-        registry.set_alias(name, CHAMPION, version)
+        crown(tmp_path, registry, name, version)
         store(tmp_path, {f"{name}/training_set": ROWS})
         use_case, selection = use_case_named(name), selection_of(tmp_path)
         files = {"selection": selection, "rules": RULES}

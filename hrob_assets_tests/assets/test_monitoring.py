@@ -259,6 +259,7 @@ def test_the_board_knows_the_alarms_of_the_champion(tmp_path, registry, run_cont
         "2024-01-01",
     )
     records = DecisionRecords(folder=str(tmp_path / "decisions"))
+    records.adopt("board", registry, reason="a test")
     asset = next(a for a in definitions.assets if a.key.path[-1] == "status_board")
     with dg.DagsterInstance.ephemeral() as instance:
         instance.report_runless_asset_event(made)

@@ -100,9 +100,11 @@ class Gate:
         tables = {
             f"{self.name}/training_set": self.rows,
             f"{self.name}/labels": self.rows.select(*key, "label"),
+            f"{self.name}/cohort": self.rows.select(*key, "eligible"),
             "feature_store/encounter_features": self.rows,
             "staged/persons": people(self.rows),
             "staged/coverage": pl.DataFrame(schema=coverage),
+            "staged/load": pl.DataFrame({"as_of": [datetime(2025, 1, 1)]}),
         }
         store(self.root, tables)
 
@@ -356,6 +358,20 @@ def test_evidence_that_was_edited_by_hand_is_found(gate, edit):
     assert gate.aliases() == (first, None)
 
 
+@pytest.mark.parametrize("kind", ["copy", "the champion itself"])
+def test_edited_evidence_fails_the_check_also_where_there_is_one_model(gate, kind):
+    first, _ = gate.judged("champion")
+    if kind == "copy":
+        gate.challenge(kind)
+        gate.evaluate()
+    gate.edit_evidence(pl.col("outcome").shuffle(seed=1))
+
+    assert gate.decide() == "refused"
+    assert gate.unmet()[0] == "evidence is signed and unchanged"
+    assert not gate.checks["challenger_meets_the_criteria"].passed
+    assert gate.aliases() == (first, None)
+
+
 def test_evidence_of_which_the_hash_was_written_by_somebody_without_the_key_is_found(gate):
     gate.judged("champion")
     version = gate.challenge("better")
@@ -389,6 +405,38 @@ def test_a_version_that_was_rolled_back_does_not_come_back(gate):
     assert gate.registry.version(gate.name, CHALLENGER) == second
 
 
+@pytest.mark.parametrize("other_rows", [False, True], ids=["the same rows", "later rows"])
+def test_a_model_that_was_rolled_back_does_not_come_back_under_another_number(gate, other_rows):
+    first, _ = gate.judged("champion")
+    gate.judged("better")
+    gate.records.roll_back(gate.name, gate.registry, reason="nurses saw nonsense")
+    if other_rows:
+        gate.rows = gate.rows.with_columns(pl.col("prediction_time") + pl.duration(days=7))
+        gate.store_world()
+
+    _, decision = gate.judged("better")  # trained again, as nothing has changed
+
+    assert decision == "refused"
+    assert gate.unmet()[0] == "was not withdrawn before"
+    found = [each["found"] for each in gate.last()["criteria"]]
+    assert any("says the same as one that was rolled back" in text for text in found)
+    assert gate.aliases() == (first, None)
+
+
+def test_a_champion_that_was_adopted_and_rolled_back_does_not_come_back(gate):
+    first = gate.challenge("champion")
+    second = gate.challenge("better")
+    gate.registry.set_alias(gate.name, CHAMPION, second)
+    gate.registry.set_alias(gate.name, PREVIOUS_CHAMPION, first)
+    gate.records.adopt(gate.name, gate.registry, reason="it scored before")
+    gate.records.roll_back(gate.name, gate.registry, reason="nurses saw nonsense")
+
+    _, decision = gate.judged("better")
+
+    assert decision == "refused"
+    assert gate.unmet()[0] == "was not withdrawn before"
+
+
 def test_an_alias_moved_by_hand_stops_the_gate(gate):
     gate.judged("champion")
     version = gate.challenge("better")
@@ -415,6 +463,19 @@ def test_a_decision_tells_who_asked_and_rests_on_hashes_and_no_person(gate):
     assert gate.metadata["asked by"].value.endswith(record["asked_by"]["run"])
     assert "| is better than the champion |" in gate.metadata["criteria"].value
     assert gate.metadata["record number"].value == 2
+
+
+def test_the_rows_on_which_a_challenger_does_well_are_not_the_test_period(gate):
+    gate.judged("champion")
+    gate.challenge("better")
+    gate.evaluate()
+    whole = pl.read_parquet(gate.evidence)
+    well = (pl.col("probability") - pl.col("outcome")).abs() < 0.4
+
+    found = _judged_with(gate, whole.filter(well))
+
+    assert found[0] == "evidence still holds"
+    assert "rows were left out" in gate.last()["criteria"][3]["found"]
 
 
 def test_a_comparator_that_is_as_good_keeps_the_challenger_out(gate):

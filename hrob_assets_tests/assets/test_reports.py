@@ -27,7 +27,8 @@ from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.evaluation_report import from_json
 from hrob_assets.risk.features.catalogue import Catalogue, FeatureFamily
 from hrob_assets.risk.model_comparison import METRICS
-from hrob_assets.risk.training import TRAINING_COLUMNS, training_set_tag
+from hrob_assets.risk.recalibration import Recalibration
+from hrob_assets.risk.training import TRAINING_COLUMNS, contributions, training_set_tag
 from hrob_assets.risk.use_case import Characteristic
 from hrob_assets_tests.assets.worlds import (
     CANDIDATES,
@@ -141,11 +142,12 @@ def page(folder, name):
     return " ".join((folder / f"{name}.html").read_text(encoding="utf-8").split())
 
 
-def sensitivity(version):
+def sensitivity(version, tag=None):
     """A table of refits, in which race and ethnicity gain a little."""
     rows = []
     for variant, gain in (("as trained", None), ("with race and ethnicity", 0.004)):
         row = {"variant": variant, "columns": 2, "model_version": version}
+        row["training_set"] = tag or training_set_tag(rows_with_gaps())
         for metric in (*METRICS, "calibration_factor"):
             row[metric] = 0.3
             row[f"{metric}_change"] = gain
@@ -219,8 +221,10 @@ def test_race_and_ethnicity_are_compared_where_that_was_made_of_this_version(wor
     assert "Refits on the same patients: with race and ethnicity." in page(folder, "model_card")
 
 
-def test_a_sensitivity_analysis_of_another_version_is_a_gap(world):
-    world.store("sensitivity", sensitivity("99"))
+@pytest.mark.parametrize("other", ["version", "training set"])
+def test_a_sensitivity_analysis_of_another_version_or_training_set_is_a_gap(world, other):
+    table = sensitivity("99") if other == "version" else sensitivity(world.version, "another")
+    world.store("sensitivity", table)
     folder, _ = world.report()
 
     assert "not fitted both with and without race and ethnicity yet" in page(folder, "fairness")
@@ -248,6 +252,18 @@ def test_reports_are_not_drawn_from_the_fairness_of_another_version(world, run_c
 
     with pytest.raises(ContractError, match=r"fairness of version 2.*\(found version 1\)"):
         world.report()
+
+
+def test_coefficients_are_those_after_calibration_and_recalibration():
+    changed = {"calibration": Recalibration(0.1, 0.5), "recalibration": Recalibration(0.2, 0.8)}
+    model = fitted(COLUMNS, [0.1, 1.0], intercept=-1.0, **changed)
+    rows = training_set().head(50)
+
+    terms = dict(terms_of(SimpleNamespace(model=model, tags={}), rows.lazy()).terms)
+
+    assert terms == pytest.approx({COLUMNS[0]: 0.04, COLUMNS[1]: 0.4})
+    per_unit = contributions(model, rows)[:, 1] / rows[COLUMNS[1]].to_numpy()
+    assert per_unit == pytest.approx([terms[COLUMNS[1]]] * 50, rel=1e-4)
 
 
 def forest(**tags: str):

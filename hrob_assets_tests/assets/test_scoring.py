@@ -1,3 +1,4 @@
+import uuid
 from datetime import date, datetime
 
 import dagster as dg
@@ -8,10 +9,10 @@ from polars.testing import assert_frame_equal
 from hrob_assets.assets.scoring import scoring_definitions
 from hrob_assets.resources.model_registry import CHAMPION
 from hrob_assets.resources.score_table import ScoreTable
-from hrob_assets.risk.errors import ContractError
+from hrob_assets.risk.errors import ContractError, RecordError
 from hrob_assets.risk.features.catalogue import Catalogue
 from hrob_assets.risk.tables import EVENTS
-from hrob_assets_tests.assets.worlds import COLUMNS, materialise, store, use_case_named
+from hrob_assets_tests.assets.worlds import COLUMNS, crown, materialise, store, use_case_named
 from hrob_assets_tests.example import feature_rows, fitted
 
 pytestmark = pytest.mark.xdist_group("registry")  # one registry for all
@@ -21,9 +22,9 @@ FIRST, SECOND = "2024-03-04", "2024-03-11"
 
 
 @pytest.fixture
-def scored(tmp_path, registry, run_context, request):
+def scored(tmp_path, registry, run_context):
     """Scores weeks of four people; the third is not eligible, the second week is empty."""
-    name = request.node.name[:60]
+    name = f"scored_{uuid.uuid4().hex[:8]}"
     rows = feature_rows(
         (1, 10, 0, 40, 2), (2, 20, 0, 40, 1), (3, 30, 0, 40, 9), (4, 40, 0, 40, -1),
         columns=COLUMNS,
@@ -51,6 +52,13 @@ def scored(tmp_path, registry, run_context, request):
         def champion(self, *coefficients):
             with registry.tracked_run(run_context, name):
                 version = registry.register(name, fitted(COLUMNS, coefficients), tags={})
+            crown(tmp_path, registry, name, version)
+
+        def challenger(self, *coefficients):
+            with registry.tracked_run(run_context, name):
+                return registry.register(name, fitted(COLUMNS, coefficients), tags={})
+
+        def move(self, version):
             registry.set_alias(name, CHAMPION, version)
 
         def run(self, first, last):
@@ -63,6 +71,7 @@ def scored(tmp_path, registry, run_context, request):
                 weekly=("encounter_features", "cohort"),
                 score_table=table,
             )
+            self.check = result.get_asset_check_evaluations()[0]
             return result.get_asset_materialization_events()[0].materialization.metadata
 
         def rows(self):
@@ -125,6 +134,38 @@ def test_an_empty_week_is_scored_without_rows(scored):
 
     assert metadata["new rows of the run"].value == 0
     assert scored.rows().is_empty()
+
+
+@pytest.mark.parametrize("alias", ["of another version", "taken away"])
+def test_an_alias_moved_by_hand_scores_nobody_and_no_list_waits_for_it(scored, alias):
+    scored.champion(0, 1)
+    decided = scored.version()
+    assert "moved alias" not in scored.run(FIRST, FIRST)
+    assert scored.check.passed
+
+    scored.move(scored.challenger(0, -1) if alias == "of another version" else None)
+    metadata = scored.run(FIRST, FIRST)
+
+    assert scored.rows()["model_version"].unique().to_list() == [decided]
+    assert metadata["model version"].value == decided
+    assert "--restore" in metadata["moved alias"].value
+    assert not scored.check.passed
+
+
+def test_a_champion_without_a_record_scores_nobody(scored):
+    scored.move(scored.challenger(0, 1))
+
+    with pytest.raises(RecordError, match=r"found no record.*--adopt"):
+        scored.run(FIRST, FIRST)
+
+
+def test_no_list_is_made_by_a_record_that_was_edited(scored, tmp_path):
+    scored.champion(0, 1)
+    (record,) = tmp_path.glob("decisions/*/000001.json")
+    record.write_text(record.read_text().replace("a test", "a guess"))
+
+    with pytest.raises(RecordError, match="signature does not fit"):
+        scored.run(FIRST, FIRST)
 
 
 def test_without_a_champion_nothing_is_scored(scored):

@@ -8,12 +8,11 @@ import polars as pl
 import pytest
 
 from hrob_assets.assets.weekly_drift import weekly_drift_definitions
-from hrob_assets.resources.model_registry import CHAMPION
 from hrob_assets.resources.score_table import ScoreTable
 from hrob_assets.resources.storage import Storage
 from hrob_assets.risk.scoring import WEEKLY_SCORES
 from hrob_assets.risk.tables import COVERAGE, EVENTS, PERSONS, TIMESTAMP
-from hrob_assets_tests.assets.worlds import COLUMNS, materialise, store, use_case_named
+from hrob_assets_tests.assets.worlds import COLUMNS, crown, materialise, store, use_case_named
 from hrob_assets_tests.example import fitted
 
 pytestmark = pytest.mark.xdist_group("registry")  # one registry for all
@@ -107,7 +106,7 @@ def drifted(tmp_path_factory, registry):
     run.run.run_id, run.run.job_name = "drift", "train"
     with registry.tracked_run(run, "moving"):
         version = registry.register("moving", fitted(COLUMNS, [0.0, 1.0]), tags={})
-    registry.set_alias("moving", CHAMPION, version)
+    crown(root, registry, "moving", version)
     definitions = weekly_drift_definitions(
         use_case_named("moving"),
         group_of_column={COLUMNS[0]: "demographics", COLUMNS[1]: "utilisation"},

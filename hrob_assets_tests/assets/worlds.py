@@ -1,6 +1,6 @@
 """One use case of two columns, its tables on disk, and models that rank its people."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -10,6 +10,7 @@ import polars as pl
 from hrob_assets.resources.decision_records import DecisionRecords
 from hrob_assets.resources.feedback import Feedback
 from hrob_assets.resources.storage import ParquetIOManager, Storage
+from hrob_assets.risk.decision import Decision
 from hrob_assets.risk.features.catalogue import FeatureColumn
 from hrob_assets.risk.features.selection import FeatureSelection, ImputationRule, Screening
 from hrob_assets.risk.parquet_files import write_parquet
@@ -71,6 +72,32 @@ def store(root, tables):
     """Write frames to the places of their asset keys."""
     for key, frame in tables.items():
         write_parquet(frame, root / "assets" / f"{key}.parquet")
+
+
+def crown(root, registry, name, version):
+    """Make a version the champion by a record, as a gate would."""
+    records = DecisionRecords(folder=str(root / "decisions"))
+    before = records.champion(name, registry)
+    decision = Decision(
+        use_case=name,
+        kind="promoted",
+        decided_at=datetime(2024, 3, 4, tzinfo=UTC),
+        challenger=version,
+        champion_before=before,
+        champion=version,
+        previous_champion=before,
+        reason="a test",
+    )
+    records.change_champion(decision, registry)
+
+
+def logged(registry, name):
+    """Names of all metrics and CSV files that the runs of an experiment have in MLflow."""
+    mlflow, client = registry._mlflow()
+    runs = client.search_runs([mlflow.get_experiment_by_name(name).experiment_id])
+    files = (file.path for run in runs for file in client.list_artifacts(run.info.run_id))
+    metrics = {metric for run in runs for metric in run.data.metrics}
+    return metrics, {path for path in files if path.endswith(".csv")}
 
 
 def materialise(

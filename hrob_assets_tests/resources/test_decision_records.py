@@ -318,12 +318,66 @@ def test_an_alias_moved_by_hand_is_found_and_can_be_put_back(
         records.restore(name, registry, reason="again")
 
 
-def test_a_champion_from_before_there_were_records_is_adopted_once(records, registry, versions):
+@pytest.mark.parametrize("alias", [CHAMPION, PREVIOUS_CHAMPION])
+def test_a_champion_that_nobody_decided_on_gets_no_record_by_being_looked_at(
+    records, registry, versions, alias
+):
+    name = versions()
+    registry.set_alias(name, alias, "2")
+
+    for look in (records.verified, records.champion):
+        with pytest.raises(RecordError, match=r"found no record.*hrob rollback .* --adopt"):
+            look(name, registry)
+    with pytest.raises(RecordError, match="found no record"):
+        records.append(refusal(name, "1", champion=None), registry)
+    assert list(records._path(name).glob("*.json")) == []
+
+
+def test_a_champion_whose_records_are_gone_is_not_adopted(records, registry, versions):
+    name = versions()
+    promoted_twice(records, name, registry)
+    for path in records._path(name).glob("*.json"):
+        path.unlink()
+
+    with pytest.raises(RecordError, match="registry knows of 2 records"):
+        records.adopt(name, registry, reason="it scores")
+
+
+def test_adoption_needs_a_champion_and_no_record(records, registry, versions):
+    name = versions()
+    with pytest.raises(ContractError, match=r"found no champion.*train_"):
+        records.adopt(name, registry, reason="it scores")
+
+    records.change_champion(promotion(name, "1"), registry)
+
+    with pytest.raises(ContractError, match="found records"):
+        records.adopt(name, registry, reason="it scores")
+
+
+def test_the_champion_is_the_one_of_the_last_decision(records, registry, versions):
+    name = versions()
+    assert records.champion(name, registry) is None
+    promoted_twice(records, name, registry)
+    registry.set_alias(name, CHAMPION, "3")
+
+    assert records.champion(name, registry) == "2"
+
+    (records._path(name) / "000001.json").unlink()
+    with pytest.raises(RecordError, match="must be whole"):
+        records.champion(name, registry)
+
+
+def test_a_champion_from_before_there_were_records_is_adopted_by_somebody(
+    records, registry, versions
+):
     name = versions()
     registry.set_alias(name, CHAMPION, "2")
     registry.set_alias(name, PREVIOUS_CHAMPION, "1")
 
-    assert kinds(records, name, registry) == ["adopted"]
+    record = records.adopt(name, registry, reason="it scored for a year")
+
+    assert record["reason"] == "it scored for a year"
+    assert record["asked_by"]["operating system user"]
     assert kinds(records, name, registry) == ["adopted"]
 
     records.roll_back(name, registry, reason="it was better")

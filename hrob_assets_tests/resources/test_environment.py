@@ -1,6 +1,7 @@
 import os
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -320,6 +321,21 @@ def test_a_shared_registry_is_refused(pair):
 
     with pytest.raises(ConfigurationError, match=r"the registry http://127\.0\.0\.1:5000"):
         require_separate(one, other)
+
+
+def test_shared_records_of_decisions_are_refused(pair):
+    prod, staging = pair
+    other = replace(staging, decision_folder=prod.records_folder)
+
+    with pytest.raises(ConfigurationError, match=r"the records of decisions .*prod/decisions"):
+        require_separate(prod, other)
+
+
+def test_records_of_decisions_are_in_the_data_root_unless_the_registry_is_another(pair):
+    prod, _ = pair
+
+    assert prod.records_folder == (prod.data_root / "decisions").absolute()
+    assert replace(prod, decision_folder=Path("/a/b")).records_folder == Path("/a/b")
 
 
 def test_a_shared_source_is_refused(pair):

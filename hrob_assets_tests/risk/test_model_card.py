@@ -9,6 +9,7 @@ import yaml
 from lxml import etree
 
 from hrob_assets.risk import reporting
+from hrob_assets.risk.acceptance import BETTER_THAN_COMPARATOR
 from hrob_assets.risk.model_card import STANDARDS, CardEvidence, model_card
 from hrob_assets.risk.reporting.chai import NAMESPACE, chai_xml
 from hrob_assets.risk.reporting.model_card import model_card_page
@@ -214,3 +215,45 @@ def test_the_page_is_complete_in_itself_and_counts_its_answers():
     assert 'href="http' not in page
     for name, asked in STANDARDS.items():
         assert f"{name}: {len(asked) - card.gaps(name)} of {len(asked)} answered" in page
+
+
+def decided(passed, found="lower bound +0.0100"):
+    criterion = {"criterion": BETTER_THAN_COMPARATOR, "found": found, "passed": passed}
+    return {"kind": "promoted", "reason": "all criteria are met", "criteria": [criterion]}
+
+
+@pytest.mark.parametrize(
+    ("decision", "told"),
+    [
+        (None, "of this version it was not asked."),
+        (decided(None, "no champion yet"), "of this version it was not asked."),
+        (decided(passed=True), "the gate found this version better (lower bound +0.0100)."),
+        (decided(passed=False), "found this version not better, or not judged (lower bound"),
+    ],
+    ids=["not decided", "first champion", "better", "not better"],
+)
+def test_the_card_says_of_the_comparator_what_the_gate_found(decision, told):
+    values = example_values()
+    values["model"]["comparator"] = {"columns": ["age__years"]}
+    card = model_card(use_case_from(values), replace(EVIDENCE, decision=decision))
+
+    assert told in card.facts["comparator"].text
+
+
+@pytest.mark.parametrize(
+    ("update", "dates", "partition", "kind"),
+    [
+        (None, "training ends earlier.", "begins at least 60 days after", "later period"),
+        ("refit", "on other persons.", "40% of the others test", "other persons"),
+        ("intercept", "judged by the fit on others.", "each part is tested by the fit on the",
+         "other persons"),
+    ],
+)  # fmt: skip
+def test_of_an_update_no_later_test_period_is_claimed(update, dates, partition, kind):
+    tags = {**EVIDENCE.tags, **({"update": update} if update else {})}
+    card = model_card(example_use_case(), replace(EVIDENCE, tags=tags))
+
+    assert card.facts["dates"].text.endswith(dates)
+    assert partition in card.facts["partition"].text
+    assert ("after training ends" in card.facts["partition"].text) == (update is None)
+    assert f"<TestType>Internal, {kind}</TestType>" in chai_xml(card)

@@ -1,4 +1,5 @@
 from datetime import date, datetime, timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -10,11 +11,15 @@ from hrob_assets.risk.split import (
     assign_split,
     assign_update_split,
     judged_from,
+    judges_whole,
     periods,
     person_fraction,
+    plan_split,
     update_periods,
 )
-from hrob_assets.risk.use_case import Split
+from hrob_assets.risk.training import judged_rows
+from hrob_assets.risk.use_case import Split, use_case_from
+from hrob_assets_tests.example import example_values
 
 BOUNDS = Periods(
     datetime(2023, 1, 1), datetime(2024, 1, 1), datetime(2024, 3, 1), datetime(2024, 6, 1)
@@ -233,3 +238,97 @@ def test_an_update_without_ripe_rows_is_refused():
             horizon_days=60,
             runout_days=30,
         )
+
+
+NOW, CHANGE = datetime(2025, 1, 1), datetime(2024, 7, 1)
+
+
+def labelled(eligible=0.8):
+    """Rows of 300 persons over two years, to the day before the last that is ripe."""
+    rng = np.random.default_rng(4)
+    days = rng.integers(0, 640, 3000)
+    return pl.DataFrame(
+        {
+            "person_id": rng.integers(0, 300, 3000),
+            "encounter_id": np.arange(3000),
+            "prediction_time": [datetime(2023, 1, 1) + timedelta(days=int(day)) for day in days],
+            "eligible": rng.random(3000) < eligible,
+        }
+    )
+
+
+def judged(kind, rows, *, train_on="eligible", dated=False):
+    """Use case, rows that judge a version, and how it was made."""
+    values = example_values()
+    values["cohort"]["train_on"] = train_on
+    if dated:
+        values["split"] = {
+            "validation_share": 0.25,
+            "train_start": date(2023, 1, 1), "train_end": date(2024, 1, 1),
+            "test_start": date(2024, 4, 1), "test_end": date(2024, 9, 1),
+        }  # fmt: skip
+    use_case = use_case_from(values)
+    since = None if kind == "training" else CHANGE
+    split = plan_split(use_case, as_of=NOW, changed_since=since).assign(rows)
+    wanted = pl.col("eligible")
+    if train_on == "all":
+        wanted |= pl.col("split") == "train"
+    model = SimpleNamespace(cross_fit=None)
+    if kind == "cross-fit":
+        model.cross_fit = SimpleNamespace(since=CHANGE.isoformat())
+    how = {
+        "as_of": NOW,
+        "is_update": kind != "training",
+        "cross_fit_since": model.cross_fit and CHANGE,
+    }
+    return use_case, judged_rows(model, split.filter(wanted)), how
+
+
+KINDS = pytest.mark.parametrize("kind", ["training", "update", "cross-fit"])
+
+
+@KINDS
+@pytest.mark.parametrize("train_on", ["all", "eligible"])
+@pytest.mark.parametrize("dated", [False, True])
+def test_what_a_split_gives_is_whole_also_when_later_rows_are_ripe(kind, train_on, dated):
+    rows = labelled()
+    use_case, found, how = judged(kind, rows, train_on=train_on, dated=dated)
+    later = rows.head(50).with_columns(
+        pl.col("encounter_id") + 10_000, prediction_time=pl.lit(datetime(2024, 12, 1))
+    )
+
+    assert found.height > 50
+    assert judges_whole(found, pl.concat([rows, later]), use_case=use_case, **how)
+
+
+@KINDS
+@pytest.mark.parametrize("change", ["a half", "one less", "one twice", "a stranger", "none"])
+def test_other_rows_than_a_split_gives_are_not_whole(kind, change):
+    rows = labelled()
+    use_case, found, how = judged(kind, rows)
+    inner = found.sort("prediction_time")[found.height // 2]
+    other = {
+        "a half": found.sample(fraction=0.5, seed=1),
+        "one less": found.join(inner, on="encounter_id", how="anti"),
+        "one twice": pl.concat([found, inner]),
+        "a stranger": pl.concat([found, inner.with_columns(pl.col("encounter_id") + 10_000)]),
+        "none": found.clear(),
+    }[change]
+
+    assert not judges_whole(other, rows, use_case=use_case, **how)
+
+
+def test_a_test_period_without_its_worse_half_is_not_whole():
+    rows = labelled()
+    use_case, found, how = judged("training", rows)
+    middle = found["prediction_time"].median()
+
+    for part in (pl.col("prediction_time") < middle, pl.col("prediction_time") >= middle):
+        assert not judges_whole(found.filter(part), rows, use_case=use_case, **how)
+
+
+def test_rows_of_persons_who_do_not_judge_an_update_do_not_judge_it():
+    rows = labelled()
+    use_case, found, _ = judged("training", rows)
+
+    assert not judges_whole(found, rows, use_case=use_case, as_of=NOW, is_update=True)

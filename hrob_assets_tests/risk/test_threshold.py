@@ -4,7 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from hrob_assets.risk.threshold import simulate_list_sizes
+from hrob_assets.risk.errors import ContractError
+from hrob_assets.risk.threshold import capacity_threshold, simulate_list_sizes
+from hrob_assets.risk.use_case import Threshold
 
 
 def listed(high_per_week, *, persons=200, capacity=50, share=0.2):
@@ -45,3 +47,36 @@ def test_weeks_that_differ_widen_the_interval():
 def test_a_row_at_the_threshold_is_high_risk_and_a_week_without_one_has_an_empty_list():
     assert listed([0] * 4).mean == 0
     assert listed([200] * 4).mean == 1000
+
+
+def shares(**share: float):
+    """A thousand rows, so many of each probability (0_176 stands for 0.176)."""
+    return np.concatenate(
+        [np.full(round(1000 * of), int(name[2:]) / 1000) for name, of in share.items()]
+    )
+
+
+@pytest.mark.parametrize(
+    ("probability", "found"),
+    [
+        (shares(p_050=0.5, p_176=0.5), "0.17 more than twice as many and 0.18 nobody"),
+        (shares(p_050=0.5, p_174=0.5), "0.17 more than twice as many and 0.18 nobody"),
+        (shares(p_050=0.5, p_170=0.5), "0.17 more than twice as many"),
+    ],
+)
+def test_a_step_that_lists_half_of_the_rows_or_nobody_is_told(probability, found):
+    with pytest.raises(ContractError, match=rf"about 10% .*{found}.*raise threshold.decimals"):
+        capacity_threshold(probability, Threshold(capacity_share=0.1, decimals=2))
+
+
+@pytest.mark.parametrize(
+    ("probability", "found"),
+    [
+        (shares(p_050=0.88, p_174=0.03, p_300=0.09), 0.18),  # 9 % lie nearer to 10 % than 12 %
+        (shares(p_050=0.85, p_176=0.13, p_300=0.02), 0.17),  # 15 % nearer than 2 %
+        (shares(p_050=0.70, p_176=0.25, p_300=0.05), 0.18),  # 30 % would be too many
+        (shares(p_050=0.9, p_200=0.1), 0.2),
+    ],
+)
+def test_of_rounding_down_and_up_the_nearer_to_the_capacity_is_taken(probability, found):
+    assert capacity_threshold(probability, Threshold(capacity_share=0.1, decimals=2)) == found

@@ -76,7 +76,7 @@ def coefficients(model):
 # The tables that a training set is assembled from, three encounters per period.
 
 
-def tables(train_on="eligible"):
+def tables(train_on="eligible", *, features=lambda frame: frame, cohort=lambda frame: frame):
     moments = {
         "before": datetime(2022, 12, 31),
         "train": datetime(2023, 6, 1),
@@ -106,8 +106,10 @@ def tables(train_on="eligible"):
         secret=pl.lit(1.0),
     )
     return assemble_training_set(
-        frame.lazy().select("person_id", "encounter_id", "prediction_time", "age__years", "secret"),
-        frame.lazy().select("person_id", "encounter_id", "prediction_time", "eligible"),
+        features(frame.lazy()).select(
+            "person_id", "encounter_id", "prediction_time", "age__years", "secret"
+        ),
+        cohort(frame.lazy()).select("person_id", "encounter_id", "prediction_time", "eligible"),
         frame.lazy().select("person_id", "encounter_id", "prediction_time", "week", "label"),
         use_case=example_use_case(train_on=train_on),
         plan=SplitPlan(BOUNDS, partial(assign_split, bounds=BOUNDS, validation_share=0.25, seed=7)),
@@ -126,6 +128,12 @@ def test_rows_outside_the_periods_and_rows_without_a_ripe_outcome_are_left_out(t
     assert found["label"].null_count() == 0
     assert found["split"].null_count() == 0
     assert set(found["prediction_time"]) == {datetime(2023, 6, 1), datetime(2024, 4, 1)}
+
+
+@pytest.mark.parametrize("lacking", ["features", "cohort"])
+def test_a_labelled_row_that_another_table_lacks_is_an_error_and_is_not_left_out(lacking):
+    with pytest.raises(ContractError, match=r"must have each row of the labels.*ripen_example"):
+        tables(**{lacking: lambda frame: frame.filter(pl.col("encounter_id") != 100)})
 
 
 def test_training_on_all_includes_training_rows_that_are_not_eligible():

@@ -58,6 +58,8 @@ def test_every_problem_is_reported_at_once():
     ("path", "value"),
     [
         (("outcome", "horizon_days"), 0),
+        (("model", "seed"), -5),
+        (("model", "seed"), 2**31),
         (("outcome", "runout_days"), -1),
         (("threshold", "capacity_share"), 0),
         (("scoring", "reviews_per_week"), 0),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 from hrob_assets.risk.evaluation_report import Analysis, EvaluationReport, Metric
-from hrob_assets.risk.model_card import ModelCard
+from hrob_assets.risk.model_card import ModelCard, version_kind
 
 NAMESPACE = "https://mc.chai.org/v0.2/schema.xsd"
 _DISCRIMINATION = ("auroc", "positive_predictive_value", "sensitivity", "lift", "net_benefit")
@@ -152,7 +152,8 @@ def _metric(
         _text(result, "Label", label)
         _text(result, "ValueJson", value)
     _text(part, "Interpretation", card.facts[interpretation].shown)
-    _text(part, "TestType", "Internal, later period")
+    trained = version_kind(card.evidence) == "training"
+    _text(part, "TestType", "Internal, later period" if trained else "Internal, other persons")
     _facts(
         part, card, TestingDataDescription="dates", ValidationProcessAndJustification="partition"
     )
