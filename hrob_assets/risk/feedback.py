@@ -83,10 +83,10 @@ def flag_feedback(rows: pl.DataFrame, actions: pl.DataFrame | None) -> pl.DataFr
 def readable_rows(rows: pl.DataFrame, arm: SilentArm, *, salt: str = "") -> pl.DataFrame:
     """Rows from which calibration can be read while nurses act on the list.
 
-    With a silent arm: rows that were not high risk, and the high-risk rows of the silent arm with
-    the weight that stands for all high-risk rows. The choice rests on what was known when the row
-    was scored, so that it tells nothing of the outcome. Without one: all rows, and `contaminated`
-    tells which of them were acted on.
+    With a silent arm: all rows of its persons, and of nobody else. A row that was not high risk
+    says little where its person was on the list shortly before: what was done then lasts. Who is
+    in the arm was drawn before any outcome. Without an arm: all rows, and `contaminated` tells
+    which of them were acted on.
 
     Parameters
     ----------
@@ -98,19 +98,15 @@ def readable_rows(rows: pl.DataFrame, arm: SilentArm, *, salt: str = "") -> pl.D
     Returns
     -------
     DataFrame
-        Rows with ``weight`` and ``silent``.
+        Rows with ``silent``.
     """
     marked = rows.with_columns(in_silent_arm(rows["person_id"], arm, salt=salt))
-    if arm.share == 0:
-        return marked.with_columns(weight=pl.lit(1.0))
-    weight = pl.when(pl.col("high_risk")).then(1 / arm.share).otherwise(1.0)
-    return marked.filter(~pl.col("high_risk") | pl.col("silent")).with_columns(weight=weight)
+    return marked if arm.share == 0 else marked.filter("silent")
 
 
 _READ_ON_THE_ARM = (
-    "Calibration and evidence are read where nobody acts on the list: of rows that were not high "
-    "risk, and of the silent arm, which stands for all that were. Counts by status, the nowcast "
-    "and the correction for censoring are of all rows."
+    "Calibration and evidence are of the persons of the silent arm alone, on whom nobody acts. "
+    "Counts by status, drift, the nowcast and the correction for censoring are of all rows."
 )
 
 

@@ -70,8 +70,7 @@ def calibrate_weeks(
     ----------
     rows : DataFrame
         Of the ledger, with the groups: ``person_id``, ``ripe_week``, ``probability``, ``label``,
-        ``high_risk``; rows without a label are left out. Perhaps ``weight`` (of
-        `feedback.readable_rows`).
+        ``high_risk``; rows without a label are left out.
     groups : sequence of str
         Columns; null is a level, ``Unknown``.
     window_weeks : int
