@@ -470,6 +470,24 @@ def weeks_until_ripe(ledger: Ledger) -> int:
     return -(-days // 7)
 
 
+def present_ledger(ledger: Ledger, as_of: datetime) -> Ledger:
+    """The ledger as it was made where that is enough: it may lack days of a week that is not over.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    as_of : datetime (UTC)
+        What is known now; where that is less than the ledger knows, the ledger is cut.
+
+    Raises
+    ------
+    ContractError
+        If a whole week is over that the ledger does not reach.
+    """
+    monday = as_of.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(as_of.weekday())
+    return ledger if monday <= ledger.as_of <= as_of else ledger_at(ledger, as_of)
+
+
 def ledger_at(ledger: Ledger, as_of: datetime) -> Ledger:
     """The ledger as it was at an earlier moment, but for revisions, of which it has none.
 

@@ -18,6 +18,7 @@ from hrob_assets.risk.ledger import (
     evidence_rows,
     ledger_at,
     ledger_of_known_outcomes,
+    present_ledger,
     revisions,
     weeks_until_ripe,
 )
@@ -418,3 +419,16 @@ def test_a_ledger_cannot_be_cut_at_a_moment_that_it_does_not_reach():
 
     with pytest.raises(ContractError, match="build the ledger again"):
         ledger_at(early, START + 101 * DAY)
+
+
+@pytest.mark.parametrize(
+    ("day", "reaches"), [(98, 98), (99, 98), (104, 98), (97, 97), (105, None), (300, None)]
+)
+def test_a_ledger_serves_until_the_week_is_over_in_which_it_was_made(day, reaches):
+    made = ledger(*world(), START + 98 * DAY)  # a Monday
+
+    if reaches is None:
+        with pytest.raises(ContractError, match="build the ledger again"):
+            present_ledger(made, START + day * DAY)
+    else:
+        assert present_ledger(made, START + day * DAY).as_of == START + reaches * DAY
