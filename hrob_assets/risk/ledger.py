@@ -43,6 +43,12 @@ OUTCOME_LEDGER = Table(
         Column("known_at", TIMESTAMP, "When an outcome became known, so far.", nullable=True),
         Column("label_now", pl.Boolean, "Outcome as known now; null without one.", nullable=True),
         Column(
+            "followed",
+            pl.Boolean,
+            "Whether the person stayed, whatever came of it; null while pending.",
+            nullable=True,
+        ),
+        Column(
             "in_use",
             pl.Boolean,
             "Whether its version was in use when ripe_week ended; null until then.",
@@ -225,11 +231,12 @@ def _labels(
             outcome=replace(outcome, runout_days=int(part["days"][0])),
             code_sets=code_sets,
             as_of=as_of,
-        ).select(*ROW_KEY, "label", "outcome_at")
+        ).select(*ROW_KEY, "label", "outcome_at", "followed")
         for part in ripe.partition_by("days", maintain_order=True)
     ]
-    schema = {**{name: ripe_at.schema[name] for name in ROW_KEY}, "label": pl.Boolean}
-    return pl.concat(parts) if parts else pl.DataFrame(schema={**schema, "outcome_at": TIMESTAMP})
+    key = {name: ripe_at.schema[name] for name in ROW_KEY}
+    known_then = {"label": pl.Boolean, "outcome_at": TIMESTAMP, "followed": pl.Boolean}
+    return pl.concat(parts) if parts else pl.DataFrame(schema={**key, **known_then})
 
 
 def _finish(rows: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
@@ -248,7 +255,7 @@ def _finish(rows: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
         rows.with_columns(status.alias("status"))
         .with_columns(
             pl.when(ripe).then(pl.col(name)).alias(name)
-            for name in ("ripe_at", "label", "label_now", "outcome_at")
+            for name in ("ripe_at", "label", "label_now", "outcome_at", "followed")
         )
         .with_columns(week_of(pl.col("ripe_at")).alias("ripe_week"))
         .with_columns(pl.when(_is_over(as_of)).then("in_use").alias("in_use"))
@@ -323,8 +330,9 @@ def ledger_of_known_outcomes(
     ----------
     rows : DataFrame
         Row key, ``model_version``, ``probability``, ``high_risk``, ``outcome`` (Boolean; null when
-        not known), ``known_at``, and perhaps ``censored_at`` (end of observation) and
-        ``outcome_at``. What of it became known from `as_of` on is not looked at.
+        not known), ``known_at``, and perhaps ``censored_at`` (end of observation, given with the
+        outcome as without it) and ``outcome_at`` (else taken to be ``known_at``, to tell which
+        of the two came first). What of it became known from `as_of` on is not looked at.
     horizon_days : int, days
     runouts : DataFrame
         `completion.RUNOUTS`.
@@ -333,7 +341,8 @@ def ledger_of_known_outcomes(
     Returns
     -------
     Ledger
-        A row whose observation ended before the horizon, without an outcome, is censored.
+        A row whose observation ended before the horizon, without an outcome, is censored; with an
+        outcome before that end it has a label, but was not followed.
     """
     absent = [name for name in ("censored_at", "outcome_at") if name not in rows.columns]
     given = rows.with_columns(pl.lit(None, dtype=TIMESTAMP).alias(name) for name in absent)
@@ -345,6 +354,8 @@ def ledger_of_known_outcomes(
     event = (known & pl.col("outcome")).fill_null(value=False)
     lost = (pl.col("censored_at") < pl.col("horizon_end")) & is_known(pl.col("censored_at"), as_of)
     censored = (lost & ~event).fill_null(value=False)
+    happened = pl.coalesce("outcome_at", "known_at")
+    left = censored | (lost & (happened < pl.col("censored_at"))).fill_null(value=False)
     label = pl.when(known & ~censored).then("outcome")
     ripe_at = (
         pl.when(censored)
@@ -356,6 +367,7 @@ def ledger_of_known_outcomes(
     judged = timed.with_columns(
         label.alias("label"),
         label.alias("label_now"),
+        (~left).alias("followed"),
         ripe_at.alias("ripe_at"),
         pl.when(event).then("known_at").alias("known_at"),
         pl.when(event).then("outcome_at").alias("outcome_at"),
@@ -368,8 +380,10 @@ def evidence_rows(ledger: Ledger) -> pl.DataFrame:
 
     A person's first row counts, then the first whose prediction time lies a horizon or more
     after that of the one before; of each model version. They are chosen before outcomes are
-    looked at, so that the choice tells nothing of the outcome; then those without a label fall
-    out. Only whole weeks count, so that evidence of a week never changes.
+    looked at, so that the choice tells nothing of the outcome. Then those of persons who left
+    before the horizon fall out, with the outcome as without it: were only those without it left
+    out, true predictions would look too low. Of those who died, those without the outcome fall
+    out, as in training. Only whole weeks count, so that evidence of a week never changes.
 
     Returns
     -------
@@ -379,7 +393,7 @@ def evidence_rows(ledger: Ledger) -> pl.DataFrame:
     rows = ledger.rows.sort("model_version", "person_id", "prediction_time", "encounter_id")
     return (
         rows.filter(_first_of_horizon(rows, ledger.horizon_days))
-        .filter(pl.col("label").is_not_null() & _is_over(ledger.as_of))
+        .filter(pl.col("label").is_not_null() & pl.col("followed") & _is_over(ledger.as_of))
         .with_columns(pl.col("ripe_week").alias("week"))
         .sort("week", "prediction_time", "person_id", "encounter_id")
     )
