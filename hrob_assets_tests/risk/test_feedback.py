@@ -6,7 +6,13 @@ import pytest
 from pydantic import ValidationError
 
 from hrob_assets.risk.errors import ContractError
-from hrob_assets.risk.feedback import contamination, flag_feedback, in_silent_arm, readable_rows
+from hrob_assets.risk.feedback import (
+    contamination,
+    flag_feedback,
+    in_silent_arm,
+    learning_rows,
+    readable_rows,
+)
 from hrob_assets.risk.use_case import SilentArm
 
 T = datetime(2024, 1, 1)
@@ -119,3 +125,63 @@ def test_a_silent_arm_needs_a_signature_and_a_secret():
         SilentArm(share=0.1)
     with pytest.raises(ContractError, match="must depend on a secret"):
         in_silent_arm(pl.Series([1]), QUARTER, salt="")
+
+
+CHANGE = T + 100 * DAY
+NOBODY = SilentArm()
+
+
+def learnt(actions=None, *, arm=NOBODY, changed_since=CHANGE, accepted_by=None):
+    frame = pl.concat(
+        [rows().select("person_id").with_columns(prediction_time=pl.lit(T + n * DAY))
+         for n in (0, 100, 130)]
+    )  # fmt: skip
+    found = learning_rows(
+        frame,
+        actions,
+        arm=arm,
+        salt="s",
+        ripe_after_days=90,
+        changed_since=changed_since,
+        accepted_by=accepted_by,
+    )
+    return frame, found
+
+
+def acted(day, persons=40):
+    return pl.DataFrame(
+        {"person_id": range(persons), "reviewed_at": None, "acted_at": T + day * DAY},
+        schema_overrides={"reviewed_at": pl.Datetime("us")},
+    )
+
+
+def test_an_update_learns_since_the_change_from_persons_of_the_silent_arm_alone():
+    frame, found = learnt(acted(101), arm=QUARTER)
+
+    silent = in_silent_arm(frame["person_id"], QUARTER, salt="s")
+    assert found.rows.equals(frame.filter((pl.col("prediction_time") < CHANGE) | silent))
+    assert 0 < found.acted_on < 40
+
+
+def test_an_update_from_rows_that_were_acted_on_needs_somebody_who_answers_for_it():
+    with pytest.raises(ContractError, match=r"found 40 rows .* silent arm, .*hrob/accept_acted_on"):
+        learnt(acted(101))
+
+    frame, found = learnt(acted(101), accepted_by="Dr A. Example")
+    assert found.rows.equals(frame)
+    assert found.acted_on == 40
+
+
+@pytest.mark.parametrize("actions", [None, acted(10), acted(95)])
+def test_an_update_takes_all_rows_where_nobody_acted_since_the_change(actions):
+    frame, found = learnt(actions)
+
+    assert found.rows.equals(frame)
+
+
+@pytest.mark.parametrize("arm", [NOBODY, QUARTER])
+def test_a_training_keeps_all_rows_and_tells_how_many_were_acted_on(arm):
+    frame, found = learnt(acted(131), arm=arm, changed_since=None)
+
+    assert found.rows.equals(frame)
+    assert found.acted_on == 80
