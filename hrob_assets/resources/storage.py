@@ -173,8 +173,8 @@ def _require_definition(paths: Sequence[Path], asset: Mapping[str, Any]) -> None
     found = [pl.read_parquet_metadata(path).get(DEFINITION) for path in paths if path.exists()]
     if other := sum(definition != wanted for definition in found):
         msg = (
-            f"all weeks must be built with the present definitions ({other} of {len(found)} weeks "
-            "were built with others); run build_features for them"
+            f"all weeks of {paths[0].parent.name} must be built with the present definitions "
+            f"({other} of {len(found)} weeks were built with others); materialise them again"
         )
         raise ContractError(msg)
 
