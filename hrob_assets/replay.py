@@ -232,6 +232,7 @@ def _two_histories(environment: Environment, name: str, first: Any) -> pl.DataFr
     folder = storage.asset_path(dg.AssetKey(["feature_store", "encounter_features"]))
     features = pl.scan_parquet(folder / "*.parquet").select(*ROW_KEY, *first.columns)
     rows = ripe.join(features, on=list(ROW_KEY)).collect()
+    said = pl.Series("never_updated", predict(first, rows))
     return rows.select(
         *ROW_KEY, "week", "ripe_week", "model_version", "label", "probability", "high_risk"
-    ).with_columns(pl.Series("never_updated", predict(first, rows)))
+    ).with_columns(said, never_updated_high_risk=said >= first.threshold)

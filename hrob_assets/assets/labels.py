@@ -17,6 +17,7 @@ from hrob_assets.assets.partitions import (
 )
 from hrob_assets.risk.code_sets import CodeSet
 from hrob_assets.risk.labels import STATUS, label_rows
+from hrob_assets.risk.parquet_files import DEFINITION
 from hrob_assets.risk.small_cells import SUPPRESSED, is_small, shown_parts, shown_share
 from hrob_assets.risk.use_case import UseCase
 
@@ -65,6 +66,7 @@ def _labels(
         owners=[use_case.owner],
         kinds={"polars", "parquet"},
         pool=STAGED_POOL,
+        metadata={DEFINITION: _DEFINITION},
         ins={
             "cohort": dg.AssetIn(use_case_key(use_case.name, "cohort")),
             **{name: dg.AssetIn(staged_key(name)) for name in _TABLES},
@@ -96,6 +98,7 @@ def _labels(
     return labels
 
 
+_DEFINITION = "2"  # of the columns and what they mean; weeks of another one are to be made again
 _TABLES = ("persons", "coverage", "events", "load")
 
 

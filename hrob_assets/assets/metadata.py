@@ -30,6 +30,7 @@ _MEANINGS = {
     "first_unmet": "The first criterion that is not met; null when eligible.",
     "label": "Whether the outcome occurred in the horizon; null while pending or when censored.",
     "label_status": "mature, pending or censored.",
+    "followed": "Whether the person stayed to the horizon or death; null while pending.",
     "outcome_at": "When the outcome first occurred in the horizon; null when it did not.",
     "split": "train, validation (other patients) or test (later).",
     "person_seen": "Whether training has seen the patient.",

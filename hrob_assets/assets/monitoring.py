@@ -30,7 +30,7 @@ from hrob_assets.assets.partitions import (
 from hrob_assets.resources.feedback import Feedback
 from hrob_assets.resources.model_registry import ModelRegistry
 from hrob_assets.resources.score_table import ScoreTable
-from hrob_assets.resources.storage import Storage
+from hrob_assets.resources.storage import KNOWN_UNTIL, Storage
 from hrob_assets.risk.alarm import EVIDENCE
 from hrob_assets.risk.code_sets import CodeSet
 from hrob_assets.risk.completion import RUNOUTS
@@ -147,7 +147,16 @@ def _ledger_metadata(ledger: Ledger) -> dict[str, Any]:
     counts = ledger.counts()
     shown = shown_parts(list(counts.values()))
     figures = {f"{status} rows": count for status, count in zip(counts, shown, strict=True)}
-    return described(ledger.rows, OUTCOME_LEDGER, known_until=ledger.as_of.isoformat(), **figures)
+    until = {KNOWN_UNTIL: ledger.as_of.isoformat()}
+    return described(ledger.rows, OUTCOME_LEDGER, **until, **figures)
+
+
+def stored_ledger(
+    use_case: UseCase, ledger: pl.LazyFrame, runouts: pl.LazyFrame, storage: Storage
+) -> Ledger:
+    """The ledger from its assets, which knows what was known when it was made."""
+    until = storage.known_until(use_case_key(use_case.name, "outcome_ledger"))
+    return Ledger(ledger.collect(), runouts.collect(), use_case.outcome.horizon_days, until)
 
 
 def _runout_metadata(ledger: Ledger) -> dict[str, Any]:
@@ -211,8 +220,7 @@ def _weekly_calibration(
     ) -> tuple[dg.Output[pl.DataFrame], dg.Output[pl.DataFrame]]:
         weeks = mondays(context.partition_keys)
         as_of = known_until(context, load)
-        days = use_case.outcome.horizon_days
-        built = Ledger(ledger.collect(), runouts.collect(), days, as_of)
+        built = stored_ledger(use_case, ledger, runouts, storage)
         folder = storage.asset_path(ENCOUNTER_FEATURES)
         found = watch(
             ledger_at(built, min(as_of, end_of_week(weeks[-1]))),

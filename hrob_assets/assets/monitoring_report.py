@@ -18,7 +18,7 @@ from hrob_assets.assets.keys import (
 )
 from hrob_assets.assets.knowledge import known_until
 from hrob_assets.assets.metadata import readable
-from hrob_assets.assets.monitoring import ALARMS
+from hrob_assets.assets.monitoring import ALARMS, stored_ledger
 from hrob_assets.assets.partitions import ended_weeks
 from hrob_assets.resources.decision_records import DecisionRecords
 from hrob_assets.resources.feedback import Feedback
@@ -27,7 +27,7 @@ from hrob_assets.resources.storage import Storage, write_text
 from hrob_assets.risk.feedback import contamination, flag_feedback, readable_rows
 from hrob_assets.risk.framework import Standing, framework_steps
 from hrob_assets.risk.groups import group_rows
-from hrob_assets.risk.ledger import Ledger
+from hrob_assets.risk.ledger import present_ledger
 from hrob_assets.risk.monitoring_file import (
     MonitoringPlan,
     monitor_ledger,
@@ -107,9 +107,8 @@ def _monitoring_report(use_case: UseCase) -> dg.AssetsDefinition:
         storage: Storage,
         feedback: Feedback,
     ) -> dg.MaterializeResult:
-        as_of = known_until(context, load)
-        days = use_case.outcome.horizon_days
-        built = Ledger(ledger.collect(), runouts.collect(), days, as_of)
+        stored = stored_ledger(use_case, ledger, runouts, storage)
+        built = present_ledger(stored, known_until(context, load))
         features = pl.scan_parquet(storage.asset_path(ENCOUNTER_FEATURES) / "*.parquet")
         named = built.rows.join(
             group_rows(
@@ -128,8 +127,8 @@ def _monitoring_report(use_case: UseCase) -> dg.AssetsDefinition:
             named,
             replace(_LEDGER_COLUMNS, groups=monitoring.groups),
             MonitoringPlan(
-                as_of=as_of,
-                horizon_days=days,
+                as_of=built.as_of,
+                horizon_days=built.horizon_days,
                 runout_share=monitoring.runout_share,
                 tolerance=monitoring.tolerance,
                 alarm_weeks=monitoring.alarm_weeks,

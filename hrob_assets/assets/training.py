@@ -19,6 +19,7 @@ from hrob_assets.assets.metadata import (
 )
 from hrob_assets.assets.partitions import mondays
 from hrob_assets.resources.environment import Spark
+from hrob_assets.resources.feedback import Feedback
 from hrob_assets.resources.model_registry import JUDGED_FROM, ModelRegistry, best_parameters_tag
 from hrob_assets.resources.search_engine import search_engine
 from hrob_assets.resources.storage import Storage
@@ -26,6 +27,7 @@ from hrob_assets.resources.trial_file import TrialFolder
 from hrob_assets.risk.design_matrix import Design
 from hrob_assets.risk.features.screening import kept_columns, rules_of_record
 from hrob_assets.risk.features.selection import FeatureSelection, ImputationRule
+from hrob_assets.risk.feedback import ACCEPTED_BY, learning_rows
 from hrob_assets.risk.small_cells import shown_count, shown_parts, shown_share
 from hrob_assets.risk.split import judged_from, plan_split
 from hrob_assets.risk.threshold import ListSize
@@ -101,22 +103,33 @@ def _training_set(use_case: UseCase, columns: Sequence[str]) -> dg.AssetsDefinit
         labels: pl.LazyFrame,
         load: pl.LazyFrame,
         storage: Storage,
+        feedback: Feedback,
     ) -> dg.Output[pl.DataFrame]:
-        plan = plan_split(
-            use_case, as_of=known_until(context, load), changed_since=changed_since(context)
-        )
+        since, arm = changed_since(context), use_case.monitoring.silent_arm
+        plan = plan_split(use_case, as_of=known_until(context, load), changed_since=since)
         bounds = plan.bounds
         folder = storage.asset_path(use_case_key(use_case.name, "labels"))
         weeks = context.asset_partition_keys_for_input("labels")
         missing = [week for week in mondays(weeks) if not (folder / f"{week}.parquet").exists()]
         require_ripe(labels, bounds, missing_weeks=missing, use_case_name=use_case.name)
-        frame = assemble_training_set(
+        assembled = assemble_training_set(
             features, cohort, labels, use_case=use_case, plan=plan, columns=columns
         )
+        learning = learning_rows(
+            assembled,
+            feedback.actions(use_case.name),
+            arm=arm,
+            salt=feedback.salt(arm),
+            ripe_after_days=use_case.outcome.horizon_days + use_case.outcome.runout_days,
+            changed_since=since,
+            accepted_by=context.run.tags.get(ACCEPTED_BY),
+        )
+        frame = learning.rows
         figures: dict[str, Any] = {
             f"{name}": value.isoformat() for name, value in vars(bounds).items()
         }
         figures["censored rows"] = shown_count(censored_rows(labels, bounds))
+        figures["rows acted on"] = shown_count(learning.acted_on, whole=frame.height)
         summary = _summary(frame)
         return dg.Output(frame, metadata=described(frame, split=markdown_table(summary), **figures))
 

@@ -4,6 +4,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import polars as pl
 from upath import UPath
 
 from hrob_assets.risk.errors import ContractError
-from hrob_assets.risk.parquet_files import DEFINITION, write_parquet
+from hrob_assets.risk.parquet_files import DEFINITION, UNTIL, write_parquet
 
+KNOWN_UNTIL = "known until"
+"""Metadata of an output (ISO 8601) that is kept in its file, for whoever reads it."""
 _REFUSED = "refused.json"
 
 
@@ -30,6 +33,21 @@ class Storage(dg.ConfigurableResource):
     def asset_path(self, key: dg.AssetKey) -> Path:
         """File of an unpartitioned asset, folder of a partitioned one."""
         return self.root / "assets" / Path(*key.path)
+
+    def known_until(self, key: dg.AssetKey) -> datetime:
+        """First moment of which a stored asset knows nothing.
+
+        Raises
+        ------
+        ContractError
+            If the file does not say it.
+        """
+        path = self.asset_path(key).with_suffix(".parquet")
+        told = pl.read_parquet_metadata(_existing(path)).get(UNTIL)
+        if told is None:
+            msg = f"{path.name} must say up to when it knows (found nothing); materialise it again"
+            raise ContractError(msg)
+        return datetime.fromisoformat(told)
 
     def staged_files(self, names: Iterable[str]) -> dict[str, Path]:
         """Files of staged tables by name; of a load that is there and was not refused."""
@@ -103,7 +121,12 @@ class ParquetIOManager(dg.UPathIOManager):
             return
         frame = obj.collect() if isinstance(obj, pl.LazyFrame) else obj
         if not context.has_asset_partitions:
-            write_parquet(frame, Path(str(self._get_path(context))))
+            until = context.output_metadata.get(KNOWN_UNTIL)
+            write_parquet(
+                frame,
+                Path(str(self._get_path(context))),
+                until=None if until is None else str(until.value),
+            )
             return
         paths = self._get_paths_for_partitions(context)
         _require_weeks(frame, list(paths))
@@ -150,8 +173,8 @@ def _require_definition(paths: Sequence[Path], asset: Mapping[str, Any]) -> None
     found = [pl.read_parquet_metadata(path).get(DEFINITION) for path in paths if path.exists()]
     if other := sum(definition != wanted for definition in found):
         msg = (
-            f"all weeks must be built with the present definitions ({other} of {len(found)} weeks "
-            "were built with others); run build_features for them"
+            f"all weeks of {paths[0].parent.name} must be built with the present definitions "
+            f"({other} of {len(found)} weeks were built with others); materialise them again"
         )
         raise ContractError(msg)
 

@@ -400,8 +400,9 @@ def expected_behaviour(
     detectors : int
         That share the budget; the figures are of the detector of all rows.
     shifts : sequence of float, log odds
-        Shifts of the intercept, from one week on and for good. 0 and the tolerance, up and down,
-        are simulated besides.
+        Shifts of the intercept, for good: from the first week on where they lie within the
+        tolerance, else from the week of the change on. 0 and the tolerance, up and down, are
+        simulated besides.
     histories : Histories, optional
 
     Returns
@@ -423,9 +424,10 @@ def expected_behaviour(
     if not site.probability.size or not site.weekly_rows.size:
         msg = "the behaviour of an alarm needs probabilities and weeks (found none); score first"
         raise TooSmallError(msg)
-    harmless = sorted({0.0, rule.tolerance, -rule.tolerance})
+    within = [shift for shift in shifts if abs(shift) <= rule.tolerance]
+    harmless = sorted({0.0, rule.tolerance, -rule.tolerance, *within})
     worlds = [World(shift, 0) for shift in harmless]
-    worlds += [World(shift, plan.change_week) for shift in shifts]
+    worlds += [World(shift, plan.change_week) for shift in shifts if shift not in within]
     crossed = simulate_worlds(site, rule, worlds, detectors=detectors, histories=plan)
     rows = [
         _behaviour(of_world, rule, world, detectors, plan, harmless=number < len(harmless))

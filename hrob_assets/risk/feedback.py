@@ -1,16 +1,20 @@
 """Where nurses act on a prediction, its outcome no longer tells whether it was right."""
 
 import hashlib
+from dataclasses import dataclass
+from datetime import datetime
 
 import polars as pl
 
 from hrob_assets.risk.errors import ContractError
-from hrob_assets.risk.small_cells import shown_share
+from hrob_assets.risk.small_cells import in_words, shown_share
 from hrob_assets.risk.tables import TIMESTAMP
 from hrob_assets.risk.use_case import SilentArm
 
 _BITS = 52
 ACTIONS = ("reviewed_at", "acted_at")
+ACCEPTED_BY = "hrob/accept_acted_on"
+"""Run tag: who answers for an update from outcomes that people may have changed."""
 
 
 def in_silent_arm(person_id: pl.Series, arm: SilentArm, *, salt: str) -> pl.Series:
@@ -83,10 +87,10 @@ def flag_feedback(rows: pl.DataFrame, actions: pl.DataFrame | None) -> pl.DataFr
 def readable_rows(rows: pl.DataFrame, arm: SilentArm, *, salt: str = "") -> pl.DataFrame:
     """Rows from which calibration can be read while nurses act on the list.
 
-    With a silent arm: rows that were not high risk, and the high-risk rows of the silent arm with
-    the weight that stands for all high-risk rows. The choice rests on what was known when the row
-    was scored, so that it tells nothing of the outcome. Without one: all rows, and `contaminated`
-    tells which of them were acted on.
+    With a silent arm: all rows of its persons, and of nobody else. A row that was not high risk
+    says little where its person was on the list shortly before: what was done then lasts. Who is
+    in the arm was drawn before any outcome. Without an arm: all rows, and `contaminated` tells
+    which of them were acted on.
 
     Parameters
     ----------
@@ -98,19 +102,96 @@ def readable_rows(rows: pl.DataFrame, arm: SilentArm, *, salt: str = "") -> pl.D
     Returns
     -------
     DataFrame
-        Rows with ``weight`` and ``silent``.
+        Rows with ``silent``.
     """
     marked = rows.with_columns(in_silent_arm(rows["person_id"], arm, salt=salt))
-    if arm.share == 0:
-        return marked.with_columns(weight=pl.lit(1.0))
-    weight = pl.when(pl.col("high_risk")).then(1 / arm.share).otherwise(1.0)
-    return marked.filter(~pl.col("high_risk") | pl.col("silent")).with_columns(weight=weight)
+    return marked if arm.share == 0 else marked.filter("silent")
+
+
+@dataclass(frozen=True)
+class LearningRows:
+    """Rows of a training set from which a model may learn, and by which it may be judged.
+
+    Parameters
+    ----------
+    rows : DataFrame
+    acted_on : int
+        How many of them were acted on before their outcome could be seen.
+    """
+
+    rows: pl.DataFrame
+    acted_on: int
+
+
+def learning_rows(
+    training_set: pl.DataFrame,
+    actions: pl.DataFrame | None,
+    *,
+    arm: SilentArm,
+    salt: str,
+    ripe_after_days: int,
+    changed_since: datetime | None,
+    accepted_by: str | None,
+) -> LearningRows:
+    """Take from an update the outcomes that people may have changed; count them for a training.
+
+    An update learns the level of outcomes since a change. Of those after whom nurses look, it
+    would learn that help is low risk. To leave out who was acted on would be no way out: who was
+    chosen for it differs from who was not.
+
+    Parameters
+    ----------
+    training_set : DataFrame
+        ``person_id``, ``prediction_time`` and anything else.
+    actions : DataFrame, optional
+        As in `flag_feedback`.
+    arm : SilentArm
+    salt : str
+    ripe_after_days : int, days
+        From a prediction until its outcome is ripe.
+    changed_since : datetime (UTC), optional
+        Of an update; None for a training, which keeps all rows.
+    accepted_by : str, optional
+        Who answers for an update from outcomes that were acted on, where there is no silent arm.
+
+    Returns
+    -------
+    LearningRows
+        For an update with a silent arm: all rows before the change, and since then those of the
+        persons of the arm alone.
+
+    Raises
+    ------
+    ContractError
+        For an update without a silent arm, if any row since the change was acted on and nobody
+        answers for it.
+    """
+    kept = training_set
+    if changed_since is not None and arm.share > 0:
+        silent = in_silent_arm(kept["person_id"], arm, salt=salt)
+        kept = kept.filter((pl.col("prediction_time") < changed_since) | silent)
+    ripe_at = pl.col("prediction_time") + pl.duration(days=ripe_after_days)
+    timed = kept.select("person_id", "prediction_time", ripe_at.alias("ripe_at"))
+    acted = flag_feedback(timed, actions).filter("contaminated")
+    if changed_since is not None and arm.share == 0 and not accepted_by:
+        _require_unchanged(acted.filter(pl.col("prediction_time") >= changed_since).height)
+    return LearningRows(kept, acted.height)
+
+
+def _require_unchanged(acted: int) -> None:
+    if acted:
+        msg = (
+            "an update must learn from outcomes that nobody changed (found "
+            f"{in_words(acted)} rows since the change that were acted on): it would take help for "
+            f"low risk. Give the use case a silent arm, or run it again with the tag {ACCEPTED_BY} "
+            "and the name of who answers for it"
+        )
+        raise ContractError(msg)
 
 
 _READ_ON_THE_ARM = (
-    "Calibration and evidence are read where nobody acts on the list: of rows that were not high "
-    "risk, and of the silent arm, which stands for all that were. Counts by status, the nowcast "
-    "and the correction for censoring are of all rows."
+    "Calibration and evidence are of the persons of the silent arm alone, on whom nobody acts. "
+    "Counts by status, drift, the nowcast and the correction for censoring are of all rows."
 )
 
 

@@ -13,7 +13,7 @@ from hrob_assets.risk.use_case import Outcome, OutcomeComponent
 from hrob_assets.risk.windows import follow_up, known_when_ripe
 
 STATUS = ("mature", "pending", "censored")
-_SPANS_TOUCH_HOURS = 24
+_SLACK = timedelta(hours=24)  # spans that lie no further apart touch
 _FOR_EVER = 36_500  # days
 _UNLINKED_ARE_NEAR = timedelta(days=1)  # a fact without an encounter belongs to one a day away
 
@@ -49,18 +49,21 @@ def label_rows(
     -------
     DataFrame
         The same rows: key, ``week``, ``label`` (Boolean; null when pending or censored),
-        ``label_status`` (mature, pending, censored), ``outcome_at`` (first outcome; null when
-        none or pending) and one Boolean ``outcome__<component>`` per component.
+        ``label_status`` (mature, pending, censored), ``followed`` (Boolean; null when pending),
+        ``outcome_at`` (first outcome; null when none or pending) and one Boolean
+        ``outcome__<component>`` per component.
 
     Notes
     -----
     *pending*: the run-out ends after ``as_of``. *censored*: no outcome, and the person died or,
-    where the outcome requires enrolment, was not enrolled through the horizon.
+    where the outcome requires enrolment, was not enrolled through the horizon. *followed*: where
+    it does, the person was enrolled through the horizon or until death, whatever came of the row;
+    else always.
     """
     keyed = rows.select(*ROW_KEY, "week").with_row_index("row")
     names = [component.name for component in outcome.components]
     found = _first_outcomes(keyed, events, outcome, code_sets)
-    lost = _lost_rows(keyed, coverage, persons, outcome)
+    died, left = _lost_rows(keyed, coverage, persons, outcome)
     ripe_at = pl.col("prediction_time") + pl.duration(
         days=outcome.horizon_days + outcome.runout_days
     )
@@ -75,13 +78,18 @@ def label_rows(
     ripe = pl.col("label_status") != "pending"
     return (
         keyed.join(found, on="row", how="left", maintain_order="left")
-        .with_columns(pl.col("row").is_in(lost.implode()).alias("lost"))
+        .with_columns(
+            pl.col("row").is_in(rows.implode()).alias(name)
+            for name, rows in (("died", died), ("left", left))
+        )
+        .with_columns((pl.col("died") | pl.col("left")).alias("lost"))
         .with_columns(status.alias("label_status"))
         .select(
             *ROW_KEY,
             "week",
             pl.when(pl.col("label_status") == "mature").then(happened).alias("label"),
             "label_status",
+            pl.when(ripe).then(~pl.col("left")).alias("followed"),
             pl.when(ripe).then("outcome_at").alias("outcome_at"),
             *(
                 pl.when(ripe).then(pl.col(name).is_not_null()).alias(f"outcome__{name}")
@@ -163,31 +171,39 @@ def _hits(after: pl.DataFrame, around: pl.DataFrame, component: OutcomeComponent
 
 def _lost_rows(
     keyed: pl.DataFrame, coverage: pl.LazyFrame, persons: pl.LazyFrame, outcome: Outcome
-) -> pl.Series:
-    """Rows that cannot be followed to the end of the horizon, as known when ripe."""
+) -> tuple[pl.Series, pl.Series]:
+    """Rows of persons who died, and of those who left, before the horizon; as known when ripe.
+
+    Cover that ends with death, or in the day before, is not left.
+    """
     end = pl.col("prediction_time") + pl.duration(days=outcome.horizon_days)
     ripe_at = end + pl.duration(days=outcome.runout_days)
-    died = (
+    deaths = (
         keyed.lazy()
         .join(persons.filter(pl.col("death_at").is_not_null()), on="person_id")
         .filter(pl.col("death_at") < end, pl.col("death_known_at") < ripe_at)
-        .select("row")
+        .select("row", (pl.col("death_at") - _SLACK).alias("until"))
     )
+    died = deaths.select("row").collect()["row"]
     if not outcome.requires_enrolment:
-        return died.collect()["row"]
-    covered = _covered_to_the_end(keyed.lazy(), coverage, end, ripe_at)
-    left = keyed.lazy().select("row").join(covered, on="row", how="anti")
-    return pl.concat([died, left]).unique().collect()["row"]
+        return died, died.clear()
+    asked = (
+        keyed.lazy()
+        .join(deaths, on="row", how="left")
+        .with_columns(pl.col("until").fill_null(end))
+        .filter(pl.col("until") > pl.col("prediction_time"))
+    )
+    covered = _covered_to_the_end(asked, coverage, pl.col("until"), ripe_at)
+    return died, asked.select("row").join(covered, on="row", how="anti").collect()["row"]
 
 
 def _covered_to_the_end(
     keyed: pl.LazyFrame, coverage: pl.LazyFrame, end: pl.Expr, ripe_at: pl.Expr
 ) -> pl.LazyFrame:
-    """Rows whose spans, known in time, cover the horizon without a gap of a day or more.
+    """Rows whose spans, known in time, reach to an end without a gap of a day or more.
 
     An end that becomes known only after the row is ripe is not seen: the span is open.
     """
-    slack = pl.duration(hours=_SPANS_TOUCH_HOURS)
     started = pl.col("started_at")
     ended = pl.when(pl.col("end_known_at") < ripe_at).then("ended_at").otherwise(end)
     reached = ended.cum_max().shift(1).over("row").fill_null(pl.col("prediction_time"))
@@ -195,7 +211,7 @@ def _covered_to_the_end(
         keyed.join(coverage, on="person_id")
         .filter(pl.col("known_at") < ripe_at, started < end, ended > pl.col("prediction_time"))
         .sort("row", "started_at", "ended_at", nulls_last=True)
-        .with_columns((started > reached + slack).alias("gap"))
+        .with_columns((started > reached + _SLACK).alias("gap"))
         .filter(pl.col("gap").cast(pl.Int32).cum_sum().over("row") == 0)
         .filter(ended >= end)
         .select("row")

@@ -42,6 +42,18 @@ OUTCOME_LEDGER = Table(
         Column("outcome_at", TIMESTAMP, "First outcome, as known when ripe.", nullable=True),
         Column("known_at", TIMESTAMP, "When an outcome became known, so far.", nullable=True),
         Column("label_now", pl.Boolean, "Outcome as known now; null without one.", nullable=True),
+        Column(
+            "followed",
+            pl.Boolean,
+            "Whether the person stayed, whatever came of it; null while pending.",
+            nullable=True,
+        ),
+        Column(
+            "in_use",
+            pl.Boolean,
+            "Whether its version was in use when ripe_week ended; null until then.",
+            nullable=True,
+        ),
     ),
 )
 
@@ -95,7 +107,8 @@ def build_ledger(
     ----------
     scores : DataFrame
         The valid scoring of each week: row key, ``week``, ``model_version``, ``probability``,
-        ``high_risk``. Rows predicted after `as_of` are left out.
+        ``high_risk``, and perhaps ``scored_at``, by which the version in use is known (`in_use`).
+        Rows predicted after `as_of` are left out.
     staged : StagedTables
         What becomes known from `as_of` on is not looked at.
     outcome : Outcome
@@ -140,7 +153,7 @@ def build_ledger(
         .join(now, on=ROW_KEY, how="left", maintain_order="left")
         .join(told.rename({"outcome_known_at": "known_at"}), on=ROW_KEY, how="left")
     )
-    return Ledger(_finish(rows, as_of), runouts, outcome.horizon_days, as_of)
+    return Ledger(_finish(in_use(rows), as_of), runouts, outcome.horizon_days, as_of)
 
 
 def _known_outcomes(
@@ -163,8 +176,9 @@ _END_OF_TIME = datetime(9000, 1, 1)
 
 
 def _sent(scores: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    columns = [*ROW_KEY, "week", "model_version", "probability", "high_risk"]
-    sent = scores.select(columns).filter(pl.col("prediction_time") <= as_of)
+    columns = [*ROW_KEY, "week", "model_version", "probability", "high_risk", "scored_at"]
+    told = [name for name in columns if name in scores.columns or name != "scored_at"]
+    sent = scores.select(told).filter(pl.col("prediction_time") <= as_of)
     if double := sent.height - sent.select(ROW_KEY).n_unique():
         msg = (
             f"each row must be in the ledger once (found {double} rows scored again); "
@@ -217,11 +231,12 @@ def _labels(
             outcome=replace(outcome, runout_days=int(part["days"][0])),
             code_sets=code_sets,
             as_of=as_of,
-        ).select(*ROW_KEY, "label", "outcome_at")
+        ).select(*ROW_KEY, "label", "outcome_at", "followed")
         for part in ripe.partition_by("days", maintain_order=True)
     ]
-    schema = {**{name: ripe_at.schema[name] for name in ROW_KEY}, "label": pl.Boolean}
-    return pl.concat(parts) if parts else pl.DataFrame(schema={**schema, "outcome_at": TIMESTAMP})
+    key = {name: ripe_at.schema[name] for name in ROW_KEY}
+    known_then = {"label": pl.Boolean, "outcome_at": TIMESTAMP, "followed": pl.Boolean}
+    return pl.concat(parts) if parts else pl.DataFrame(schema={**key, **known_then})
 
 
 def _finish(rows: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
@@ -240,12 +255,68 @@ def _finish(rows: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
         rows.with_columns(status.alias("status"))
         .with_columns(
             pl.when(ripe).then(pl.col(name)).alias(name)
-            for name in ("ripe_at", "label", "label_now", "outcome_at")
+            for name in ("ripe_at", "label", "label_now", "outcome_at", "followed")
         )
         .with_columns(week_of(pl.col("ripe_at")).alias("ripe_week"))
+        .with_columns(pl.when(_is_over(as_of)).then("in_use").alias("in_use"))
         .sort("prediction_time", "person_id", "encounter_id")
         .select(pl.col(name).cast(dtype) for name, dtype in OUTCOME_LEDGER.schema.items())
     )
+
+
+def _is_over(as_of: datetime) -> pl.Expr:
+    """Whether the week in which a row became ripe is over."""
+    return pl.col("ripe_week") + pl.duration(days=7) <= pl.lit(as_of)
+
+
+def in_use(rows: pl.DataFrame) -> pl.DataFrame:
+    """Tell whether the version of each row was in use when its outcome became ripe.
+
+    In use is, at the end of a week, the version that made the list of that week, or of the latest
+    one before it that has rows: the version of most rows of the list as it was scored first. So a
+    version that comes back is in use again, and rows of an old week that another version scores
+    late take nothing from it.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        ``week``, ``model_version``, ``prediction_time``, ``ripe_at`` and perhaps ``scored_at``;
+        without it all rows of a week count as scored first.
+
+    Returns
+    -------
+    DataFrame
+        The rows, in another order, with ``in_use``.
+
+    Examples
+    --------
+    >>> from datetime import date
+    >>> day = [datetime(2024, 1, day) for day in (2, 9, 10, 16)]
+    >>> rows = pl.DataFrame({"week": [date(2024, 1, 1), *[date(2024, 1, 8)] * 2, date(2024, 1, 15)],
+    ...     "model_version": ["1", "2", "2", "1"], "prediction_time": day,
+    ...     "ripe_at": [datetime(2024, 1, 12)] * 3 + [datetime(2024, 1, 18)]})
+    >>> in_use(rows)["in_use"].to_list()
+    [False, True, True, True]
+    """
+    lists = (
+        _scored_first(rows)
+        .group_by("week", "model_version")
+        .agg(pl.len().alias("size"), pl.col("prediction_time").max().alias("last"))
+        .sort("week", "size", "last", "model_version")
+        .unique("week", keep="last", maintain_order=True)
+        .select("week", pl.col("model_version").alias("made_by"))
+    )
+    ordered = rows.with_columns(week_of(pl.col("ripe_at")).alias("ended")).sort("ended")
+    joined = ordered.join_asof(lists, left_on="ended", right_on="week", coalesce=False)
+    used = (pl.col("model_version") == pl.col("made_by")).alias("in_use")
+    return joined.with_columns(used).select(*rows.columns, "in_use")
+
+
+def _scored_first(rows: pl.DataFrame) -> pl.DataFrame:
+    """Of each week the rows that were scored first."""
+    if "scored_at" not in rows.columns:
+        return rows
+    return rows.filter(pl.col("scored_at") == pl.col("scored_at").min().over("week"))
 
 
 def ledger_of_known_outcomes(
@@ -259,8 +330,9 @@ def ledger_of_known_outcomes(
     ----------
     rows : DataFrame
         Row key, ``model_version``, ``probability``, ``high_risk``, ``outcome`` (Boolean; null when
-        not known), ``known_at``, and perhaps ``censored_at`` (end of observation) and
-        ``outcome_at``. What of it became known from `as_of` on is not looked at.
+        not known), ``known_at``, and perhaps ``censored_at`` (end of observation, given with the
+        outcome as without it) and ``outcome_at`` (else taken to be ``known_at``, to tell which
+        of the two came first). What of it became known from `as_of` on is not looked at.
     horizon_days : int, days
     runouts : DataFrame
         `completion.RUNOUTS`.
@@ -269,7 +341,8 @@ def ledger_of_known_outcomes(
     Returns
     -------
     Ledger
-        A row whose observation ended before the horizon, without an outcome, is censored.
+        A row whose observation ended before the horizon, without an outcome, is censored; with an
+        outcome before that end it has a label, but was not followed.
     """
     absent = [name for name in ("censored_at", "outcome_at") if name not in rows.columns]
     given = rows.with_columns(pl.lit(None, dtype=TIMESTAMP).alias(name) for name in absent)
@@ -281,6 +354,8 @@ def ledger_of_known_outcomes(
     event = (known & pl.col("outcome")).fill_null(value=False)
     lost = (pl.col("censored_at") < pl.col("horizon_end")) & is_known(pl.col("censored_at"), as_of)
     censored = (lost & ~event).fill_null(value=False)
+    happened = pl.coalesce("outcome_at", "known_at")
+    left = censored | (lost & (happened < pl.col("censored_at"))).fill_null(value=False)
     label = pl.when(known & ~censored).then("outcome")
     ripe_at = (
         pl.when(censored)
@@ -292,11 +367,12 @@ def ledger_of_known_outcomes(
     judged = timed.with_columns(
         label.alias("label"),
         label.alias("label_now"),
+        (~left).alias("followed"),
         ripe_at.alias("ripe_at"),
         pl.when(event).then("known_at").alias("known_at"),
         pl.when(event).then("outcome_at").alias("outcome_at"),
     )
-    return Ledger(_finish(judged, as_of), runouts, horizon_days, as_of)
+    return Ledger(_finish(in_use(judged), as_of), runouts, horizon_days, as_of)
 
 
 def evidence_rows(ledger: Ledger) -> pl.DataFrame:
@@ -304,37 +380,22 @@ def evidence_rows(ledger: Ledger) -> pl.DataFrame:
 
     A person's first row counts, then the first whose prediction time lies a horizon or more
     after that of the one before; of each model version. They are chosen before outcomes are
-    looked at, so that the choice tells nothing of the outcome; then those without a label fall
-    out. Only whole weeks count, so that evidence of a week never changes.
+    looked at, so that the choice tells nothing of the outcome. Then those of persons who left
+    before the horizon fall out, with the outcome as without it: were only those without it left
+    out, true predictions would look too low. Of those who died, those without the outcome fall
+    out, as in training. Only whole weeks count, so that evidence of a week never changes.
 
     Returns
     -------
     DataFrame
-        The columns of the ledger, but ``week`` is the week of becoming ripe; ``in_use`` tells
-        whether the version was still in use when that week ended.
+        The columns of the ledger, but ``week`` is the week of becoming ripe.
     """
     rows = ledger.rows.sort("model_version", "person_id", "prediction_time", "encounter_id")
-    whole = pl.col("ripe_week") + pl.duration(days=7) <= pl.lit(ledger.as_of)
     return (
         rows.filter(_first_of_horizon(rows, ledger.horizon_days))
-        .join(_replaced(ledger.rows), on="model_version", how="left")
-        .filter(pl.col("label").is_not_null() & whole)
-        .with_columns(
-            (pl.col("ripe_week").cast(TIMESTAMP) + pl.duration(days=7) < pl.col("replaced_at"))
-            .fill_null(value=True)
-            .alias("in_use"),
-            pl.col("ripe_week").alias("week"),
-        )
-        .drop("replaced_at")
+        .filter(pl.col("label").is_not_null() & pl.col("followed") & _is_over(ledger.as_of))
+        .with_columns(pl.col("ripe_week").alias("week"))
         .sort("week", "prediction_time", "person_id", "encounter_id")
-    )
-
-
-def _replaced(rows: pl.DataFrame) -> pl.DataFrame:
-    """When each version was followed by the next: the first prediction of that one."""
-    started = rows.group_by("model_version").agg(pl.col("prediction_time").min().alias("started"))
-    return started.sort("started", "model_version").select(
-        "model_version", pl.col("started").shift(-1).alias("replaced_at")
     )
 
 
@@ -421,6 +482,24 @@ def weeks_until_ripe(ledger: Ledger) -> int:
     """Whole weeks from a prediction until its outcome is ripe, by the run-out in force now."""
     days = ledger.horizon_days + int(ledger.runouts["runout_days"][-1])
     return -(-days // 7)
+
+
+def present_ledger(ledger: Ledger, as_of: datetime) -> Ledger:
+    """The ledger as it was made where that is enough: it may lack days of a week that is not over.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    as_of : datetime (UTC)
+        What is known now; where that is less than the ledger knows, the ledger is cut.
+
+    Raises
+    ------
+    ContractError
+        If a whole week is over that the ledger does not reach.
+    """
+    monday = as_of.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(as_of.weekday())
+    return ledger if monday <= ledger.as_of <= as_of else ledger_at(ledger, as_of)
 
 
 def ledger_at(ledger: Ledger, as_of: datetime) -> Ledger:

@@ -20,6 +20,7 @@ from hrob_assets.risk.training import (
 )
 from hrob_assets.risk.updating import (
     FEWEST_EVENTS_PER_COEFFICIENT,
+    FEWEST_WEEKS,
     Pace,
     UpdateChoice,
     choose_update,
@@ -169,7 +170,7 @@ def _pace(rows: pl.DataFrame, probability: np.ndarray, sudden_weeks: int) -> Pac
         )
         .sort("week")
     )
-    if weekly.height <= sudden_weeks:
+    if weekly.height < max(sudden_weeks + 1, FEWEST_WEEKS):
         return None
     return pace_of_change(weekly, sudden_weeks=sudden_weeks)
 

@@ -23,7 +23,7 @@ from hrob_assets.risk.tables import TIMESTAMP
 
 _OWN = ("person_id", "encounter_id", "prediction_time", "week", "model_version", "probability",
         "high_risk", "status", "label", "ripe_at", "ripe_week", "outcome", "outcome_at",
-        "known_at", "label_now", "censored_at", "in_use", "all")  # fmt: skip
+        "known_at", "label_now", "censored_at", "followed", "in_use", "all")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,9 @@ def assemble_training_set(
 ) -> pl.DataFrame:
     """Rows with a ripe outcome, their split and their features.
 
-    Validation and test have eligible rows only; training has what the use case says.
+    Only rows that were followed, as in the evidence of the alarm: were of those who left only the
+    rows with the outcome kept, a model would learn too high a risk. Validation and test have
+    eligible rows only; training has what the use case says.
 
     Parameters
     ----------
@@ -162,7 +164,7 @@ def assemble_training_set(
     start, end = plan.bounds.train_start, plan.bounds.test_end
     rows = (
         labels.filter(
-            pl.col("label").is_not_null(),
+            pl.col("label").is_not_null() & pl.col("followed"),
             pl.col("prediction_time") >= start,
             pl.col("prediction_time") < end,
         )
@@ -238,10 +240,10 @@ def require_ripe(
 
 
 def censored_rows(labels: pl.LazyFrame, bounds: Periods) -> int:
-    """Count the rows of the periods that no label can be given, because they were lost."""
+    """Count the rows of the periods that are left out because their persons left or died."""
     return (
         _within(labels, bounds)
-        .filter(pl.col("label_status") == "censored")
+        .filter((pl.col("label_status") == "censored") | ~pl.col("followed"))
         .select(pl.len())
         .collect()
         .item()

@@ -70,7 +70,8 @@ def compare_histories(
     ----------
     rows : DataFrame
         Ripe rows of the ledger: ``person_id``, ``ripe_week``, ``label``, ``high_risk``,
-        ``model_version``, ``probability`` (sent) and ``never_updated`` (by the first champion).
+        ``model_version``, ``probability`` (sent), and of the first champion ``never_updated``
+        (probability) and ``never_updated_high_risk`` (by its own threshold).
     use_case : str
     mondays : tuple of LivedMonday
 
@@ -78,12 +79,16 @@ def compare_histories(
     -------
     TwoHistories
     """
-    forms = {UPDATED: "probability", NEVER: "never_updated"}
+    forms = {
+        UPDATED: ("probability", "high_risk"),
+        NEVER: ("never_updated", "never_updated_high_risk"),
+    }
     weekly = [
         calibrate_weeks(
-            rows.with_columns(pl.col(column).alias("probability")), window_weeks=_WINDOW_WEEKS
+            rows.with_columns(probability=pl.col(probability), high_risk=pl.col(high_risk)),
+            window_weeks=_WINDOW_WEEKS,
         ).with_columns(pl.lit(history).alias("history"))
-        for history, column in forms.items()
+        for history, (probability, high_risk) in forms.items()
     ]
     return TwoHistories(use_case, mondays, pl.concat(weekly), _difference(rows, use_case))
 

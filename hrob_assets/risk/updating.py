@@ -25,6 +25,8 @@ from hrob_assets.risk.small_cells import in_words
 Update = Literal["none", "intercept", "intercept and slope", "refit"]
 SIGNIFICANCE = 0.05
 FEWEST_EVENTS_PER_COEFFICIENT = 10
+FEWEST_WEEKS = 4
+"""Weeks since a change below which nothing is said of its pace."""
 _CLIP = 1e-6
 _STEPS = 100
 _ENOUGH = 1e-10
@@ -283,9 +285,9 @@ def pace_of_change(weekly: pl.DataFrame, *, sudden_weeks: int) -> Pace:
     TooSmallError
         With fewer than 4 weeks.
     """
-    if weekly.height < _FEWEST_WEEKS:
+    if weekly.height < FEWEST_WEEKS:
         msg = (
-            f"the pace of a change needs {_FEWEST_WEEKS} weeks or more "
+            f"the pace of a change needs {FEWEST_WEEKS} weeks or more "
             f"(found {weekly.height}); wait for more"
         )
         raise TooSmallError(msg)
@@ -308,9 +310,6 @@ def pace_of_change(weekly: pl.DataFrame, *, sudden_weeks: int) -> Pace:
     gain, first, duration, size = best[kind]
     other = best.get("sudden" if kind == "slow" else "slow", (0.0,))[0]
     return Pace(kind, weekly["week"][first], duration, size, gain, gain - other)
-
-
-_FEWEST_WEEKS = 4
 
 
 def _logit(probability: np.ndarray) -> np.ndarray:

@@ -92,8 +92,7 @@ def watch(
     Returns
     -------
     Watch
-        With a silent arm, of the rows that can be read: those that were not high risk, and the
-        high-risk rows of the arm. Without one, of all rows.
+        With a silent arm, of its persons alone. Without one, of all rows.
     """
     flagged = flag_feedback(ledger.rows, actions)
     said = contamination(flagged.filter(pl.col("label").is_not_null()), monitoring.silent_arm)

@@ -26,7 +26,7 @@ FIGURES = (
     "brier",
 )
 FEWEST_EVENTS = 10
-"""Rows with the outcome, and persons, below which a figure has no interval."""
+"""Rows with the outcome, without it, and persons, below which a figure has no interval."""
 _Z = 1.959963984540054
 _CLIP = 1e-6
 _EPOCH = date(1970, 1, 1)
@@ -70,8 +70,7 @@ def calibrate_weeks(
     ----------
     rows : DataFrame
         Of the ledger, with the groups: ``person_id``, ``ripe_week``, ``probability``, ``label``,
-        ``high_risk``; rows without a label are left out. Perhaps ``weight`` (of
-        `feedback.readable_rows`).
+        ``high_risk``; rows without a label are left out.
     groups : sequence of str
         Columns; null is a level, ``Unknown``.
     window_weeks : int
@@ -171,18 +170,25 @@ def figures_of(rows: Rows) -> dict[str, float | None]:
     """
     p, y, w = rows.probability, rows.outcome, rows.weight
     _, cluster = np.unique(rows.person, return_inverse=True)
-    events, others = float(y.sum()), float((1 - y).sum())
-    enough = min(events, others, cluster.max(initial=-1) + 1.0) >= FEWEST_EVENTS
+    everybody = np.ones(y.size, dtype=np.bool_)
+    enough, high = _enough(y, cluster, everybody), _enough(y, cluster, rows.high_risk)
     mean = {
-        "calibration_factor": (p - y, w),
-        "positive_predictive_value": (y, w * rows.high_risk),
-        "brier": (np.square(p - y), w),
+        "calibration_factor": (p - y, w, enough),
+        "positive_predictive_value": (y, w * rows.high_risk, high),
+        "brier": (np.square(p - y), w, enough),
     }
     found: dict[str, float | None] = {}
-    for name, (value, weight) in mean.items():
-        found |= _told(name, *_mean(value, weight, cluster), enough=enough)
+    for name, (value, weight, has) in mean.items():
+        found |= _told(name, *_mean(value, weight, cluster), enough=has)
     found |= _ratio(p, y, w, cluster, enough=enough)
     return found | _regressions(p, y, w, cluster, enough=enough)
+
+
+def _enough(y: np.ndarray, cluster: np.ndarray, among: np.ndarray) -> bool:
+    """Whether some of the rows have the outcomes, their absence and the persons for an interval."""
+    part = y[among.astype(np.bool_)]
+    persons = np.unique(cluster[among.astype(np.bool_)]).size
+    return min(float(part.sum()), float((1 - part).sum()), persons) >= FEWEST_EVENTS
 
 
 def _told(

@@ -17,6 +17,7 @@ from hrob_assets.resources.feedback import Feedback
 from hrob_assets.resources.score_table import ScoreTable
 from hrob_assets.resources.storage import Storage
 from hrob_assets.risk.code_sets import Code, CodeSet
+from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.feedback import in_silent_arm
 from hrob_assets.risk.scoring import WEEKLY_SCORES
 from hrob_assets.risk.tables import COVERAGE, EVENTS, PERSONS, TIMESTAMP
@@ -186,6 +187,25 @@ def test_no_figure_tells_a_small_cell(monitored):
 
     figures = found[monday(9).isoformat()]
     assert "calibration factor" not in figures
+
+
+@pytest.mark.parametrize("asset", ["weekly_calibration", "monitoring_report"])
+def test_a_ledger_that_is_older_than_the_week_is_not_taken_for_the_present(
+    tmp_path, registry, asset
+):
+    table = world(tmp_path, true_risk=lambda _: RISK)
+    use_case = use_case_named("example")
+    definitions = dg.Definitions.merge(
+        monitoring_definitions(use_case, code_sets=CODE_SETS, weekly=WEEKLY),
+        monitoring_report_definitions(use_case, weekly=WEEKLY),
+    )
+    shared = {"score_table": table, "storage": Storage(data_root=str(tmp_path))}
+    then = {AS_OF_TAG: (START + timedelta(weeks=40)).isoformat()}
+    materialise(definitions, tmp_path, registry, only="outcome_ledger", tags=then, **shared)
+    weeks = (monday(40).isoformat(),) * 2 if asset == "weekly_calibration" else None
+
+    with pytest.raises(ContractError, match="build the ledger again"):
+        materialise(definitions, tmp_path, registry, only=asset, weeks=weeks, **shared)
 
 
 # The report and the status board, from the same world.

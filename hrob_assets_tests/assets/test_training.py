@@ -2,19 +2,26 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import datetime, timedelta
 
 import dagster as dg
+import numpy as np
 import polars as pl
 import pytest
 
 from hrob_assets.assets.feature_selection import feature_selection_definitions
+from hrob_assets.assets.knowledge import CHANGED_SINCE_TAG
 from hrob_assets.assets.training import training_definitions
+from hrob_assets.resources.feedback import Feedback
 from hrob_assets.resources.model_registry import CHALLENGER, CHAMPION
+from hrob_assets.resources.storage import ParquetIOManager, Storage
 from hrob_assets.risk import tuning
 from hrob_assets.risk.errors import ContractError, TooSmallError
 from hrob_assets.risk.features.catalogue import Catalogue, FeatureFamily
 from hrob_assets.risk.features.selection import read_feature_selection
+from hrob_assets.risk.feedback import ACCEPTED_BY, in_silent_arm
 from hrob_assets.risk.training import fingerprint
+from hrob_assets.risk.use_case import SilentArm, use_case_from
 from hrob_assets_tests.assets.worlds import (
     CANDIDATES,
     COLUMNS,
@@ -25,6 +32,7 @@ from hrob_assets_tests.assets.worlds import (
     training_set,
     use_case_named,
 )
+from hrob_assets_tests.example import example_values
 
 pytestmark = pytest.mark.xdist_group("registry")  # one registry for all
 
@@ -230,3 +238,114 @@ def test_an_edit_of_the_selection_file_alone_changes_what_the_next_version_takes
 
     taken = [registry.load_version("edited", version).model.columns for version in versions]
     assert taken == [COLUMNS, ("ed__last_value_ever",)]
+
+
+# The training set of an update, where nurses act.
+
+MONDAY = datetime(2023, 1, 2)
+SINCE = MONDAY + timedelta(weeks=30)
+WEEKLY = dg.WeeklyPartitionsDefinition(
+    "2023-01-02", end_date="2024-01-01", day_offset=1, fmt="%Y-%m-%d"
+)
+
+
+def weekly_rows(weeks=52, per_week=40):
+    number = np.arange(weeks * per_week)
+    moment = [MONDAY + timedelta(days=int(7 * (n // per_week) + 1 + n % 6)) for n in number]
+    return pl.DataFrame(
+        {
+            "person_id": number,
+            "encounter_id": number,
+            "prediction_time": pl.Series(moment, dtype=pl.Datetime("us")),
+            "week": [(MONDAY + timedelta(weeks=int(n // per_week))).date() for n in number],
+            "eligible": True,
+            "label": number % 5 == 0,
+            "label_status": "mature",
+            "followed": True,
+            "age__years": 30.0,
+            "ed__last_value_ever": 1.0,
+        }
+    )
+
+
+@pytest.fixture
+def assembled(tmp_path, registry, monkeypatch):
+    """Makes the training set of a use case, perhaps with an arm, and gives rows and metadata."""
+    monkeypatch.setenv("HROB_SALT", "secret")
+    frame = weekly_rows()
+    for (week,), part in frame.partition_by("week", as_dict=True).items():
+        store(tmp_path, {f"feature_store/encounter_features/{week}": part.drop("label", "eligible"),
+                         f"example/cohort/{week}": part.select(*frame.columns[:3], "eligible"),
+                         f"example/labels/{week}": part.drop("eligible")})  # fmt: skip
+    as_of = MONDAY + timedelta(weeks=70)
+    store(tmp_path, {"staged/load": pl.DataFrame({"as_of": [as_of]})})
+    (tmp_path / "feedback").mkdir()
+    acted = "\n".join(f"{person},,2023-08-29T00:00:00" for person in range(32 * 40, 34 * 40))
+    (tmp_path / "feedback" / "example.csv").write_text(f"person_id,reviewed_at,acted_at\n{acted}\n")
+
+    def run(*, tags=None, arm=None):
+        values = example_values() | {"name": "example"}
+        values["split"] = {"validation_share": 0.25, "train_days": 300, "test_days": 60}
+        if arm:
+            values["monitoring"] = values["monitoring"] | {"silent_arm": arm}
+        definitions = training_definitions(
+            use_case_from(values),
+            columns=COLUMNS,
+            selection=selection_of(tmp_path),
+            rules=RULES,
+            lineage={},
+        )
+        asset = next(each for each in definitions.assets if each.key.path[-1] == "training_set")
+        inputs = [
+            dg.AssetSpec(key, partitions_def=None if key.path[-1] == "load" else WEEKLY)
+            for key in asset.dependency_keys
+        ]
+        with dg.DagsterInstance.ephemeral() as instance:
+            result = dg.materialize(
+                [asset, *inputs],
+                instance=instance,
+                selection=[asset],
+                tags=tags or {},
+                resources={
+                    "io_manager": ParquetIOManager(tmp_path),
+                    "model_registry": registry,
+                    "storage": Storage(data_root=str(tmp_path)),
+                    "feedback": Feedback(
+                        folder=str(tmp_path / "feedback"), salt_variable="HROB_SALT"
+                    ),
+                },
+            )
+        metadata = result.get_asset_materialization_events()[0].materialization.metadata
+        return pl.read_parquet(tmp_path / "assets/example/training_set.parquet"), metadata
+
+    return run
+
+
+UPDATE = {CHANGED_SINCE_TAG: SINCE.date().isoformat()}
+
+
+def test_a_training_set_tells_how_many_of_its_rows_were_acted_on(assembled):
+    frame, metadata = assembled()
+
+    assert metadata["rows acted on"].value == 80
+    assert frame["person_id"].is_in(range(32 * 40, 34 * 40)).sum() == 80
+
+
+def test_an_update_is_not_made_from_rows_that_were_acted_on(assembled):
+    with pytest.raises(ContractError, match="would take help for low risk"):
+        assembled(tags=UPDATE)
+
+    frame, _ = assembled(tags=UPDATE | {ACCEPTED_BY: "Dr A. Example"})
+    assert frame.filter(pl.col("prediction_time") >= SINCE).height > 500
+
+
+def test_an_update_with_a_silent_arm_is_made_and_judged_by_its_persons(assembled):
+    arm = {"share": 0.4, "signed_off_by": "Dr Who"}
+
+    frame, _ = assembled(tags=UPDATE, arm=arm)
+
+    silent = in_silent_arm(frame["person_id"], SilentArm(**arm), salt="secret")
+    since = frame["prediction_time"] >= SINCE
+    assert silent.filter(since).all()
+    assert set(frame.filter(since)["split"]) == {"train", "validation", "test"}
+    assert not silent.filter(~since).all()

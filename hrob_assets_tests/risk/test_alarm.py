@@ -274,6 +274,16 @@ def test_expected_behaviour_is_the_same_for_the_same_seed_and_faster_for_larger_
     assert one["median_delay_weeks"][:3].null_count() == 3
 
 
+def test_a_shift_within_the_tolerance_is_harmless_and_there_from_the_first_week():
+    site, plan = SiteVolume(RISKS, np.array([150])), Histories(count=50, weeks=60)
+
+    found = expected_behaviour(site, RULE, shifts=(0.05, -0.1, 0.3), histories=plan)
+
+    assert found["shift"].to_list() == [-0.1, 0.0, 0.05, 0.1, 0.3]
+    assert found["harmless"].to_list() == [True, True, True, True, False]
+    assert found["median_delay_weeks"][:4].null_count() == 4
+
+
 def test_a_site_without_rows_has_no_expected_behaviour():
     with pytest.raises(TooSmallError, match="needs probabilities and weeks"):
         expected_behaviour(SiteVolume(np.array([]), np.array([1])), RULE)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -81,8 +82,13 @@ def person(death=None):
     )
 
 
-def label(facts=(), *, spans=((-100, None, -100),), death=None, as_of=LATE, outcome=ED):
-    found = label_rows(
+def label(facts=(), **world: object):
+    found = labelled(facts, **world)
+    return found["label"].item(), found["label_status"].item()
+
+
+def labelled(facts=(), *, spans=((-100, None, -100),), death=None, as_of=LATE, outcome=ED):
+    return label_rows(
         rows(),
         events=events(*facts),
         coverage=coverage(*spans),
@@ -91,7 +97,6 @@ def label(facts=(), *, spans=((-100, None, -100),), death=None, as_of=LATE, outc
         code_sets=CODE_SETS,
         as_of=as_of,
     )
-    return found["label"].item(), found["label_status"].item()
 
 
 @pytest.mark.parametrize(
@@ -145,6 +150,35 @@ def test_a_row_is_pending_until_the_run_out_has_passed_even_with_an_event():
 )
 def test_a_member_who_is_not_enrolled_through_the_horizon_is_censored(spans, expected):
     assert label(spans=spans) == expected
+
+
+@pytest.mark.parametrize("facts", [[], [("emergency", "Visit", 10, 10, 2)]])
+@pytest.mark.parametrize(
+    ("spans", "death", "followed"),
+    [
+        ([(-100, None, -100)], None, True),
+        ([(-100, 60, -100)], None, True),
+        ([(-100, 59, -100)], None, False),
+        ([(-100, 20, -100, 90)], None, True),
+        ([(-100, 30, -100)], 30, True),
+        ([(-100, 29, -100)], 30, True),
+        ([(-100, 28, -100)], 30, False),
+        ([(-100, None, -100)], 30, True),
+        ([(-100, 30, -100)], 61, False),
+        ([], 0.5, True),
+    ],
+)
+def test_whether_a_person_was_followed_does_not_depend_on_the_outcome(
+    facts, spans, death, followed
+):
+    assert labelled(facts, spans=spans, death=death)["followed"].item() is followed
+
+
+def test_who_need_not_be_enrolled_is_always_followed_and_nobody_while_pending():
+    free = replace(ED, requires_enrolment=False)
+
+    assert labelled(spans=[], outcome=free)["followed"].item() is True
+    assert labelled(as_of=LATE - timedelta(days=1))["followed"].item() is None
 
 
 def test_an_event_before_disenrolment_is_an_event():

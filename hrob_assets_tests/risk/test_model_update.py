@@ -61,7 +61,7 @@ def splits(person):
     return np.where(person % 4 == 0, "validation", np.where(judge, "test", "train"))
 
 
-def update(frame, model=None):
+def update(frame, model=None, *, sudden_weeks=4):
     return update_champion(
         frame,
         model or champion(),
@@ -69,7 +69,7 @@ def update(frame, model=None):
         horizon_days=60,
         group_of_column=GROUPS,
         threshold=THRESHOLD,
-        sudden_weeks=4,
+        sudden_weeks=sudden_weeks,
         seed=SEED,
     )
 
@@ -88,6 +88,13 @@ def test_a_shift_of_the_base_rate_asks_for_another_intercept_and_gets_it():
     assert found.challenger.recalibration.slope == 1.0
     assert found.challenger.recalibration.intercept == pytest.approx(0.5, abs=0.2)
     assert found.pace.kind == "sudden"
+
+
+@pytest.mark.parametrize("sudden_weeks", [1, 2, 3, 4])
+def test_an_update_in_the_third_week_after_a_change_is_made_without_a_pace(sudden_weeks):
+    soon = rows(shift=0.5).filter(pl.col("prediction_time") < CHANGE + timedelta(weeks=3))
+
+    assert update(soon, sudden_weeks=sudden_weeks).pace is None
 
 
 def test_a_change_of_the_weights_asks_for_a_new_fit():

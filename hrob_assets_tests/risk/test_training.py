@@ -73,6 +73,7 @@ def coefficients(model):
     return model.estimator.named_steps["model"].coef_.tobytes()
 
 
+LEFT = 2000
 # The tables that a training set is assembled from, three encounters per period.
 
 
@@ -85,11 +86,12 @@ def tables(train_on="eligible", *, features=lambda frame: frame, cohort=lambda f
         "after": datetime(2024, 6, 1),
     }
     rows = [
-        (100 * place + number, moment, eligible, label)
+        (100 * place + number, moment, eligible, label, True)
         for place, moment in enumerate(moments.values())
         for number, (eligible, label) in enumerate([(True, True), (False, False), (True, None)])
     ]
-    rows += [(1000 + n, datetime(2023, 6, 1), n % 2 == 0, n % 3 == 0) for n in range(40)]
+    rows += [(1000 + n, datetime(2023, 6, 1), n % 2 == 0, n % 3 == 0, True) for n in range(40)]
+    rows += [(LEFT + n, datetime(2023, 6, 1), True, True, False) for n in range(5)]
     frame = pl.DataFrame(
         rows,
         schema={
@@ -97,6 +99,7 @@ def tables(train_on="eligible", *, features=lambda frame: frame, cohort=lambda f
             "prediction_time": pl.Datetime("us"),
             "eligible": pl.Boolean,
             "label": pl.Boolean,
+            "followed": pl.Boolean,
         },
         orient="row",
     ).with_columns(
@@ -110,7 +113,9 @@ def tables(train_on="eligible", *, features=lambda frame: frame, cohort=lambda f
             "person_id", "encounter_id", "prediction_time", "age__years", "secret"
         ),
         cohort(frame.lazy()).select("person_id", "encounter_id", "prediction_time", "eligible"),
-        frame.lazy().select("person_id", "encounter_id", "prediction_time", "week", "label"),
+        frame.lazy().select(
+            "person_id", "encounter_id", "prediction_time", "week", "label", "followed"
+        ),
         use_case=example_use_case(train_on=train_on),
         plan=SplitPlan(BOUNDS, partial(assign_split, bounds=BOUNDS, validation_share=0.25, seed=7)),
         columns=["age__years"],
@@ -134,6 +139,10 @@ def test_rows_outside_the_periods_and_rows_without_a_ripe_outcome_are_left_out(t
 def test_a_labelled_row_that_another_table_lacks_is_an_error_and_is_not_left_out(lacking):
     with pytest.raises(ContractError, match=r"must have each row of the labels.*ripen_example"):
         tables(**{lacking: lambda frame: frame.filter(pl.col("encounter_id") != 100)})
+
+
+def test_rows_of_persons_who_left_are_left_out_with_the_outcome_as_without():
+    assert tables("all")["encounter_id"].max() < LEFT
 
 
 def test_training_on_all_includes_training_rows_that_are_not_eligible():
@@ -395,7 +404,7 @@ LABEL_BOUNDS = Periods(
 
 def labels_of(*rows):
     schema = {"prediction_time": pl.Datetime("us"), "label_status": pl.String}
-    return pl.LazyFrame(rows, schema=schema, orient="row")
+    return pl.LazyFrame(rows, schema=schema, orient="row").with_columns(followed=pl.lit(value=True))
 
 
 @pytest.mark.parametrize(
@@ -431,3 +440,5 @@ def test_censored_rows_are_counted_inside_the_periods():
     rows = [(datetime(2024, month, 1), "censored") for month in (5, 6, 7)]
 
     assert censored_rows(labels_of(*rows), LABEL_BOUNDS) == 2
+    left = labels_of((datetime(2024, 5, 1), "mature")).with_columns(followed=pl.lit(value=False))
+    assert censored_rows(pl.concat([labels_of(*rows), left]), LABEL_BOUNDS) == 3

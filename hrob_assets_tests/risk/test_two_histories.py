@@ -26,6 +26,7 @@ def rows(*, updated=True):
             "model_version": np.where(knows, "2", "1"),
             "probability": np.where(knows, 0.4, 0.2),
             "never_updated": 0.2,
+            "never_updated_high_risk": False,
         }
     )
 
@@ -48,6 +49,16 @@ def test_the_updated_history_comes_back_to_one_and_the_other_does_not():
     ratio = dict(last.select("history", "observed_expected").iter_rows())
     assert ratio[UPDATED] == pytest.approx(1.0, abs=0.1)
     assert ratio[NEVER] == pytest.approx(2.0, abs=0.2)
+
+
+def test_each_history_has_the_high_risk_rows_of_its_own_threshold():
+    told = rows().with_columns(high_risk=pl.col("label"), never_updated_high_risk=~pl.col("label"))
+
+    found = compare_histories(told, use_case="falls", mondays=MONDAYS).calibration
+    last = found.filter(pl.col("week") == found["week"].max())
+
+    ppv = dict(last.select("history", "positive_predictive_value").iter_rows())
+    assert ppv == {UPDATED: 1.0, NEVER: 0.0}
 
 
 def test_what_the_updates_saved_is_beyond_chance():

@@ -90,6 +90,18 @@ def test_few_events_have_a_value_but_no_interval():
     assert none["intercept"] is None
 
 
+@pytest.mark.parametrize(("events", "others"), [(0, 60), (9, 60), (60, 0), (60, 9), (30, 30)])
+def test_the_predictive_value_has_an_interval_where_the_high_risk_rows_carry_one(events, others):
+    y = np.concatenate([np.ones(events), np.zeros(others), np.tile([1.0, 0.0], 100)])
+    high = np.arange(y.size) < events + others
+
+    found = figures_of(Rows(np.arange(y.size), np.full(y.size, 0.4), y, high, np.ones(y.size)))
+
+    assert found["positive_predictive_value"] == events / (events + others)
+    assert found["brier_low"] is not None
+    assert (found["positive_predictive_value_low"] is None) == (min(events, others) < 10)
+
+
 def ripened(seed=1, weeks=20, per_week=40):
     rng = np.random.default_rng(seed)
     size = weeks * per_week
