@@ -17,7 +17,7 @@ _HOW = "write them as 2024-12-31, 2024-12-31T23:59:59 or 2024-12-31T23:59:59Z"
 
 
 def read_table(file: Path, *, text: Sequence[str] = ()) -> pl.DataFrame:
-    """Read Parquet, or CSV with a header.
+    """Read Parquet, or CSV with a header; dates of a CSV stay text, for `times` to read.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def read_table(file: Path, *, text: Sequence[str] = ()) -> pl.DataFrame:
 def _read_csv(file: Path, text: Sequence[str]) -> pl.DataFrame:
     header = pl.read_csv(file, n_rows=0).columns
     words = {name: pl.String for name in text if name in header}
-    return pl.read_csv(file, infer_schema_length=None, schema_overrides=words, try_parse_dates=True)
+    return pl.read_csv(file, infer_schema_length=None, schema_overrides=words)
 
 
 def require_columns(frame: pl.DataFrame, named: Sequence[tuple[str, str]]) -> None:
