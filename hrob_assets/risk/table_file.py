@@ -126,9 +126,11 @@ def probabilities(values: pl.Series) -> pl.Series:
 
 def flags(values: pl.Series) -> pl.Series:
     """Booleans of 0 or 1, true or false; null stays null."""
-    if values.dtype == pl.Boolean or values.dtype == pl.Null:  # noqa: PLR1714 - types compare, they are no members
-        return values.cast(pl.Boolean)
     known = values.drop_nulls()
+    if known.is_empty():
+        return pl.Series(values.name, [None] * len(values), dtype=pl.Boolean)
+    if values.dtype == pl.Boolean:
+        return values
     if not (values.dtype.is_numeric() and known.cast(pl.Float64).is_in([0.0, 1.0]).all()):
         msg = (
             f"column {values.name!r} must hold 0 or 1, or true or false (found other values, "
@@ -160,7 +162,7 @@ def times(values: pl.Series, *, required: bool = True) -> pl.Series:
         zoned = values.dtype.time_zone is not None
         naive = values.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if zoned else values
         return naive.cast(TIMESTAMP)
-    if values.dtype == pl.Date or values.dtype == pl.Null:  # noqa: PLR1714 - as above
+    if values.dtype == pl.Date or values.dtype == pl.Null:  # noqa: PLR1714 - types compare, they are no members
         return values.cast(TIMESTAMP)
     wrong = len(values) - values.null_count()
     parsed = values

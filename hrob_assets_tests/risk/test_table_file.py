@@ -101,3 +101,10 @@ def test_flags_may_be_of_any_number_type_and_keep_null():
         assert flags(pl.Series("y", values)).to_list() == [False, True, None]
     with pytest.raises(ContractError, match="0 or 1"):
         flags(pl.Series("y", [0, 2]))
+
+
+def test_outcomes_of_a_csv_that_are_all_empty_are_unknown(tmp_path):
+    file = tmp_path / "scores.csv"
+    file.write_text("m,y\n1,\n2,\n")
+
+    assert flags(read_table(file)["y"]).to_list() == [None, None]
