@@ -98,7 +98,7 @@ def check_scores(frame: pl.DataFrame, columns: ScoreColumns) -> pl.DataFrame:
     Traceback (most recent call last):
     ...
     hrob_assets.risk.errors.ContractError: column 'p' must hold probabilities from 0 to 1 (found
-    fewer than 11 of 3 rows outside, the highest 1.3); if they are percent, divide by 100
+    fewer than 11 of 3 rows above 1); if they are percent, divide by 100
     """
     person = frame[columns.person]
     require_filled(person, "a person", then="remove these rows")

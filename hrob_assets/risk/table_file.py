@@ -113,11 +113,14 @@ def probabilities(values: pl.Series) -> pl.Series:
     require_filled(numbers, "a probability", then="score these rows")
     outside = numbers.filter((numbers < 0) | (numbers > 1))
     if len(outside):
-        extreme = max(outside.to_list(), key=lambda value: abs(value - 0.5))
-        side = "highest" if extreme > 1 else "lowest"
+        sides = [
+            side
+            for side, found in (("below 0", (outside < 0).any()), ("above 1", (outside > 1).any()))
+            if found
+        ]
         msg = (
             f"column {values.name!r} must hold probabilities from 0 to 1 (found "
-            f"{in_words(len(outside))} of {len(values)} rows outside, the {side} {extreme:g}); "
+            f"{in_words(len(outside))} of {len(values)} rows {' and '.join(sides)}); "
             "if they are percent, divide by 100"
         )
         raise ContractError(msg)
