@@ -223,6 +223,8 @@ def test_the_command_writes_summary_report_and_tables(tmp_path, suffix):
         ({"known": pl.lit("31/12/2023")}, [], "must hold dates or times"),
         ({"y": pl.lit(0.5)}, [], "must hold 0 or 1"),
         ({"scored": pl.lit("  ")}, [], "must have a time in every row"),
+        ({}, ["--groups", "race,member"], "--groups must not name the column of --person"),
+        ({}, ["--features", "scored"], "--features must not name the column of --person or of"),
         ({"all": pl.col("race")}, ["--groups", "all"], "must not be called all"),
         ({"scored": pl.lit(START)}, [], "remove duplicates"),
         ({"member": pl.lit(None, dtype=pl.Int64)}, [], "a person in every row"),

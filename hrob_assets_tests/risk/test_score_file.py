@@ -119,6 +119,12 @@ def test_two_options_need_two_columns(kept):
         read_scores(kept(frame()), ScoreColumns("y", "p", "y"))
 
 
+@pytest.mark.parametrize("name", ["member", "day"])
+def test_persons_and_times_are_no_groups(kept, name):
+    with pytest.raises(ConfigurationError, match="must name two columns"):
+        read_scores(kept(frame()), ScoreColumns("member", "p", "y", time="day", groups=(name,)))
+
+
 def test_a_group_must_not_hide_a_column_of_ours(kept):
     scores = frame().rename({"race": "outcome"})
 
