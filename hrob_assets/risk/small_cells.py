@@ -157,7 +157,8 @@ def hidden_together(
     ----------
     kinds : sequence of sequence of int
         Counts of one kind each, for the same parts: rows, events, and so on. What is left of a
-        total when the parts are taken from it is one more part.
+        total when the parts are taken from it is one more part. A part of which the first kind is
+        0 hides nothing beside it.
     also : sequence of bool, optional
         Parts that are hidden for another reason.
 
@@ -173,8 +174,8 @@ def hidden_together(
     [False, True, True]
     >>> hidden_together([[300, 200], [50, 30]])
     [False, False]
-    >>> hidden_together([[300, 200, 100]], also=[True, False, False])
-    [True, False, True]
+    >>> hidden_together([[300, 200, 100, 0]], also=[True, False, False, False])
+    [True, False, True, False]
     """
     parts = len(kinds[0])
     hidden = [any(is_small(kind[part]) for kind in kinds) for part in range(parts)]
@@ -182,9 +183,9 @@ def hidden_together(
         hidden = [one or other for one, other in zip(hidden, also, strict=True)]
     if not any(hidden):
         return hidden
-    others = sorted((p for p in range(parts) if not hidden[p]), key=lambda p: kinds[0][p])
-    for part in others:
-        if sum(hidden) > 1 and not any(is_small(sum(compress(k, hidden))) for k in kinds):
+    others = [part for part in range(parts) if kinds[0][part] and not hidden[part]]
+    for part in sorted(others, key=lambda part: kinds[0][part]):
+        if sum(map(bool, compress(kinds[0], hidden))) > 1 and not any(is_small(sum(compress(k, hidden))) for k in kinds):
             break
         hidden[part] = True
     return hidden
