@@ -30,6 +30,11 @@ LONGEST_WEEKS = 13
 _WEEK = timedelta(days=7)
 _DECIMALS = 2
 _SHARES = tuple(f"positive_predictive_value{part}" for part in ("", "_low", "_high"))
+_SHOWN = {
+    "first_week" if name == "window_weeks" else name: pl.Date if name == "window_weeks" else kind
+    for name, kind in WEEKLY_CALIBRATION.schema.items()
+    if name != "persons"
+}
 _Weeks = Mapping[date, Mapping[str, tuple[int, int, Sequence[int]]]]
 
 
@@ -57,7 +62,10 @@ def shown_calibration(
     Returns
     -------
     DataFrame
-        `WEEKLY_CALIBRATION` of weeks with which a stretch ends, of windows of whole stretches.
+        `WEEKLY_CALIBRATION` of weeks with which a stretch ends, of windows of whole stretches: of
+        those that ended in the last `window_weeks`, so that where stretches are long a window is
+        longer. ``first_week``, the first that it is of, stands for ``window_weeks``. Without
+        ``persons``: those of two windows would tell how many are new.
         The positive predictive value and its bounds are null where few high-risk rows have the
         outcome, or few have not, and rounded to 2 decimals, because exact ones would tell how many
         rows were high risk.
@@ -68,15 +76,17 @@ def shown_calibration(
     first = None if since is None else since - _WEEK * (window_weeks - 1)
     at_end = _at_their_ends(ripe, ends, first)
     everybody = calibrate_weeks(at_end, window_weeks=window_weeks, since=since)
-    frames = [_without_small_lists(everybody, at_end, pl.lit(EVERYBODY), window_weeks)]
+    told = _without_small_lists(everybody, at_end, pl.lit(EVERYBODY), window_weeks)
+    frames = [_with_first_week(told, ends, window_weeks)]
     for group in groups:
         named = ripe.with_columns(pl.col(group).fill_null("Unknown").alias(group))
         level_ends, untold = _level_ends(named, group, set(ends.values()))
         at_end = _at_their_ends(named, level_ends, first)
         told = calibrate_levels(at_end, group, window_weeks=window_weeks, since=since)
         told = told.filter(_without(told, untold, window_weeks))
-        frames.append(_without_small_lists(told, at_end, pl.col(group), window_weeks))
-    found = pl.concat(frames).cast(pl.Schema(WEEKLY_CALIBRATION.schema))
+        told = _without_small_lists(told, at_end, pl.col(group), window_weeks)
+        frames.append(_with_first_week(told, level_ends, window_weeks))
+    found = pl.concat(frames).select(pl.col(name).cast(kind) for name, kind in _SHOWN.items())
     return found.with_columns(pl.col(name).round(_DECIMALS) for name in _SHARES)
 
 
@@ -112,6 +122,21 @@ def _without_small_lists(
         few.append(any(is_small(sum(kind)) for kind in zip(*inside, strict=True)))
     hidden = pl.Series(few, dtype=pl.Boolean)
     return told.with_columns(pl.when(~hidden).then(name).alias(name) for name in _SHARES)
+
+
+def _with_first_week(
+    told: pl.DataFrame, ends: Mapping[date, date], window_weeks: int
+) -> pl.DataFrame:
+    """Windows with the first week of their first stretch."""
+    starts: dict[date, date] = {}
+    for week in sorted(ends):
+        starts.setdefault(ends[week], week)
+    first: dict[date, date] = {}
+    for week in told["week"].unique():
+        inside = (end for end in starts if week - _WEEK * window_weeks < end <= week)
+        first[week] = starts[min(inside)]
+    weeks = pl.Series("first_week", [first[week] for week in told["week"]], dtype=pl.Date)
+    return told.with_columns(weeks)
 
 
 def _at_their_ends(

@@ -94,10 +94,26 @@ def test_each_stretch_and_what_its_levels_leave_is_none_or_eleven(seed, a_week):
     rows = ripe(seed=seed, weeks=30, a_week=a_week)
     found = told(rows, window=1, weeks=30)
 
-    figures = found.select("rows", "events", "persons").with_columns(
-        others=pl.col("rows") - pl.col("events")
-    )
+    figures = found.select("rows", "events").with_columns(others=pl.col("rows") - pl.col("events"))
     assert not any(figures[name].is_between(1, 10).any() for name in figures.columns)
+
+
+@given(st.integers(0, 10_000), st.integers(1, 30), st.sampled_from([1, 4, 13]))
+@settings(max_examples=15, deadline=None)
+def test_a_window_is_of_the_rows_from_its_first_week_to_its_last(seed, a_week, window):
+    rows = ripe(seed=seed, weeks=40, a_week=a_week)
+
+    for row in told(rows, window=window, weeks=40).iter_rows(named=True):
+        inside = rows.filter(pl.col("ripe_week").is_between(row["first_week"], row["week"]))
+        of_level = inside if row["level"] == "all" else inside.filter(race=row["level"])
+        assert of_level.height == row["rows"]
+        assert of_level["label"].sum() == row["events"]
+
+
+def test_windows_tell_no_persons_for_two_would_tell_how_many_are_new():
+    found = told(ripe(seed=1, weeks=30, a_week=60), window=13, weeks=30)
+
+    assert not {"persons", "window_weeks"} & set(found.columns)
 
 
 def test_a_busy_site_has_every_week_and_all_levels():

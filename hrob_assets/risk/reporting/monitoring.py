@@ -184,7 +184,7 @@ def _evidence_chart(evidence: pl.DataFrame) -> Drawing:
 
 def _calibration_chart(overall: pl.DataFrame) -> Drawing:
     return line_chart(
-        "Observed over expected outcomes, last 13 weeks of ripening",
+        "Observed over expected outcomes, up to each week",
         [
             Line(
                 "all rows",
@@ -198,7 +198,10 @@ def _calibration_chart(overall: pl.DataFrame) -> Drawing:
         y=Axis("observed over expected"),
         limits=[Limit(1.0, "as predicted")],
         spoken="Above 1 more outcomes happened than were predicted, below 1 fewer.",
-        note="With 95 % intervals, persons as clusters. Only ripe rows count.",
+        note=(
+            "With 95 % intervals, persons as clusters. "
+            "Of 13 weeks, or more where weeks have few ripe rows."
+        ),
     )
 
 
