@@ -3,7 +3,8 @@
 Weeks are taken together into *stretches*. One ends with the first week by which the persons, the
 rows with the outcome and the rows without it are each none, or 11 or more. It depends on no later
 week, so that what was told a week ago and what is told now differ by whole stretches, too. Every
-figure that is told is made of whole stretches; the last weeks wait until theirs is whole.
+figure of ripe rows is made of whole stretches; the last weeks wait until theirs is whole. Of rows
+that are not ripe, only rounded figures are told.
 
 Levels of a group have longer stretches, made of those of all rows, which end when all levels allow
 it, and after 13 weeks at the latest. Levels that are small then are not told in it, and neither
@@ -11,14 +12,22 @@ are the next larger ones until what is left of all rows is not small.
 """
 
 from collections import defaultdict
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
 import polars as pl
 
 from hrob_assets.risk.alarm import EVERYBODY
 from hrob_assets.risk.ledger import Ledger
-from hrob_assets.risk.small_cells import SMALLEST_CELL, Cell, hidden_together, is_small
+from hrob_assets.risk.small_cells import (
+    SMALLEST_CELL,
+    SUPPRESSED,
+    Cell,
+    hidden_together,
+    is_small,
+    rounded_count,
+)
+from hrob_assets.risk.tables import ROW_KEY
 from hrob_assets.risk.weekly_calibration import (
     WEEKLY_CALIBRATION,
     calibrate_levels,
@@ -284,7 +293,10 @@ def _weeks_of_eleven(
 def shown_pending(
     ledger: Ledger, nowcast: pl.DataFrame, unripe: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Weeks that are not ripe as they may be told; both tables together tell no small cell.
+    """Weeks that are not ripe as they may be told: rounded.
+
+    Exact counts of a week would tell, by what is told of it later, how many of its rows were
+    censored; and how many of them became ripe since the last report.
 
     Parameters
     ----------
@@ -297,41 +309,112 @@ def shown_pending(
     Returns
     -------
     nowcast, unripe : DataFrame
-        With null where a count, or what is left of a count that is told, is small.
+        Rows to the nearest ten, outcomes known to the nearest five, expected ones to whole
+        numbers, shares to two decimals; null where a count is small. Of `unripe`, weeks that are
+        over and of which no row is ripe.
     """
-    pending = pl.col("status") == "pending"
-    high = pl.col("high_risk").filter(pending)
-    counts = (
-        ledger.rows.group_by("week")
-        .agg(
-            pending.sum().alias("pending"),
-            (~pending).sum().alias("rest"),
-            pl.col("person_id").filter(pending).n_unique().alias("pending_persons"),
-            pl.col("person_id").n_unique().alias("persons"),
-            high.sum().alias("high"),
-            (~high).sum().alias("low"),
-        )
-        .filter(pl.col("pending") > 0)
-        .sort("week")
+    high = pl.col("high_risk")
+    flags = ledger.rows.group_by("week").agg(
+        (pl.col("status") == "pending").all().alias("whole"),
+        (pl.col("person_id").n_unique() < SMALLEST_CELL).alias("few"),
+        high.sum().alias("high"),
+        (~high).sum().alias("low"),
     )
-    kinds = [counts[name].to_list() for name in ("pending", "pending_persons", "persons")]
-    flags = counts.with_columns(pl.Series("hidden", hidden_together(kinds), dtype=pl.Boolean))
-    few = pl.col("hidden") | _small("rest")
-    whole = nowcast.join(flags, on="week", how="left", maintain_order="left")
-    told = whole.with_columns(pl.when(~few).then(n).alias(n) for n in ("rows", "expected"))
-    lacks = pl.col("rows") - pl.col("events_so_far").cast(pl.Int64)
-    some = pl.col("rows").is_null() | _small("events_so_far") | lacks.is_between(1, 10)
-    figures = ("events_so_far", "completion", "events_nowcast")
-    told = told.with_columns(pl.when(~some).then(name).alias(name) for name in figures)
-    later = unripe.join(flags, on="week", how="left", maintain_order="left")
-    lists = pl.col("hidden") | _small("high") | _small("low")
-    shares = ("positive_predictive_value", "sensitivity")
+    over = pl.col("week").cast(pl.Datetime("us")) + pl.duration(days=7) <= ledger.as_of
+    sent = nowcast.join(flags, on="week", how="left", maintain_order="left")
+    later = unripe.join(flags, on="week", how="left", maintain_order="left").filter("whole", over)
+    told = sent.with_columns(
+        _told_outcomes(), _to_nearest("rows", 10, ~pl.col("few")), _rounded("expected")
+    )
+    share = pl.col("completion").round(_DECIMALS)
+    has = pl.col("events_so_far").is_not_null() & (share > 0)
+    told = told.with_columns(
+        pl.when(has).then(share).alias("completion"),
+        pl.when(has).then((pl.col("events_so_far") / share).round()).alias("events_nowcast"),
+    )
+    lists = ~(pl.col("few") | _small("high") | _small("low"))
     later = later.with_columns(
-        *(pl.when(~pl.col("hidden")).then(name).alias(name) for name in ("rows", "events")),
-        *(pl.when(~lists).then(name).alias(name) for name in shares),
+        _to_nearest("rows", 10, ~pl.col("few")),
+        _rounded("events"),
+        *(
+            pl.when(lists).then(pl.col(name).round(_DECIMALS)).alias(name)
+            for name in ("positive_predictive_value", "sensitivity")
+        ),
     )
     return told.select(nowcast.columns), later.select(unripe.columns)
 
 
+def _told_outcomes() -> pl.Expr:
+    lacks = (pl.col("rows").cast(pl.Int64) - pl.col("events_so_far")).is_between(1, 10)
+    return _to_nearest("events_so_far", 5, ~(pl.col("few") | _small("events_so_far") | lacks))
+
+
+def _to_nearest(name: str, step: int, told: pl.Expr) -> pl.Expr:
+    """A count to the nearest multiple of a step, null where it is not told or then is small."""
+    near = (pl.col(name) + step // 2) // step * step
+    return pl.when(told & ~near.is_between(1, SMALLEST_CELL - 1)).then(near).alias(name)
+
+
+def _rounded(name: str) -> pl.Expr:
+    return pl.when(~pl.col("few")).then(pl.col(name).round()).alias(name)
+
+
 def _small(name: str) -> pl.Expr:
     return pl.col(name).is_between(1, SMALLEST_CELL - 1)
+
+
+def shown_counts(
+    ledger: Ledger, readable: pl.DataFrame, independent: pl.DataFrame
+) -> dict[str, int | str | date | None]:
+    """Rows that are ripe as they may be told: those of whole stretches.
+
+    No total of all rows is told: it would tell what is left.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    readable : DataFrame
+        Its rows from which calibration can be read.
+    independent : DataFrame
+        Those that the alarm looks at.
+
+    Returns
+    -------
+    dict
+        ``persons``, to the nearest ten; ``mature``, rows with an outcome or none, up to the week
+        ``mature_until``; ``censored``, ``independent_ripe_rows`` and ``independent_ripe_events``,
+        as far as each new part of them, and of the others, is of 11 or more; ``revised``, to the
+        nearest ten. What has no whole stretch yet is ``suppressed``.
+    """
+    over = pl.col("ripe_week").cast(pl.Datetime("us")) + pl.duration(days=7) <= ledger.as_of
+    ripe = readable.filter(pl.col("label").is_not_null(), over)
+    ends = _ends(ripe)
+    mature, _ = _in_stretches(ripe.with_columns(part=pl.lit("")), may_end=ends.values())[""]
+    left = ledger.rows.filter(pl.col("label").is_null(), over).with_columns(part=pl.lit(""))
+    censored, _ = _in_stretches(left, may_end=left["ripe_week"].to_list())[""]
+    chosen = independent.select(*ROW_KEY, part=pl.lit("chosen"))
+    marked = ripe.join(chosen, on=list(ROW_KEY), how="left").with_columns(
+        pl.col("part").fill_null("others")
+    )
+    rows, events = _in_stretches(marked, may_end=ends.values())["chosen"]
+    none = SUPPRESSED
+    return {
+        "persons": rounded_count(ledger.rows["person_id"].n_unique()),
+        "mature": mature if mature or ripe.is_empty() else none,
+        "mature_until": max(ends.values(), default=None),
+        "censored": censored if censored or left.is_empty() else none,
+        "revised": rounded_count(ledger.counts()["revised"]),
+        "independent_ripe_rows": rows or none,
+        "independent_ripe_events": events if rows else none,
+    }
+
+
+def _in_stretches(rows: pl.DataFrame, *, may_end: Iterable[date]) -> dict[str, tuple[int, int]]:
+    """Rows and events of each ``part``, of all stretches in which those of no part are small."""
+    total: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    weeks = _by_week(rows.with_columns(pl.col("part").alias("level")))
+    for _, cells in _stretches(weeks, may_end={*may_end}, longest=None):
+        for part, cell in cells.items():
+            before, now = total[part], cell.counts
+            total[part] = (before[0] + now[0], before[1] + now[1])
+    return total

@@ -60,6 +60,25 @@ def shown_share(part: int, whole: int) -> float | str:
     return part / whole
 
 
+def rounded_count(count: int) -> int | str:
+    """A count that grows from report to report by single rows, as it may be shown: about.
+
+    Returns
+    -------
+    int or str
+        0, ``<11``, or the nearest of the tens from 20 on; ``suppressed`` below these.
+
+    Examples
+    --------
+    >>> [rounded_count(count) for count in (0, 7, 12, 15, 344, 346)]
+    [0, '<11', 'suppressed', 20, 340, 350]
+    """
+    if count == 0 or is_small(count):
+        return shown_count(count)
+    tens = (count + 5) // 10 * 10
+    return tens if tens > SMALLEST_CELL else SUPPRESSED
+
+
 def in_words(count: int) -> str:
     """A count in a message.
 
@@ -185,7 +204,9 @@ def hidden_together(
         return hidden
     others = [part for part in range(parts) if kinds[0][part] and not hidden[part]]
     for part in sorted(others, key=lambda part: kinds[0][part]):
-        if sum(map(bool, compress(kinds[0], hidden))) > 1 and not any(is_small(sum(compress(k, hidden))) for k in kinds):
+        if sum(map(bool, compress(kinds[0], hidden))) > 1 and not any(
+            is_small(sum(compress(k, hidden))) for k in kinds
+        ):
             break
         hidden[part] = True
     return hidden

@@ -70,34 +70,37 @@ def what_is_known(counts: Mapping[str, Any], day: str) -> str:
 
     Examples
     --------
-    >>> counts = {"rows": 900, "persons": 500, "mature": "suppressed", "pending": 0,
-    ...     "censored": "<11", "revised": 0}
+    >>> counts = {"persons": 500, "mature": 775, "pending": 120, "censored": "suppressed",
+    ...     "revised": 0}
     >>> for sentence in what_is_known(counts, "2024-12-01").split(": "):
     ...     print(sentence)
-    By 2024-12-01 there are 900 predictions about 500 people
-    fewer than 11 of people who left before it could be seen. Counts that could point to single
-    people are left out.
+    By 2024-12-01 there are predictions about some 500 people
+    775 whose outcome is settled and some 120 that are still waiting for theirs. Weeks that are
+    only partly settled, and counts that could point to single people, are left out.
     """
-    rows, persons = _number(counts["rows"]), _number(counts["persons"])
     parts = [
-        f"{_count(counts[status])} {words}"
-        for status, words in _STATUS.items()
+        f"{about if isinstance(counts[status], int) else ''}{_count(counts[status])} {words}"
+        for status, (about, words) in _STATUS.items()
         if counts[status] not in {0, SUPPRESSED}
     ]
-    told = f"By {day} there are {rows} predictions about {persons} people"
+    few = counts["persons"] == SUPPRESSED
+    people = "a few people" if few else f"some {_number(counts['persons'])} people"
+    told = f"By {day} there are predictions about {people}"
     told += f": {', '.join(parts[:-1])} and {parts[-1]}." if parts[1:] else (
         f": {parts[0]}." if parts else ".")  # fmt: skip
-    if SUPPRESSED in counts.values():
-        told += " Counts that could point to single people are left out."
-    return told
+    return f"{told} {_LEFT_OUT}"
 
 
 _STATUS = {
-    "mature": "whose outcome is settled",
-    "pending": "that are still waiting for theirs",
-    "censored": "of people who left before it could be seen",
-    "revised": "whose outcome was corrected after it was settled",
+    "mature": ("", "whose outcome is settled"),
+    "pending": ("some ", "that are still waiting for theirs"),
+    "censored": ("", "of people who left before it could be seen"),
+    "revised": ("some ", "whose outcome was corrected after it was settled"),
 }
+_LEFT_OUT = (
+    "Weeks that are only partly settled, and counts that could point to single people, "
+    "are left out."
+)
 
 
 def what_is_judged(told: Mapping[str, Any]) -> str:
