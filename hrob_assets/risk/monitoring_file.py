@@ -30,6 +30,7 @@ from hrob_assets.risk.errors import TooSmallError
 from hrob_assets.risk.ledger import Ledger, evidence_rows, ledger_of_known_outcomes
 from hrob_assets.risk.outcome_file import OutcomeColumns, require_as_of
 from hrob_assets.risk.reporting.monitoring import (
+    OF_FEW,
     monitoring_page,
     what_is_judged,
     what_is_known,
@@ -511,4 +512,6 @@ def told_lines(told: Mapping[str, Any]) -> list[str]:
         )
     drifted = [row["column"] for row in told["drift"] if row["drifted"]]
     lines.append(f"Drift of inputs: {', '.join(drifted) or 'none beyond chance and 0.1'}.")
-    return [*lines, *([] if raised else ["No calibration alarm."]), *told["notes"]]
+    if not raised:
+        lines.append(f"ALARM {OF_FEW}." if told["alarm"] else "No calibration alarm.")
+    return [*lines, *told["notes"]]

@@ -14,8 +14,10 @@ from hrob_assets.risk.monitoring_file import (
     monitor_rows,
     summary,
     tables,
+    told_lines,
 )
 from hrob_assets.risk.outcome_file import OutcomeColumns, check_outcomes
+from hrob_assets.risk.reporting.monitoring import monitoring_page
 
 START = datetime(2022, 1, 3)
 COLUMNS = OutcomeColumns("member", "scored", "p", "y", "known", groups=("race",))
@@ -168,6 +170,34 @@ def test_small_groups_are_not_told():
     assert summary(found)["notes"] == [
         "1 levels with fewer than 11 persons have a detector but are not told."
     ]
+
+
+def test_an_alarm_of_a_level_of_few_persons_is_told_without_its_name():
+    """Nine persons to whom it always happens, every other month."""
+    rare = pl.DataFrame(
+        {
+            "member": [10_000 + person for _ in range(11) for person in range(9)],
+            "scored": [
+                START + timedelta(days=60 * time + person)
+                for time in range(11)
+                for person in range(9)
+            ],
+        }
+    ).with_columns(p=pl.lit(0.2), y=pl.lit(1), race=pl.lit("Rare"))
+    rare = rare.with_columns(known=pl.col("scored") + pl.duration(days=60))
+    frame = scored()
+    found = look(pl.concat([frame, rare.select(frame.columns).cast(frame.schema)]))
+
+    told = summary(found)
+    page, lines = monitoring_page(told, tables(found)), told_lines(told)
+
+    stands = [told["overall"], *told["groups"]["race"].values()]
+    assert told["alarm"] is True
+    assert not any(stand["alarm"] for stand in stands)
+    assert "Calibration alarm of a level with fewer than 11 persons" in page
+    assert any(line.startswith("ALARM of a level with fewer than 11 persons") for line in lines)
+    assert not any("No calibration alarm" in text for text in (page, *lines))
+    assert "Rare" not in page + json.dumps(told)
 
 
 def run(file, out, *more):

@@ -10,7 +10,7 @@ from hrob_assets.risk.alarm import OVER, UNDER
 from hrob_assets.risk.reporting.charts import Axis, Limit, Line, line_chart
 from hrob_assets.risk.reporting.page import render
 from hrob_assets.risk.reporting.svg import Drawing
-from hrob_assets.risk.small_cells import SMALL, SUPPRESSED
+from hrob_assets.risk.small_cells import SMALL, SMALLEST_CELL, SUPPRESSED
 
 _LOG_TEN = math.log(10)
 _LEAST = -2.0  # powers of ten: evidence below says nothing more
@@ -39,7 +39,7 @@ def monitoring_page(told: Mapping[str, Any], tables: Mapping[str, pl.DataFrame])
         "monitoring.html.j2",
         title=f"Monitoring of {told['source']}",
         told=told,
-        headline=_headline(detectors),
+        headline=_headline(detectors, alarm=told["alarm"]),
         detectors=[{"name": name, **stand} for name, stand in detectors],
         charts=_charts(tables, told["model_version"]),
         calibration=[
@@ -58,6 +58,7 @@ def monitoring_page(told: Mapping[str, Any], tables: Mapping[str, pl.DataFrame])
     )
 
 
+OF_FEW = f"of a level with fewer than {SMALLEST_CELL} persons, which is not told"
 _SAID = {UNDER: "more happens than predicted", OVER: "less happens than predicted"}
 
 
@@ -124,10 +125,10 @@ def _count(count: int | str) -> str:
     return "fewer than 11" if count == SMALL else _number(count)
 
 
-def _headline(detectors: Sequence[tuple[str, Any]]) -> str:
+def _headline(detectors: Sequence[tuple[str, Any]], *, alarm: bool) -> str:
     raised = [(name, stand) for name, stand in detectors if stand["alarm"]]
     if not raised:
-        return "No calibration alarm."
+        return f"Calibration alarm {OF_FEW}." if alarm else "No calibration alarm."
     words = [
         f"{name} ({stand['direction']}: {_SAID[stand['direction']]}, since about "
         f"{stand['began_about']}; raised in the week of {stand['week']})"
