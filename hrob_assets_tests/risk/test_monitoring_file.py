@@ -404,6 +404,23 @@ def test_few_censored_rows_are_no_difference_of_what_is_told():
     assert summary(late)["censoring"] == []
 
 
+def test_the_page_tells_what_censoring_changes_once_it_is_of_eleven_rows():
+    few, many = (waiting([60] * 30, censored=[left] * 30, weeks=30) for left in (0, 10))
+
+    told = summary(many)
+    page = monitoring_page(told, tables(many))
+
+    plain, weighted = told["censoring"]
+    assert told["counts"]["censored"] == 200
+    assert (plain["observed_expected"], weighted["observed_expected"]) == (1.25, 1.18)
+    assert set(plain) == {
+        "weights", *(f"observed_expected{part}" for part in ("", "_low", "_high"))
+    }  # fmt: skip
+    assert "People who left before their outcome could be seen" in page
+    assert "weighted for those who left" in page
+    assert "who left" not in monitoring_page(summary(few), tables(few))
+
+
 def test_no_row_that_ripened_after_the_last_told_week_is_counted():
     """Five weeks of 56, then 8 with an outcome and 5 censored."""
     found = waiting([60] * 4 + [13] + [40] * 10, censored=[4] * 4 + [5] + [0] * 10, weeks=15)

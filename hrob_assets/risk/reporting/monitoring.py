@@ -45,6 +45,10 @@ def monitoring_page(told: Mapping[str, Any], tables: Mapping[str, pl.DataFrame])
         calibration=[
             {"name": _name(row["group"], row["level"]), **row} for row in told["calibration"]
         ],
+        censoring=[
+            {**row, "name": _WEIGHTS.get(row["weights"], row["weights"])}
+            for row in told["censoring"]
+        ],
         what_is_known=what_is_known(told["counts"], told["as_of"][:10]),
         what_is_judged=what_is_judged(told),
         behaviour=told["expected_behaviour"],
@@ -60,6 +64,12 @@ def monitoring_page(told: Mapping[str, Any], tables: Mapping[str, pl.DataFrame])
 
 OF_FEW = f"of a level with fewer than {SMALLEST_CELL} persons, which is not told"
 _SAID = {UNDER: "more happens than predicted", OVER: "less happens than predicted"}
+
+
+_WEIGHTS = {
+    "none": "as they are",
+    "inverse probability of censoring": "weighted for those who left",
+}
 
 
 def _name(group: str, level: str) -> str:
