@@ -12,7 +12,8 @@ are the next larger ones until what is left of all rows is not small.
 """
 
 from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import polars as pl
@@ -381,40 +382,54 @@ def shown_counts(
     Returns
     -------
     dict
-        ``persons``, to the nearest ten; ``mature``, rows with an outcome or none, up to the week
-        ``mature_until``; ``censored``, ``independent_ripe_rows`` and ``independent_ripe_events``,
-        as far as each new part of them, and of the others, is of 11 or more; ``revised``, to the
-        nearest ten. What has no whole stretch yet is ``suppressed``.
+        ``persons`` and ``revised``, to the nearest ten; ``mature``, all rows with a label up to
+        the week ``mature_until``; ``censored``, ``independent_ripe_rows`` and
+        ``independent_ripe_events``. Each is counted as far as new ones, and those that are left
+        of rows that are told, are 11 or more. What has no whole stretch yet is ``suppressed``.
     """
     over = pl.col("ripe_week").cast(pl.Datetime("us")) + pl.duration(days=7) <= ledger.as_of
-    ripe = readable.filter(pl.col("label").is_not_null(), over)
-    ends = _ends(ripe)
-    mature, _ = _in_stretches(ripe.with_columns(part=pl.lit("")), may_end=ends.values())[""]
-    left = ledger.rows.filter(pl.col("label").is_null(), over).with_columns(part=pl.lit(""))
-    censored, _ = _in_stretches(left, may_end=left["ripe_week"].to_list())[""]
-    chosen = independent.select(*ROW_KEY, part=pl.lit("chosen"))
-    marked = ripe.join(chosen, on=list(ROW_KEY), how="left").with_columns(
-        pl.col("part").fill_null("others")
-    )
-    rows, events = _in_stretches(marked, may_end=ends.values())["chosen"]
-    none = SUPPRESSED
+    labelled = pl.col("label").is_not_null() & over
+    ripe, whole = readable.filter(labelled), ledger.rows.filter(labelled)
+    left = ledger.rows.filter(pl.col("label").is_null(), over)
+    may_end = {*_ends(ripe).values()}
+    mature = _in_stretches(whole, among=ripe, may_end=may_end)
+    censored = _in_stretches(left, among=left, may_end={*left["ripe_week"]})
+    judged = _in_stretches(ripe, among=independent, may_end=may_end)
+    counts = {
+        "mature": SUPPRESSED if mature.until is None and whole.height else mature.rows,
+        "censored": SUPPRESSED if censored.until is None and left.height else censored.rows,
+        "independent_ripe_rows": SUPPRESSED if judged.until is None else judged.rows_among,
+        "independent_ripe_events": SUPPRESSED if judged.until is None else judged.events_among,
+    }
     return {
         "persons": rounded_count(ledger.rows["person_id"].n_unique()),
-        "mature": mature if mature or ripe.is_empty() else none,
-        "mature_until": max(ends.values(), default=None),
-        "censored": censored if censored or left.is_empty() else none,
+        "mature_until": mature.until,
         "revised": rounded_count(ledger.counts()["revised"]),
-        "independent_ripe_rows": rows or none,
-        "independent_ripe_events": events if rows else none,
+        **counts,
     }
 
 
-def _in_stretches(rows: pl.DataFrame, *, may_end: Iterable[date]) -> dict[str, tuple[int, int]]:
-    """Rows and events of each ``part``, of all stretches in which those of no part are small."""
-    total: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
-    weeks = _by_week(rows.with_columns(pl.col("part").alias("level")))
-    for _, cells in _stretches(weeks, may_end={*may_end}, longest=None):
-        for part, cell in cells.items():
-            before, now = total[part], cell.counts
-            total[part] = (before[0] + now[0], before[1] + now[1])
-    return total
+@dataclass
+class _Counted:
+    """Rows of whole stretches, and rows and events of those among them."""
+
+    until: date | None = None
+    rows: int = 0
+    rows_among: int = 0
+    events_among: int = 0
+
+
+def _in_stretches(rows: pl.DataFrame, *, among: pl.DataFrame, may_end: Container[date]) -> _Counted:
+    """Count stretches in which neither those among others nor the others are small."""
+    some = among.select(*ROW_KEY, level=pl.lit("some"))
+    marked = rows.join(some, on=list(ROW_KEY), how="left")
+    weeks = _by_week(marked.with_columns(pl.col("level").fill_null("others")))
+    found = _Counted()
+    for inside, cells in _stretches(weeks, may_end=may_end, longest=None):
+        found.until = inside[-1]
+        found.rows += sum(cell.counts[0] for cell in cells.values())
+        if "some" in cells:
+            count, events, *_ = cells["some"].counts
+            found.rows_among += count
+            found.events_among += events
+    return found
