@@ -178,6 +178,22 @@ def test_no_person_is_told(scores, tmp_path):
     assert b"777777" not in told
 
 
+def test_a_level_of_few_persons_is_not_named(scores, tmp_path):
+    file, out = tmp_path / "s.parquet", tmp_path / "out"
+    few = pl.col("person_id").rank("dense") <= 10
+    named = pl.format("MRN{}", "person_id")
+    scores.with_columns(pl.when(few).then(named).otherwise("race").alias("race")).write_parquet(
+        file
+    )
+
+    done = evaluate(file, *QUICK, "--groups", "race", "--out", out)
+
+    assert done.exit_code == 0, done.output
+    told = done.output.encode() + b"".join(content(out).values())
+    assert b"MRN" not in told
+    assert b"levels of fewer than 11 persons" in told
+
+
 def test_content_is_replaced_only_if_it_is_an_evaluation_and_that_is_asked_for(file, tmp_path):
     out = tmp_path / "out"
     assert evaluate(file, *QUICK, "--out", out).exit_code == 0

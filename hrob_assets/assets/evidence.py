@@ -14,6 +14,7 @@ from hrob_assets.resources.model_registry import ModelRegistry, RegisteredModel
 from hrob_assets.risk.acceptance import SOUND, FrozenRows, Verdict
 from hrob_assets.risk.decision import withdrawn_models, withdrawn_versions
 from hrob_assets.risk.errors import ContractError
+from hrob_assets.risk.feedback import in_silent_arm
 from hrob_assets.risk.same_model import model_fingerprint
 from hrob_assets.risk.small_cells import shown_count
 from hrob_assets.risk.split import judges_whole
@@ -154,10 +155,12 @@ def gather_evidence(
     use_case: UseCase,
     challenger: RegisteredModel,
     champion: RegisteredModel | None,
+    salt: str = "",
 ) -> Evidence:
     """Stored rows beside what features, labels, cohort and both models give for them today.
 
-    The champion sees the features that it was trained on, whatever is selected now.
+    The champion sees the features that it was trained on, whatever is selected now. `salt` is the
+    secret of the silent arm.
     """
     models = [model for model in (challenger, champion) if model is not None]
     columns = list(dict.fromkeys(name for model in models for name in model.model.columns))
@@ -188,7 +191,13 @@ def gather_evidence(
         challenger_today=new,
         champion_today=old,
         is_whole=_is_whole(
-            stored, labels, cohort, use_case=use_case, as_of=as_of, challenger=challenger
+            stored,
+            labels,
+            cohort,
+            use_case=use_case,
+            as_of=as_of,
+            challenger=challenger,
+            salt=salt,
         ),
         says_the_same=old is not None and np.array_equal(predict(challenger.model, today), old),
     )
@@ -205,15 +214,19 @@ def _is_whole(
     use_case: UseCase,
     as_of: datetime,
     challenger: RegisteredModel,
+    salt: str,
 ) -> bool:
     key = list(ROW_KEY)
     labelled = (
-        labels.filter(pl.col("label").is_not_null())
+        labels.filter(pl.col("label").is_not_null() & pl.col("followed"))
         .select(key)
         .join(cohort.select(*key, "eligible"), on=key, how="left")
         .with_columns(pl.col("eligible").fill_null(value=True))  # a row without one is missed
         .collect()
     )
+    arm = use_case.monitoring.silent_arm
+    if UPDATE in challenger.tags and arm.share > 0:
+        labelled = labelled.filter(in_silent_arm(labelled["person_id"], arm, salt=salt))
     cross = challenger.model.cross_fit
     return judges_whole(
         stored.select(key),

@@ -19,6 +19,7 @@ from hrob_assets.assets.keys import (
 )
 from hrob_assets.assets.metadata import markdown_table, readable
 from hrob_assets.resources.decision_records import DecisionRecords, operating_system_user
+from hrob_assets.resources.feedback import Feedback
 from hrob_assets.resources.model_registry import (
     CHALLENGER,
     CHAMPION,
@@ -109,6 +110,7 @@ def _champion_model(use_case: UseCase, lineage: Mapping[str, str]) -> dg.AssetsD
         load: pl.LazyFrame,
         model_registry: ModelRegistry,
         decision_records: DecisionRecords,
+        feedback: Feedback,
     ) -> dg.MaterializeResult:
         records = decision_records.verified(name, model_registry)
         evidence = gather_evidence(
@@ -120,6 +122,7 @@ def _champion_model(use_case: UseCase, lineage: Mapping[str, str]) -> dg.AssetsD
             use_case=use_case,
             challenger=required_model(model_registry, name, CHALLENGER),
             champion=model_registry.load(name, CHAMPION),
+            salt=feedback.salt(use_case.monitoring.silent_arm),
         )
         sound = examine(
             evidence, lineage=lineage, records=records, decision_records=decision_records

@@ -13,7 +13,7 @@ from hrob_assets.risk.evaluation_report import EvaluationReport, Subject, to_jso
 from hrob_assets.risk.evaluation_tables import write_evaluation_tables
 from hrob_assets.risk.reporting.parts import ReportContext
 from hrob_assets.risk.reporting.reports import index_page, render_evaluation_reports
-from hrob_assets.risk.score_file import ScoreColumns, read_scores
+from hrob_assets.risk.score_file import ScoreColumns, read_scores, without_small_levels
 from hrob_assets.risk.small_cells import require_persons
 from hrob_assets.risk.sources.whole_folder import whole_folder
 from hrob_assets.risk.threshold import capacity_threshold
@@ -52,6 +52,10 @@ def evaluate_file(
         If both are given, one or the margin is not between 0 and 1, or an era has no times.
     TooSmallError
         If there are fewer than 11 persons.
+
+    Notes
+    -----
+    Levels of a group with fewer than 11 persons are taken together, without their names.
     """
     if threshold is not None and capacity_share is not None:
         msg = "either --threshold or --capacity must be given (found both); leave one out"
@@ -66,6 +70,7 @@ def evaluate_file(
         raise ConfigurationError(msg + "; give it, or leave --era out")
     scores = read_scores(file, columns)
     require_persons(scores["person_id"].n_unique(), what="an evaluation")
+    scores = without_small_levels(scores, columns.groups)
     share = None if threshold is not None else capacity_share or CAPACITY_SHARE
     subject = _subject(file, columns, scores, threshold, share, outcome)
     seed = options.seed or seed_of(file.stem, "evaluation")

@@ -7,7 +7,7 @@ number alone: it stays with those who have the file.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,25 +30,28 @@ from hrob_assets.risk.errors import TooSmallError
 from hrob_assets.risk.ledger import Ledger, evidence_rows, ledger_of_known_outcomes
 from hrob_assets.risk.outcome_file import OutcomeColumns, require_as_of
 from hrob_assets.risk.reporting.monitoring import (
+    OF_FEW,
     monitoring_page,
     what_is_judged,
     what_is_known,
 )
-from hrob_assets.risk.shown_weeks import shown_calibration, shown_evidence, shown_pending
+from hrob_assets.risk.shown_weeks import (
+    shown_calibration,
+    shown_counts,
+    shown_evidence,
+    shown_pending,
+)
 from hrob_assets.risk.small_cells import (
     SMALLEST_CELL,
     SUPPRESSED,
-    hidden_together,
     in_words,
-    is_small,
     require_persons,
-    shown_count,
 )
 from hrob_assets.risk.sources.whole_folder import whole_folder
 from hrob_assets.risk.weekly_calibration import censoring_sensitivity, nowcast_weeks
 from hrob_assets.risk.windows import known_by
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 SUMMARY, REPORT = "monitoring.json", "monitoring.html"
 RECENT_WEEKS = 13
 REFERENCE_WEEKS = 26
@@ -89,14 +92,15 @@ class MonitoringPlan:
 class Monitored:
     """All numbers of one look at a score file; see the functions that make them.
 
-    ``evidence`` and ``alarms`` are whole; ``shown_evidence``, ``calibration``, ``nowcast`` and
-    ``unripe`` are as they may be told.
+    ``evidence`` and ``alarms`` are whole; ``counts``, ``shown_evidence``, ``calibration``,
+    ``nowcast``, ``unripe`` and ``censoring`` are as they may be told.
     """
 
     source: str
     plan: MonitoringPlan
     columns: OutcomeColumns
     ledger: Ledger
+    counts: dict[str, int | str | date | None]
     independent: pl.DataFrame
     evidence: pl.DataFrame
     alarms: pl.DataFrame
@@ -182,11 +186,13 @@ def monitor_ledger(
         nowcast_weeks(ledger),
         expected_if_calibrated(ledger.rows.filter(pl.col("status") == "pending")),
     )
+    counts = shown_counts(ledger, readable, independent)
     return Monitored(
         source=source,
         plan=plan,
         columns=columns,
         ledger=ledger,
+        counts=counts,
         independent=independent,
         evidence=evidence,
         alarms=alarms_by_detector(evidence),
@@ -197,7 +203,7 @@ def monitor_ledger(
         nowcast=nowcast,
         unripe=unripe,
         drift=_drift(named, columns, plan),
-        censoring=censoring_sensitivity(ledger),
+        censoring=_shown_censoring(ledger, counts),
         behaviour=_behaviour(independent, rule, int(evidence["detectors"].to_numpy().max()), plan),
         caution=caution,
     )
@@ -349,65 +355,33 @@ def summary(monitored: Monitored) -> dict[str, Any]:
         "drift": _records(monitored.drift),
         "nowcast": _records(monitored.nowcast),
         "expected_if_still_calibrated": _records(monitored.unripe),
-        "censoring": _records(_shown_censoring(monitored)),
+        "censoring": _records(monitored.censoring),
         "notes": notes,
     }
 
 
 def _counts(monitored: Monitored) -> dict[str, Any]:
-    statuses = monitored.ledger.counts()
-    hidden = _hidden_statuses(monitored)
-    shown = {
-        status: SUPPRESSED if hide and not is_small(count) else shown_count(count)
-        for (status, count), hide in zip(statuses.items(), hidden, strict=True)
-    }
-    rows = monitored.ledger.rows
-    return {
-        "rows": rows.height,
-        "persons": shown_count(rows["person_id"].n_unique()),
-        **shown,
-        **_independent_counts(monitored),
-    }
+    """What may be told of the rows by status; those that wait, of weeks that are told."""
+    told = monitored.unripe["rows"].drop_nulls()
+    wait = monitored.ledger.counts()["pending"] > 0
+    pending = SUPPRESSED if wait and told.is_empty() else int(told.sum())
+    counts = monitored.counts | {"pending": pending}
+    return {name: _plain(value) for name, value in counts.items()}
 
 
-def _independent_counts(monitored: Monitored) -> dict[str, int | str]:
-    """Rows and events that the alarm looks at, up to the last told week, and not the others."""
-    last = _last_told(monitored)
-    ripe, independent = (
-        frame.filter(pl.col("label").is_not_null(), pl.col("ripe_week") <= last)
-        for frame in (monitored.ledger.rows, monitored.independent)
+def _shown_censoring(ledger: Ledger, counts: Mapping[str, int | str | date | None]) -> pl.DataFrame:
+    """`censoring_sensitivity` of the rows that are told, to two decimals, without its counts.
+
+    It has no rows as long as the censored ones are too few to be told.
+    """
+    until, censored = counts["mature_until"], counts["censored"]
+    last = until if isinstance(until, date) else date.min
+    ripe = ledger.rows.filter(pl.col("ripe_week") <= last)
+    found = censoring_sensitivity(replace(ledger, rows=ripe)).drop("rows", "censored")
+    told = not ripe.is_empty() and isinstance(censored, int) and censored > 0
+    return (found if told else found.clear()).with_columns(
+        pl.exclude("weights").cast(pl.Float64).round(2)
     )
-    counts = [
-        (frame.height, int(frame["label"].sum()), int((~frame["label"]).sum()))
-        for frame in (ripe, independent)
-    ]
-    few = last == date.min or any(is_small(of) or is_small(all_of - of)
-                              for all_of, of in zip(*counts, strict=True))  # fmt: skip
-    names = ("independent_ripe_rows", "independent_ripe_events")
-    return {name: SUPPRESSED if few else count
-            for name, count in zip(names, counts[1], strict=False)}  # fmt: skip
-
-
-def _last_told(monitored: Monitored) -> date:
-    """Last week of the last window of all rows that is told; without one, the first of days."""
-    everybody = monitored.calibration.filter(pl.col("group") == EVERYBODY)
-    return max(everybody["week"].to_list(), default=date.min)
-
-
-def _hidden_statuses(monitored: Monitored) -> list[bool]:
-    """Which counts by status are not told; rows that ripened after the last window are a part."""
-    counts, last = monitored.ledger.counts(), _last_told(monitored)
-    late = monitored.ledger.rows.filter(pl.col("ripe_week") > last).height
-    also = [is_small(late) and status == "mature" for status in counts]
-    return hidden_together([[*counts.values()]], also=also)
-
-
-def _shown_censoring(monitored: Monitored) -> pl.DataFrame:
-    """Without its counts where one of those by status is not told."""
-    if not any(_hidden_statuses(monitored)):
-        return monitored.censoring
-    empty = (pl.lit(None, dtype=pl.Int64).alias(name) for name in ("rows", "censored"))
-    return monitored.censoring.with_columns(*empty)
 
 
 def _stands(monitored: Monitored) -> pl.DataFrame:
@@ -538,4 +512,6 @@ def told_lines(told: Mapping[str, Any]) -> list[str]:
         )
     drifted = [row["column"] for row in told["drift"] if row["drifted"]]
     lines.append(f"Drift of inputs: {', '.join(drifted) or 'none beyond chance and 0.1'}.")
-    return [*lines, *([] if raised else ["No calibration alarm."]), *told["notes"]]
+    if not raised:
+        lines.append(f"ALARM {OF_FEW}." if told["alarm"] else "No calibration alarm.")
+    return [*lines, *told["notes"]]

@@ -114,6 +114,13 @@ def _require_names(frame: pl.DataFrame, columns: OutcomeColumns) -> None:
         if twice := [name for name in names if list(names).count(name) > 1]:
             msg = f"each column must be named once (found {twice[0]!r} twice); name another one"
             raise ConfigurationError(msg)
+    for option in ("groups", "features"):
+        for name in {columns.person, columns.time} & {*getattr(columns, option)}:
+            msg = (
+                f"--{option} must not name the column of --person or of --time (found {name!r}): "
+                "what is told of a level would tell of one person; leave it out"
+            )
+            raise ConfigurationError(msg)
     if taken := [name for name in {*columns.groups, *columns.features} if name in _OWN]:
         msg = (
             f"a group or feature must not be called {', '.join(sorted(taken))} (a name of the "

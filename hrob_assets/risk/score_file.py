@@ -1,11 +1,13 @@
 """Predictions of any model, from a file: checked before anything is computed from them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from hrob_assets.risk.errors import ConfigurationError
+from hrob_assets.risk.small_cells import SMALLEST_CELL
 from hrob_assets.risk.table_file import (
     flags,
     group_names,
@@ -98,7 +100,7 @@ def check_scores(frame: pl.DataFrame, columns: ScoreColumns) -> pl.DataFrame:
     Traceback (most recent call last):
     ...
     hrob_assets.risk.errors.ContractError: column 'p' must hold probabilities from 0 to 1 (found
-    fewer than 11 of 3 rows outside, the highest 1.3); if they are percent, divide by 100
+    fewer than 11 of 3 rows above 1); if they are percent, divide by 100
     """
     person = frame[columns.person]
     require_filled(person, "a person", then="remove these rows")
@@ -126,6 +128,38 @@ def check_scores(frame: pl.DataFrame, columns: ScoreColumns) -> pl.DataFrame:
 _KNOWN = "keep only rows whose outcome is known, and say how many are not"
 
 
+FEW_PERSONS = f"levels of fewer than {SMALLEST_CELL} persons"
+
+
+def without_small_levels(scores: pl.DataFrame, groups: Sequence[str]) -> pl.DataFrame:
+    """Take levels of fewer than 11 persons together: the name of one may tell who they are.
+
+    ``Unknown`` tells nobody and stays.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        From `read_scores`.
+    groups : sequence of str
+
+    Examples
+    --------
+    >>> scores = pl.DataFrame({"person_id": range(14), "site": ["A"] * 12 + ["Dr X", "Dr Y"]})
+    >>> without_small_levels(scores, ["site"])["site"].unique().sort().to_list()
+    ['A', 'levels of fewer than 11 persons']
+    """
+    persons = pl.col("person_id").n_unique()
+    return scores.with_columns(
+        pl.when(
+            (pl.col(name).fill_null("Unknown") == "Unknown") | (persons.over(name) >= SMALLEST_CELL)
+        )
+        .then(name)
+        .otherwise(pl.lit(FEW_PERSONS))
+        .alias(name)
+        for name in groups
+    )
+
+
 def _numbered(person: pl.Series) -> pl.Series:
     """Number persons in the order in which they appear, the same whatever their type."""
     frame = person.alias("person").to_frame()
@@ -138,7 +172,8 @@ def _require_names(frame: pl.DataFrame, columns: ScoreColumns) -> None:
     require_columns(frame, [*columns.named.items()])
     taken: dict[str, str] = {}
     for option, name in columns.named.items():
-        if name in taken and not (option.startswith("groups") and taken[name] != option):
+        whose = taken.get(name) in {"person", "time"}
+        if name in taken and (whose or not option.startswith("groups")):
             msg = f"--{taken[name]} and --{option} must name two columns (found {name!r} twice)"
             raise ConfigurationError(msg)
         taken[name] = option

@@ -3,7 +3,8 @@
 Weeks are taken together into *stretches*. One ends with the first week by which the persons, the
 rows with the outcome and the rows without it are each none, or 11 or more. It depends on no later
 week, so that what was told a week ago and what is told now differ by whole stretches, too. Every
-figure that is told is made of whole stretches; the last weeks wait until theirs is whole.
+figure of ripe rows is made of whole stretches; the last weeks wait until theirs is whole. Of rows
+that are not ripe, only rounded figures are told.
 
 Levels of a group have longer stretches, made of those of all rows, which end when all levels allow
 it, and after 13 weeks at the latest. Levels that are small then are not told in it, and neither
@@ -12,14 +13,24 @@ are the next larger ones until what is left of all rows is not small.
 
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import polars as pl
 
 from hrob_assets.risk.alarm import EVERYBODY
 from hrob_assets.risk.ledger import Ledger
-from hrob_assets.risk.small_cells import SMALLEST_CELL, Cell, hidden_together, is_small
+from hrob_assets.risk.small_cells import (
+    SMALLEST_CELL,
+    SUPPRESSED,
+    Cell,
+    hidden_together,
+    is_small,
+    rounded_count,
+)
+from hrob_assets.risk.tables import ROW_KEY
 from hrob_assets.risk.weekly_calibration import (
+    FIGURES,
     WEEKLY_CALIBRATION,
     calibrate_levels,
     calibrate_weeks,
@@ -30,6 +41,11 @@ LONGEST_WEEKS = 13
 _WEEK = timedelta(days=7)
 _DECIMALS = 2
 _SHARES = tuple(f"positive_predictive_value{part}" for part in ("", "_low", "_high"))
+_SHOWN = {
+    "first_week" if name == "window_weeks" else name: pl.Date if name == "window_weeks" else kind
+    for name, kind in WEEKLY_CALIBRATION.schema.items()
+    if name != "persons"
+}
 _Weeks = Mapping[date, Mapping[str, tuple[int, int, Sequence[int]]]]
 
 
@@ -57,10 +73,15 @@ def shown_calibration(
     Returns
     -------
     DataFrame
-        `WEEKLY_CALIBRATION` of weeks with which a stretch ends, of windows of whole stretches.
+        `WEEKLY_CALIBRATION` of weeks with which a stretch ends, of windows of whole stretches: of
+        those that ended in the last `window_weeks`, so that where stretches are long a window is
+        longer. ``first_week``, the first that it is of, stands for ``window_weeks``. Without
+        ``persons``: those of two windows would tell how many are new.
         The positive predictive value and its bounds are null where few high-risk rows have the
         outcome, or few have not, and rounded to 2 decimals, because exact ones would tell how many
-        rows were high risk.
+        rows were high risk. With weights ``expected`` and ``events`` are null and figures have 3
+        decimals: sums without weights, beside figures with them, would tell how many rows of the
+        silent arm there are, and how many of them have the outcome.
     """
     over = pl.col("ripe_week").cast(pl.Datetime("us")) + pl.duration(days=7) <= as_of
     ripe = rows.filter(pl.col("label").is_not_null() & over)
@@ -68,16 +89,28 @@ def shown_calibration(
     first = None if since is None else since - _WEEK * (window_weeks - 1)
     at_end = _at_their_ends(ripe, ends, first)
     everybody = calibrate_weeks(at_end, window_weeks=window_weeks, since=since)
-    frames = [_without_small_lists(everybody, at_end, pl.lit(EVERYBODY), window_weeks)]
+    told = _without_small_lists(everybody, at_end, pl.lit(EVERYBODY), window_weeks)
+    frames = [_with_first_week(told, ends, window_weeks)]
     for group in groups:
         named = ripe.with_columns(pl.col(group).fill_null("Unknown").alias(group))
         level_ends, untold = _level_ends(named, group, set(ends.values()))
         at_end = _at_their_ends(named, level_ends, first)
         told = calibrate_levels(at_end, group, window_weeks=window_weeks, since=since)
         told = told.filter(_without(told, untold, window_weeks))
-        frames.append(_without_small_lists(told, at_end, pl.col(group), window_weeks))
-    found = pl.concat(frames).cast(pl.Schema(WEEKLY_CALIBRATION.schema))
+        told = _without_small_lists(told, at_end, pl.col(group), window_weeks)
+        frames.append(_with_first_week(told, level_ends, window_weeks))
+    found = pl.concat(frames).select(pl.col(name).cast(kind) for name, kind in _SHOWN.items())
+    if "weight" in rows.columns and (rows["weight"] != 1).any():
+        found = _without_plain_sums(found)
     return found.with_columns(pl.col(name).round(_DECIMALS) for name in _SHARES)
+
+
+def _without_plain_sums(told: pl.DataFrame) -> pl.DataFrame:
+    bounds = [f"{figure}{part}" for figure in FIGURES for part in ("", "_low", "_high")]
+    return told.with_columns(
+        *(pl.lit(None, dtype=_SHOWN[name]).alias(name) for name in ("expected", "events")),
+        pl.col(bounds).round(_DECIMALS + 1),
+    )
 
 
 def _without_small_lists(
@@ -112,6 +145,21 @@ def _without_small_lists(
         few.append(any(is_small(sum(kind)) for kind in zip(*inside, strict=True)))
     hidden = pl.Series(few, dtype=pl.Boolean)
     return told.with_columns(pl.when(~hidden).then(name).alias(name) for name in _SHARES)
+
+
+def _with_first_week(
+    told: pl.DataFrame, ends: Mapping[date, date], window_weeks: int
+) -> pl.DataFrame:
+    """Windows with the first week of their first stretch."""
+    starts: dict[date, date] = {}
+    for week in sorted(ends):
+        starts.setdefault(ends[week], week)
+    first: dict[date, date] = {}
+    for week in told["week"].unique():
+        inside = (end for end in starts if week - _WEEK * window_weeks < end <= week)
+        first[week] = starts[min(inside)]
+    weeks = pl.Series("first_week", [first[week] for week in told["week"]], dtype=pl.Date)
+    return told.with_columns(weeks)
 
 
 def _at_their_ends(
@@ -259,7 +307,10 @@ def _weeks_of_eleven(
 def shown_pending(
     ledger: Ledger, nowcast: pl.DataFrame, unripe: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Weeks that are not ripe as they may be told; both tables together tell no small cell.
+    """Weeks that are not ripe as they may be told: rounded.
+
+    Exact counts of a week would tell, by what is told of it later, how many of its rows were
+    censored; and how many of them became ripe since the last report.
 
     Parameters
     ----------
@@ -272,41 +323,126 @@ def shown_pending(
     Returns
     -------
     nowcast, unripe : DataFrame
-        With null where a count, or what is left of a count that is told, is small.
+        Rows to the nearest ten, outcomes known to the nearest five, expected ones to whole
+        numbers, shares to two decimals; null where a count is small. Of `unripe`, weeks that are
+        over and of which no row is ripe.
     """
-    pending = pl.col("status") == "pending"
-    high = pl.col("high_risk").filter(pending)
-    counts = (
-        ledger.rows.group_by("week")
-        .agg(
-            pending.sum().alias("pending"),
-            (~pending).sum().alias("rest"),
-            pl.col("person_id").filter(pending).n_unique().alias("pending_persons"),
-            pl.col("person_id").n_unique().alias("persons"),
-            high.sum().alias("high"),
-            (~high).sum().alias("low"),
-        )
-        .filter(pl.col("pending") > 0)
-        .sort("week")
+    high = pl.col("high_risk")
+    flags = ledger.rows.group_by("week").agg(
+        (pl.col("status") == "pending").all().alias("whole"),
+        (pl.col("person_id").n_unique() < SMALLEST_CELL).alias("few"),
+        high.sum().alias("high"),
+        (~high).sum().alias("low"),
     )
-    kinds = [counts[name].to_list() for name in ("pending", "pending_persons", "persons")]
-    flags = counts.with_columns(pl.Series("hidden", hidden_together(kinds), dtype=pl.Boolean))
-    few = pl.col("hidden") | _small("rest")
-    whole = nowcast.join(flags, on="week", how="left", maintain_order="left")
-    told = whole.with_columns(pl.when(~few).then(n).alias(n) for n in ("rows", "expected"))
-    lacks = pl.col("rows") - pl.col("events_so_far").cast(pl.Int64)
-    some = pl.col("rows").is_null() | _small("events_so_far") | lacks.is_between(1, 10)
-    figures = ("events_so_far", "completion", "events_nowcast")
-    told = told.with_columns(pl.when(~some).then(name).alias(name) for name in figures)
-    later = unripe.join(flags, on="week", how="left", maintain_order="left")
-    lists = pl.col("hidden") | _small("high") | _small("low")
-    shares = ("positive_predictive_value", "sensitivity")
+    over = pl.col("week").cast(pl.Datetime("us")) + pl.duration(days=7) <= ledger.as_of
+    sent = nowcast.join(flags, on="week", how="left", maintain_order="left")
+    later = unripe.join(flags, on="week", how="left", maintain_order="left").filter("whole", over)
+    told = sent.with_columns(
+        _told_outcomes(), _to_nearest("rows", 10, ~pl.col("few")), _rounded("expected")
+    )
+    share = pl.col("completion").round(_DECIMALS)
+    has = pl.col("events_so_far").is_not_null() & (share > 0)
+    told = told.with_columns(
+        pl.when(has).then(share).alias("completion"),
+        pl.when(has).then((pl.col("events_so_far") / share).round()).alias("events_nowcast"),
+    )
+    lists = ~(pl.col("few") | _small("high") | _small("low"))
     later = later.with_columns(
-        *(pl.when(~pl.col("hidden")).then(name).alias(name) for name in ("rows", "events")),
-        *(pl.when(~lists).then(name).alias(name) for name in shares),
+        _to_nearest("rows", 10, ~pl.col("few")),
+        _rounded("events"),
+        *(
+            pl.when(lists).then(pl.col(name).round(_DECIMALS)).alias(name)
+            for name in ("positive_predictive_value", "sensitivity")
+        ),
     )
     return told.select(nowcast.columns), later.select(unripe.columns)
 
 
+def _told_outcomes() -> pl.Expr:
+    lacks = (pl.col("rows").cast(pl.Int64) - pl.col("events_so_far")).is_between(1, 10)
+    return _to_nearest("events_so_far", 5, ~(pl.col("few") | _small("events_so_far") | lacks))
+
+
+def _to_nearest(name: str, step: int, told: pl.Expr) -> pl.Expr:
+    """A count to the nearest multiple of a step, null where it is not told or then is small."""
+    near = (pl.col(name) + step // 2) // step * step
+    return pl.when(told & ~near.is_between(1, SMALLEST_CELL - 1)).then(near).alias(name)
+
+
+def _rounded(name: str) -> pl.Expr:
+    return pl.when(~pl.col("few")).then(pl.col(name).round()).alias(name)
+
+
 def _small(name: str) -> pl.Expr:
     return pl.col(name).is_between(1, SMALLEST_CELL - 1)
+
+
+def shown_counts(
+    ledger: Ledger, readable: pl.DataFrame, independent: pl.DataFrame
+) -> dict[str, int | str | date | None]:
+    """Rows that are ripe as they may be told: those of whole stretches.
+
+    No total of all rows is told: it would tell what is left.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    readable : DataFrame
+        Its rows from which calibration can be read.
+    independent : DataFrame
+        Those that the alarm looks at.
+
+    Returns
+    -------
+    dict
+        ``persons`` and ``revised``, to the nearest ten; ``mature``, all rows with a label up to
+        the week ``mature_until``; ``censored``, ``independent_ripe_rows`` and
+        ``independent_ripe_events``. Each is counted as far as new ones, and those that are left
+        of rows that are told, are 11 or more. What has no whole stretch yet is ``suppressed``.
+    """
+    over = pl.col("ripe_week").cast(pl.Datetime("us")) + pl.duration(days=7) <= ledger.as_of
+    labelled = pl.col("label").is_not_null() & over
+    ripe, whole = readable.filter(labelled), ledger.rows.filter(labelled)
+    left = ledger.rows.filter(pl.col("label").is_null(), over)
+    may_end = {*_ends(ripe).values()}
+    mature = _in_stretches(whole, among=ripe, may_end=may_end)
+    censored = _in_stretches(left, among=left, may_end={*left["ripe_week"]})
+    judged = _in_stretches(ripe, among=independent, may_end=may_end)
+    counts = {
+        "mature": SUPPRESSED if mature.until is None and whole.height else mature.rows,
+        "censored": SUPPRESSED if censored.until is None and left.height else censored.rows,
+        "independent_ripe_rows": SUPPRESSED if judged.until is None else judged.rows_among,
+        "independent_ripe_events": SUPPRESSED if judged.until is None else judged.events_among,
+    }
+    return {
+        "persons": rounded_count(ledger.rows["person_id"].n_unique()),
+        "mature_until": mature.until,
+        "revised": rounded_count(ledger.counts()["revised"]),
+        **counts,
+    }
+
+
+@dataclass
+class _Counted:
+    """Rows of whole stretches, and rows and events of those among them."""
+
+    until: date | None = None
+    rows: int = 0
+    rows_among: int = 0
+    events_among: int = 0
+
+
+def _in_stretches(rows: pl.DataFrame, *, among: pl.DataFrame, may_end: Container[date]) -> _Counted:
+    """Count stretches in which neither those among others nor the others are small."""
+    some = among.select(*ROW_KEY, level=pl.lit("some"))
+    marked = rows.join(some, on=list(ROW_KEY), how="left")
+    weeks = _by_week(marked.with_columns(pl.col("level").fill_null("others")))
+    found = _Counted()
+    for inside, cells in _stretches(weeks, may_end=may_end, longest=None):
+        found.until = inside[-1]
+        found.rows += sum(cell.counts[0] for cell in cells.values())
+        if "some" in cells:
+            count, events, *_ = cells["some"].counts
+            found.rows_among += count
+            found.events_among += events
+    return found

@@ -60,6 +60,25 @@ def shown_share(part: int, whole: int) -> float | str:
     return part / whole
 
 
+def rounded_count(count: int) -> int | str:
+    """A count that grows from report to report by single rows, as it may be shown: about.
+
+    Returns
+    -------
+    int or str
+        0, ``<11``, or the nearest of the tens from 20 on; ``suppressed`` below these.
+
+    Examples
+    --------
+    >>> [rounded_count(count) for count in (0, 7, 12, 15, 344, 346)]
+    [0, '<11', 'suppressed', 20, 340, 350]
+    """
+    if count == 0 or is_small(count):
+        return shown_count(count)
+    tens = (count + 5) // 10 * 10
+    return tens if tens > SMALLEST_CELL else SUPPRESSED
+
+
 def in_words(count: int) -> str:
     """A count in a message.
 
@@ -157,7 +176,8 @@ def hidden_together(
     ----------
     kinds : sequence of sequence of int
         Counts of one kind each, for the same parts: rows, events, and so on. What is left of a
-        total when the parts are taken from it is one more part.
+        total when the parts are taken from it is one more part. A part of which the first kind is
+        0 hides nothing beside it.
     also : sequence of bool, optional
         Parts that are hidden for another reason.
 
@@ -173,8 +193,8 @@ def hidden_together(
     [False, True, True]
     >>> hidden_together([[300, 200], [50, 30]])
     [False, False]
-    >>> hidden_together([[300, 200, 100]], also=[True, False, False])
-    [True, False, True]
+    >>> hidden_together([[300, 200, 100, 0]], also=[True, False, False, False])
+    [True, False, True, False]
     """
     parts = len(kinds[0])
     hidden = [any(is_small(kind[part]) for kind in kinds) for part in range(parts)]
@@ -182,9 +202,11 @@ def hidden_together(
         hidden = [one or other for one, other in zip(hidden, also, strict=True)]
     if not any(hidden):
         return hidden
-    others = sorted((p for p in range(parts) if not hidden[p]), key=lambda p: kinds[0][p])
-    for part in others:
-        if sum(hidden) > 1 and not any(is_small(sum(compress(k, hidden))) for k in kinds):
+    others = [part for part in range(parts) if kinds[0][part] and not hidden[part]]
+    for part in sorted(others, key=lambda part: kinds[0][part]):
+        if sum(map(bool, compress(kinds[0], hidden))) > 1 and not any(
+            is_small(sum(compress(k, hidden))) for k in kinds
+        ):
             break
         hidden[part] = True
     return hidden

@@ -341,7 +341,9 @@ def judges_whole(
         return False
     start, end = cross_fit_since or first, last + timedelta.resolution
     if cross_fit_since is not None or is_update:
-        may = labelled.filter(_may_judge_update(labelled, use_case, crossed=cross_fit_since))
+        may = labelled.filter(
+            _may_judge_update(labelled, use_case, crossed=cross_fit_since is not None)
+        )
     else:
         may = labelled.filter("eligible")
         days, outcome = use_case.split.test_days, use_case.outcome
@@ -359,18 +361,12 @@ def judges_whole(
     return strange == 0 and judged.height == expected.height == judged.select(ROW_KEY).n_unique()
 
 
-def _may_judge_update(
-    labelled: pl.DataFrame, use_case: UseCase, *, crossed: datetime | None
-) -> pl.Series:
+def _may_judge_update(labelled: pl.DataFrame, use_case: UseCase, *, crossed: bool) -> pl.Series:
     """Rows that `assign_update_split` and `training.judged_rows` let judge, of any time."""
     persons, seed = labelled["person_id"], use_case.model.seed
     validation = pl.Series(person_fraction(persons, seed) < use_case.split.validation_share)
-    judge = pl.Series(judges(persons, seed=seed))
-    if crossed is None:
-        return labelled["eligible"] & ~validation & judge
-    if use_case.cohort.train_on == "all":
-        return ~validation & (labelled["eligible"] | ~judge)
-    return labelled["eligible"] & ~validation
+    everybody = labelled["eligible"] & ~validation
+    return everybody if crossed else everybody & pl.Series(judges(persons, seed=seed))
 
 
 def _is_a_period(

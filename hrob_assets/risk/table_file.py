@@ -17,7 +17,7 @@ _HOW = "write them as 2024-12-31, 2024-12-31T23:59:59 or 2024-12-31T23:59:59Z"
 
 
 def read_table(file: Path, *, text: Sequence[str] = ()) -> pl.DataFrame:
-    """Read Parquet, or CSV with a header.
+    """Read Parquet, or CSV with a header; dates of a CSV stay text, for `times` to read.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def read_table(file: Path, *, text: Sequence[str] = ()) -> pl.DataFrame:
 def _read_csv(file: Path, text: Sequence[str]) -> pl.DataFrame:
     header = pl.read_csv(file, n_rows=0).columns
     words = {name: pl.String for name in text if name in header}
-    return pl.read_csv(file, infer_schema_length=None, schema_overrides=words, try_parse_dates=True)
+    return pl.read_csv(file, infer_schema_length=None, schema_overrides=words)
 
 
 def require_columns(frame: pl.DataFrame, named: Sequence[tuple[str, str]]) -> None:
@@ -113,11 +113,14 @@ def probabilities(values: pl.Series) -> pl.Series:
     require_filled(numbers, "a probability", then="score these rows")
     outside = numbers.filter((numbers < 0) | (numbers > 1))
     if len(outside):
-        extreme = max(outside.to_list(), key=lambda value: abs(value - 0.5))
-        side = "highest" if extreme > 1 else "lowest"
+        sides = [
+            side
+            for side, found in (("below 0", (outside < 0).any()), ("above 1", (outside > 1).any()))
+            if found
+        ]
         msg = (
             f"column {values.name!r} must hold probabilities from 0 to 1 (found "
-            f"{in_words(len(outside))} of {len(values)} rows outside, the {side} {extreme:g}); "
+            f"{in_words(len(outside))} of {len(values)} rows {' and '.join(sides)}); "
             "if they are percent, divide by 100"
         )
         raise ContractError(msg)
@@ -126,9 +129,11 @@ def probabilities(values: pl.Series) -> pl.Series:
 
 def flags(values: pl.Series) -> pl.Series:
     """Booleans of 0 or 1, true or false; null stays null."""
-    if values.dtype == pl.Boolean or values.dtype == pl.Null:  # noqa: PLR1714 - types compare, they are no members
-        return values.cast(pl.Boolean)
     known = values.drop_nulls()
+    if known.is_empty():
+        return pl.Series(values.name, [None] * len(values), dtype=pl.Boolean)
+    if values.dtype == pl.Boolean:
+        return values
     if not (values.dtype.is_numeric() and known.cast(pl.Float64).is_in([0.0, 1.0]).all()):
         msg = (
             f"column {values.name!r} must hold 0 or 1, or true or false (found other values, "
@@ -160,7 +165,7 @@ def times(values: pl.Series, *, required: bool = True) -> pl.Series:
         zoned = values.dtype.time_zone is not None
         naive = values.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if zoned else values
         return naive.cast(TIMESTAMP)
-    if values.dtype == pl.Date or values.dtype == pl.Null:  # noqa: PLR1714 - as above
+    if values.dtype == pl.Date or values.dtype == pl.Null:  # noqa: PLR1714 - types compare, they are no members
         return values.cast(TIMESTAMP)
     wrong = len(values) - values.null_count()
     parsed = values

@@ -470,12 +470,13 @@ def predict(model: FittedModel, features: pl.DataFrame) -> np.ndarray:
 
 
 def judged_rows(model: FittedModel, training_set: pl.DataFrame) -> pl.DataFrame:
-    """Rows that judge a version: of the test split, and of all who judge it by a cross-fit."""
+    """Rows that judge a version: of the test split, and with a cross-fit of all it is fitted on."""
     test = pl.col("split") == "test"
     if model.cross_fit is None:
         return training_set.filter(test)
     since = pl.col("prediction_time") >= datetime.fromisoformat(model.cross_fit.since)
-    return training_set.filter(test | ((pl.col("split") == "train") & since))
+    others = (pl.col("split") == "train") & pl.col("eligible") & since
+    return training_set.filter(test | others)
 
 
 def judged_probability(model: FittedModel, rows: pl.DataFrame) -> np.ndarray:

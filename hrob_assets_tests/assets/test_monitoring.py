@@ -262,7 +262,8 @@ def test_the_report_reads_calibration_where_nobody_acts_on_the_list(
     assert found["all"]["alarm"] is True
     assert found["arm"]["alarm"] is False
     assert any("of the silent arm" in note for note in found["arm"]["notes"])
-    assert found["arm"]["counts"]["mature"] == found["all"]["counts"]["mature"]
+    every, of_arm = (found[name]["counts"]["mature"] for name in ("all", "arm"))
+    assert abs(of_arm / every - 1) < 0.05  # all rows in both, up to a week that is told
 
 
 def test_the_board_knows_the_alarms_of_the_champion(tmp_path, registry, run_context):

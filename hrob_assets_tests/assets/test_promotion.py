@@ -99,7 +99,7 @@ class Gate:
         }  # fmt: skip
         tables = {
             f"{self.name}/training_set": self.rows,
-            f"{self.name}/labels": self.rows.select(*key, "label"),
+            f"{self.name}/labels": self.rows.select(*key, "label", followed=pl.lit(value=True)),
             f"{self.name}/cohort": self.rows.select(*key, "eligible"),
             "feature_store/encounter_features": self.rows,
             "staged/persons": people(self.rows),

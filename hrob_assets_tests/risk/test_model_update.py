@@ -48,6 +48,7 @@ def rows(*, shift=0.0, a=0.8, b=0.8, persons=4000, seed=3):
             "prediction_time": pl.Series(moment, dtype=pl.Datetime("us")),
             "week": [m.date() - timedelta(days=m.weekday()) for m in moment],
             "split": splits(np.arange(persons)),
+            "eligible": True,
             "label": rng.random(persons) < 1 / (1 + np.exp(-truth)),
             "a__last_value_ever": x.astype(np.float32),
             "b__last_value_ever": z.astype(np.float32),

@@ -45,8 +45,8 @@ def test_both_formats_give_the_same_rows(kept):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"p": [0.1, 90.0, 0.4]}, "from 0 to 1 .*fewer than 11 of 3"),
-        ({"p": [0.1, -0.2, 0.4]}, "from 0 to 1 .*lowest -0.2"),
+        ({"p": [0.1, 90.0, 0.4]}, "from 0 to 1 .*fewer than 11 of 3 rows above 1"),
+        ({"p": [0.1, -0.2, 0.4]}, "from 0 to 1 .*fewer than 11 of 3 rows below 0"),
         ({"p": [0.1, None, 0.4]}, "a probability in every row"),
         ({"y": [0, None, 1]}, "the outcome in every row"),
         ({"y": [0, 2, 1]}, "0 or 1, or true or false"),
@@ -62,6 +62,17 @@ def test_a_column_that_breaks_its_contract_is_named_and_no_value_is_told(kept, c
         read_scores(kept(frame(changes)), COLUMNS)
 
     assert "007" not in str(refused.value)
+
+
+def test_a_column_of_identifiers_that_is_named_as_probability_is_not_quoted(tmp_path):
+    file = tmp_path / "s.parquet"
+    frame({"p": [104233, 104234, -5]}).write_parquet(file)
+
+    with pytest.raises(ContractError, match=r"rows below 0 and above 1\)") as refused:
+        read_scores(file, COLUMNS)
+
+    assert "1042" not in str(refused.value)
+    assert "-5" not in str(refused.value)
 
 
 def test_outcomes_may_be_floats_of_zero_and_one(kept):
@@ -106,6 +117,12 @@ def test_a_column_that_is_not_there_is_named_with_the_nearest(kept):
 def test_two_options_need_two_columns(kept):
     with pytest.raises(ConfigurationError, match="--person and --outcome must name two columns"):
         read_scores(kept(frame()), ScoreColumns("y", "p", "y"))
+
+
+@pytest.mark.parametrize("name", ["member", "day"])
+def test_persons_and_times_are_no_groups(kept, name):
+    with pytest.raises(ConfigurationError, match="must name two columns"):
+        read_scores(kept(frame()), ScoreColumns("member", "p", "y", time="day", groups=(name,)))
 
 
 def test_a_group_must_not_hide_a_column_of_ours(kept):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from itertools import combinations
 
@@ -10,7 +11,12 @@ from hypothesis import strategies as st
 from hrob_assets.risk.alarm import AlarmRule, accumulate_evidence
 from hrob_assets.risk.drift import expected_if_calibrated
 from hrob_assets.risk.ledger import OUTCOME_LEDGER, Ledger
-from hrob_assets.risk.shown_weeks import shown_calibration, shown_evidence, shown_pending
+from hrob_assets.risk.shown_weeks import (
+    shown_calibration,
+    shown_counts,
+    shown_evidence,
+    shown_pending,
+)
 from hrob_assets.risk.weekly_calibration import nowcast_weeks
 
 MONDAY = date(2024, 1, 1)
@@ -94,10 +100,26 @@ def test_each_stretch_and_what_its_levels_leave_is_none_or_eleven(seed, a_week):
     rows = ripe(seed=seed, weeks=30, a_week=a_week)
     found = told(rows, window=1, weeks=30)
 
-    figures = found.select("rows", "events", "persons").with_columns(
-        others=pl.col("rows") - pl.col("events")
-    )
+    figures = found.select("rows", "events").with_columns(others=pl.col("rows") - pl.col("events"))
     assert not any(figures[name].is_between(1, 10).any() for name in figures.columns)
+
+
+@given(st.integers(0, 10_000), st.integers(1, 30), st.sampled_from([1, 4, 13]))
+@settings(max_examples=15, deadline=None)
+def test_a_window_is_of_the_rows_from_its_first_week_to_its_last(seed, a_week, window):
+    rows = ripe(seed=seed, weeks=40, a_week=a_week)
+
+    for row in told(rows, window=window, weeks=40).iter_rows(named=True):
+        inside = rows.filter(pl.col("ripe_week").is_between(row["first_week"], row["week"]))
+        of_level = inside if row["level"] == "all" else inside.filter(race=row["level"])
+        assert of_level.height == row["rows"]
+        assert of_level["label"].sum() == row["events"]
+
+
+def test_windows_tell_no_persons_for_two_would_tell_how_many_are_new():
+    found = told(ripe(seed=1, weeks=30, a_week=60), window=13, weeks=30)
+
+    assert not {"persons", "window_weeks"} & set(found.columns)
 
 
 def test_a_busy_site_has_every_week_and_all_levels():
@@ -152,6 +174,22 @@ def test_a_share_of_few_high_risk_rows_is_not_told(with_outcome, without, value)
     assert found["level"].to_list() == ["all", "A"]
     assert found["positive_predictive_value"].to_list() == [value, value]
     assert found["brier"].null_count() == 0
+
+
+def test_figures_with_weights_stand_beside_no_sums_without_them():
+    """Else seven rows of the silent arm, three with the outcome, could be worked out."""
+    rows = ripe(seed=1, weeks=4, a_week=100, even=9.0).with_columns(
+        weight=pl.when(pl.int_range(pl.len()) < 7).then(20.0).otherwise(1.0)
+    )
+    plain = rows.with_columns(weight=pl.lit(1.0))
+
+    found = told(rows, window=13, weeks=4)
+
+    assert found["rows"].equals(told(plain, window=13, weeks=4)["rows"])
+    assert found["expected"].null_count() == found["events"].null_count() == found.height > 0
+    for name in ("observed_expected", "calibration_factor", "brier", "slope_low"):
+        assert found[name].equals(found[name].round(3))
+    assert told(plain, window=13, weeks=4)["events"].null_count() == 0
 
 
 def test_weeks_from_one_on_are_the_last_of_all():
@@ -229,24 +267,88 @@ def pending_ledger(by_week):
     return Ledger(pl.DataFrame(rows, schema=OUTCOME_LEDGER.schema), runouts, 60, as_of)
 
 
-def test_pending_weeks_and_what_is_left_of_their_sum_are_not_small():
-    ledger = pending_ledger([(40, 12, 20), (5, 0, 0), (30, 15, 3), (50, 3, 0)])
+def test_weeks_that_wait_are_rounded_and_few_persons_are_not_told():
+    ledger = pending_ledger([(44, 12, 0), (5, 0, 0), (36, 15, 0), (52, 3, 0), (13, 0, 0)])
     unripe = expected_if_calibrated(ledger.rows.filter(status="pending"))
 
     nowcast, later = shown_pending(ledger, nowcast_weeks(ledger), unripe)
 
-    assert later["rows"].to_list() == [40, None, None, 50]
-    assert later["events"].to_list() == [10.0, None, None, 12.5]
-    assert later["sensitivity"].to_list() == [0.3, None, None, None]
-    assert nowcast["rows"].to_list() == [60, None, None, 50]
-    assert nowcast["expected"].to_list() == [15.0, None, None, 12.5]
+    assert later["rows"].to_list() == [40, None, 40, 50, None]
+    assert later["events"].to_list() == [11.0, None, 9.0, 13.0, 3.0]
+    assert later["sensitivity"].to_list() == [0.27, None, 0.42, None, 0.0]
+    assert nowcast["rows"].to_list() == [40, None, 40, 50, None]
+    assert nowcast["expected"].to_list() == [11.0, None, 9.0, 13.0, 3.0]
 
 
-def test_a_small_part_that_is_not_pending_is_not_found_by_subtraction():
+def test_a_week_of_which_a_row_is_ripe_is_not_among_those_that_wait():
     ledger = pending_ledger([(40, 12, 3), (50, 20, 0)])
     unripe = expected_if_calibrated(ledger.rows.filter(status="pending"))
 
     nowcast, later = shown_pending(ledger, nowcast_weeks(ledger), unripe)
 
-    assert later["rows"].to_list() == [40, 50]
-    assert nowcast["rows"].to_list() == [None, 50]
+    assert later["week"].to_list() == [date(2024, 1, 8)]
+    assert nowcast["rows"].to_list() == [40, 50]
+
+
+def test_a_week_that_is_not_over_is_not_among_those_that_wait():
+    ledger = replace(pending_ledger([(40, 12, 0), (50, 20, 0)]), as_of=datetime(2024, 1, 12))
+    unripe = expected_if_calibrated(ledger.rows)
+
+    nowcast, later = shown_pending(ledger, nowcast_weeks(ledger), unripe)
+
+    assert later["week"].to_list() == nowcast["week"].to_list() == [MONDAY]
+
+
+@pytest.mark.parametrize(
+    ("events", "told"), [(0, 0), (7, None), (12, None), (13, 15), (17, 15), (35, None), (40, 40)]
+)
+def test_outcomes_known_so_far_are_told_in_fives(events, told):
+    """Neither few of them, nor few rows without."""
+    ledger = pending_ledger([(40, 12, 0)])
+    known = pl.when(pl.int_range(pl.len()) < events).then(datetime(2024, 1, 3))
+    ledger = replace(ledger, rows=ledger.rows.with_columns(known_at=known))
+
+    nowcast, _ = shown_pending(ledger, nowcast_weeks(ledger), expected_if_calibrated(ledger.rows))
+
+    assert nowcast["events_so_far"].to_list() == [told]
+
+
+@pytest.mark.parametrize("arm", [False, True])
+@given(
+    seed=st.integers(0, 10_000), a_week=st.integers(1, 40), risk=st.sampled_from([0.05, 0.3, 0.9])
+)
+@settings(max_examples=15, deadline=None)
+def test_counts_of_reports_differ_by_none_or_eleven(seed, a_week, risk, *, arm):
+    """And so do all rows from those that can be read, and these from those of the alarm."""
+    rows = ripe(seed=seed, weeks=30, a_week=a_week, risk=risk)
+    number = pl.int_range(pl.len())
+    rows = rows.with_columns(
+        label=pl.when(number % 17 > 0).then("label"),
+        status=pl.when(number % 17 > 0).then(pl.lit("mature")).otherwise(pl.lit("censored")),
+        encounter_id=number,
+        prediction_time=pl.col("ripe_week").cast(pl.Datetime("us")) - pl.duration(days=75),
+    )
+    read = rows.filter(~pl.col("high_risk")) if arm else rows
+    independent = read.filter(pl.col("label").is_not_null(), pl.col("encounter_id") % 5 > 0)
+    runouts = pl.DataFrame({"from_at": [datetime(1, 1, 1)], "runout_days": [15]})
+
+    editions = []
+    for weeks in range(10, 31, 2):
+        as_of = datetime(2024, 1, 1) + timedelta(weeks=weeks)
+        known = (f.filter(pl.col("ripe_week") < as_of.date()) for f in (rows, read, independent))
+        whole, readable, chosen = known
+        found = shown_counts(Ledger(whole, runouts, 60, as_of), readable, chosen)
+        numbers = {n: found[n] for n in found if n not in {"mature_until", "persons"}}
+        told = {n: value if isinstance(value, int) else 0 for n, value in numbers.items()}
+        until = pl.col("ripe_week") <= (found["mature_until"] or date.min)
+        all_of, of_read = (f.filter(until).drop_nulls("label").height for f in (whole, readable))
+        assert told["mature"] == all_of
+        assert not 0 < all_of - of_read < 11
+        told["without"] = told["independent_ripe_rows"] - told["independent_ripe_events"]
+        editions.append(told)
+
+    for one, other in combinations(editions, 2):
+        for name, value in one.items():
+            assert not 0 < value < 11, name
+            assert not 0 < other[name] - value < 11, name
+            assert other[name] >= value, name

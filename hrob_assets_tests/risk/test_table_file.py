@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from hrob_assets.risk.errors import ContractError
-from hrob_assets.risk.table_file import flags, require_filled, times
+from hrob_assets.risk.table_file import flags, read_table, require_filled, times
 
 NOON = datetime(2024, 3, 1, 12)
 
@@ -57,6 +57,27 @@ def test_what_is_no_time_is_counted_and_not_quoted(text):
     assert text not in str(refused.value).split("write them")[0]
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("texts", [["01/02/2023", "03/04/2023"], ["01-02-2023", "03-04-2023"]])
+def test_dates_of_a_file_in_another_order_are_refused_and_not_guessed(tmp_path, kind, texts):
+    """The first of them may be of January or of February."""
+    file = tmp_path / f"scores.{kind}"
+    getattr(pl.DataFrame({"t": texts}), f"write_{kind}")(file)
+
+    with pytest.raises(ContractError, match="dates or times"):
+        times(read_table(file)["t"])
+
+
+def test_dates_and_times_of_a_csv_are_read(tmp_path):
+    file = tmp_path / "scores.csv"
+    file.write_text("a,b\n2024-03-01,2024-03-01T13:00:00+01:00\n2024-03-02,\n")
+
+    found = read_table(file)
+
+    assert times(found["a"]).to_list() == [datetime(2024, 3, 1), datetime(2024, 3, 2)]
+    assert times(found["b"], required=False).to_list() == [NOON, None]
+
+
 def test_a_text_of_nothing_is_missing():
     blank = pl.Series("t", ["2024-03-01", " "])
 
@@ -80,3 +101,10 @@ def test_flags_may_be_of_any_number_type_and_keep_null():
         assert flags(pl.Series("y", values)).to_list() == [False, True, None]
     with pytest.raises(ContractError, match="0 or 1"):
         flags(pl.Series("y", [0, 2]))
+
+
+def test_outcomes_of_a_csv_that_are_all_empty_are_unknown(tmp_path):
+    file = tmp_path / "scores.csv"
+    file.write_text("m,y\n1,\n2,\n")
+
+    assert flags(read_table(file)["y"]).to_list() == [None, None]

@@ -10,7 +10,7 @@ from hrob_assets.risk.alarm import OVER, UNDER
 from hrob_assets.risk.reporting.charts import Axis, Limit, Line, line_chart
 from hrob_assets.risk.reporting.page import render
 from hrob_assets.risk.reporting.svg import Drawing
-from hrob_assets.risk.small_cells import SMALL, SUPPRESSED
+from hrob_assets.risk.small_cells import SMALL, SMALLEST_CELL, SUPPRESSED
 
 _LOG_TEN = math.log(10)
 _LEAST = -2.0  # powers of ten: evidence below says nothing more
@@ -39,11 +39,15 @@ def monitoring_page(told: Mapping[str, Any], tables: Mapping[str, pl.DataFrame])
         "monitoring.html.j2",
         title=f"Monitoring of {told['source']}",
         told=told,
-        headline=_headline(detectors),
+        headline=_headline(detectors, alarm=told["alarm"]),
         detectors=[{"name": name, **stand} for name, stand in detectors],
         charts=_charts(tables, told["model_version"]),
         calibration=[
             {"name": _name(row["group"], row["level"]), **row} for row in told["calibration"]
+        ],
+        censoring=[
+            {**row, "name": _WEIGHTS.get(row["weights"], row["weights"])}
+            for row in told["censoring"]
         ],
         what_is_known=what_is_known(told["counts"], told["as_of"][:10]),
         what_is_judged=what_is_judged(told),
@@ -58,7 +62,14 @@ def monitoring_page(told: Mapping[str, Any], tables: Mapping[str, pl.DataFrame])
     )
 
 
+OF_FEW = f"of a level with fewer than {SMALLEST_CELL} persons, which is not told"
 _SAID = {UNDER: "more happens than predicted", OVER: "less happens than predicted"}
+
+
+_WEIGHTS = {
+    "none": "as they are",
+    "inverse probability of censoring": "weighted for those who left",
+}
 
 
 def _name(group: str, level: str) -> str:
@@ -70,34 +81,37 @@ def what_is_known(counts: Mapping[str, Any], day: str) -> str:
 
     Examples
     --------
-    >>> counts = {"rows": 900, "persons": 500, "mature": "suppressed", "pending": 0,
-    ...     "censored": "<11", "revised": 0}
+    >>> counts = {"persons": 500, "mature": 775, "pending": 120, "censored": "suppressed",
+    ...     "revised": 0}
     >>> for sentence in what_is_known(counts, "2024-12-01").split(": "):
     ...     print(sentence)
-    By 2024-12-01 there are 900 predictions about 500 people
-    fewer than 11 of people who left before it could be seen. Counts that could point to single
-    people are left out.
+    By 2024-12-01 there are predictions about some 500 people
+    775 whose outcome is settled and some 120 that are still waiting for theirs. Weeks that are
+    only partly settled, and counts that could point to single people, are left out.
     """
-    rows, persons = _number(counts["rows"]), _number(counts["persons"])
     parts = [
-        f"{_count(counts[status])} {words}"
-        for status, words in _STATUS.items()
+        f"{about if isinstance(counts[status], int) else ''}{_count(counts[status])} {words}"
+        for status, (about, words) in _STATUS.items()
         if counts[status] not in {0, SUPPRESSED}
     ]
-    told = f"By {day} there are {rows} predictions about {persons} people"
+    few = counts["persons"] == SUPPRESSED
+    people = "a few people" if few else f"some {_number(counts['persons'])} people"
+    told = f"By {day} there are predictions about {people}"
     told += f": {', '.join(parts[:-1])} and {parts[-1]}." if parts[1:] else (
         f": {parts[0]}." if parts else ".")  # fmt: skip
-    if SUPPRESSED in counts.values():
-        told += " Counts that could point to single people are left out."
-    return told
+    return f"{told} {_LEFT_OUT}"
 
 
 _STATUS = {
-    "mature": "whose outcome is settled",
-    "pending": "that are still waiting for theirs",
-    "censored": "of people who left before it could be seen",
-    "revised": "whose outcome was corrected after it was settled",
+    "mature": ("", "whose outcome is settled"),
+    "pending": ("some ", "that are still waiting for theirs"),
+    "censored": ("", "of people who left before it could be seen"),
+    "revised": ("some ", "whose outcome was corrected after it was settled"),
 }
+_LEFT_OUT = (
+    "Weeks that are only partly settled, and counts that could point to single people, "
+    "are left out."
+)
 
 
 def what_is_judged(told: Mapping[str, Any]) -> str:
@@ -121,10 +135,10 @@ def _count(count: int | str) -> str:
     return "fewer than 11" if count == SMALL else _number(count)
 
 
-def _headline(detectors: Sequence[tuple[str, Any]]) -> str:
+def _headline(detectors: Sequence[tuple[str, Any]], *, alarm: bool) -> str:
     raised = [(name, stand) for name, stand in detectors if stand["alarm"]]
     if not raised:
-        return "No calibration alarm."
+        return f"Calibration alarm {OF_FEW}." if alarm else "No calibration alarm."
     words = [
         f"{name} ({stand['direction']}: {_SAID[stand['direction']]}, since about "
         f"{stand['began_about']}; raised in the week of {stand['week']})"
@@ -184,7 +198,7 @@ def _evidence_chart(evidence: pl.DataFrame) -> Drawing:
 
 def _calibration_chart(overall: pl.DataFrame) -> Drawing:
     return line_chart(
-        "Observed over expected outcomes, last 13 weeks of ripening",
+        "Observed over expected outcomes, up to each week",
         [
             Line(
                 "all rows",
@@ -198,7 +212,10 @@ def _calibration_chart(overall: pl.DataFrame) -> Drawing:
         y=Axis("observed over expected"),
         limits=[Limit(1.0, "as predicted")],
         spoken="Above 1 more outcomes happened than were predicted, below 1 fewer.",
-        note="With 95 % intervals, persons as clusters. Only ripe rows count.",
+        note=(
+            "With 95 % intervals, persons as clusters. "
+            "Of 13 weeks, or more where weeks have few ripe rows."
+        ),
     )
 
 
