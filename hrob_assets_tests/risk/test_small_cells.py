@@ -93,3 +93,10 @@ def test_a_step_that_differs_little_from_the_one_before_is_suppressed():
 
 def test_a_single_small_part_takes_another_with_it():
     assert shown_parts([3, 40, 20, 0]) == ["<11", 40, "suppressed", 0]
+
+
+def test_a_part_of_nothing_hides_nothing_beside_it():
+    """A reader may know that it is nothing, and has the other from the total."""
+    hidden = hidden_together([[0, 300, 0, 400]], also=[False, True, False, False])
+
+    assert hidden == [False, True, False, True]
