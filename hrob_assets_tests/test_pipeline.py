@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from hrob_assets import pipeline
 from hrob_assets.cli import _clear_errors, main
 from hrob_assets.pipeline import PipelineOutcome, Weeks, run_pipeline
+from hrob_assets.resources.environment import read_data_environment
 from hrob_assets.risk.errors import ConfigurationError, TooSmallError
 
 WEEKS = Weeks(date(2024, 1, 1), date(2024, 3, 4))
@@ -102,6 +103,22 @@ def test_the_exit_status_says_what_a_run_came_to(
     assert found.exit_code == status
     assert said in found.output
     assert "Traceback" not in found.output
+
+
+def test_a_registry_of_another_data_root_comes_with_its_records(tmp_path, monkeypatch):
+    trained, root = tmp_path / "trained", tmp_path / "root"
+    trained.mkdir()
+    outcome = PipelineOutcome(SimpleNamespace(), (), {}, {})
+    monkeypatch.setattr(pipeline, "run_pipeline", lambda **_: outcome)
+    monkeypatch.setattr(pipeline, "use_data_root", lambda _: None)
+    asked = ["run", str(tmp_path), "--data-root", str(root), "--registry", str(trained)]
+
+    found = CliRunner().invoke(main, asked)
+
+    assert found.exit_code == 0, found.output
+    values = read_data_environment(root)
+    assert values["mlflow_tracking_uri"] == f"sqlite:///{trained}/mlflow.db"
+    assert values["decision_folder"] == str(trained / "decisions")
 
 
 def test_the_list_of_an_unknown_use_case_names_the_nearest(tmp_path):
