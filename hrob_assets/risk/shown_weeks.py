@@ -30,7 +30,6 @@ from hrob_assets.risk.small_cells import (
 )
 from hrob_assets.risk.tables import ROW_KEY
 from hrob_assets.risk.weekly_calibration import (
-    FIGURES,
     WEEKLY_CALIBRATION,
     calibrate_levels,
     calibrate_weeks,
@@ -79,9 +78,7 @@ def shown_calibration(
         ``persons``: those of two windows would tell how many are new.
         The positive predictive value and its bounds are null where few high-risk rows have the
         outcome, or few have not, and rounded to 2 decimals, because exact ones would tell how many
-        rows were high risk. With weights ``expected`` and ``events`` are null and figures have 3
-        decimals: sums without weights, beside figures with them, would tell how many rows of the
-        silent arm there are, and how many of them have the outcome.
+        rows were high risk.
     """
     over = pl.col("ripe_week").cast(pl.Datetime("us")) + pl.duration(days=7) <= as_of
     ripe = rows.filter(pl.col("label").is_not_null() & over)
@@ -100,17 +97,7 @@ def shown_calibration(
         told = _without_small_lists(told, at_end, pl.col(group), window_weeks)
         frames.append(_with_first_week(told, level_ends, window_weeks))
     found = pl.concat(frames).select(pl.col(name).cast(kind) for name, kind in _SHOWN.items())
-    if "weight" in rows.columns and (rows["weight"] != 1).any():
-        found = _without_plain_sums(found)
     return found.with_columns(pl.col(name).round(_DECIMALS) for name in _SHARES)
-
-
-def _without_plain_sums(told: pl.DataFrame) -> pl.DataFrame:
-    bounds = [f"{figure}{part}" for figure in FIGURES for part in ("", "_low", "_high")]
-    return told.with_columns(
-        *(pl.lit(None, dtype=_SHOWN[name]).alias(name) for name in ("expected", "events")),
-        pl.col(bounds).round(_DECIMALS + 1),
-    )
 
 
 def _without_small_lists(

@@ -176,22 +176,6 @@ def test_a_share_of_few_high_risk_rows_is_not_told(with_outcome, without, value)
     assert found["brier"].null_count() == 0
 
 
-def test_figures_with_weights_stand_beside_no_sums_without_them():
-    """Else seven rows of the silent arm, three with the outcome, could be worked out."""
-    rows = ripe(seed=1, weeks=4, a_week=100, even=9.0).with_columns(
-        weight=pl.when(pl.int_range(pl.len()) < 7).then(20.0).otherwise(1.0)
-    )
-    plain = rows.with_columns(weight=pl.lit(1.0))
-
-    found = told(rows, window=13, weeks=4)
-
-    assert found["rows"].equals(told(plain, window=13, weeks=4)["rows"])
-    assert found["expected"].null_count() == found["events"].null_count() == found.height > 0
-    for name in ("observed_expected", "calibration_factor", "brier", "slope_low"):
-        assert found[name].equals(found[name].round(3))
-    assert told(plain, window=13, weeks=4)["events"].null_count() == 0
-
-
 def test_weeks_from_one_on_are_the_last_of_all():
     rows = ripe(seed=2, weeks=30, a_week=60)
     as_of, since = datetime(2024, 1, 1) + timedelta(weeks=30), MONDAY + timedelta(weeks=20)
