@@ -29,6 +29,7 @@ FEWEST_EVENTS = 10
 """Rows with the outcome, without it, and persons, below which a figure has no interval."""
 _Z = 1.959963984540054
 _CLIP = 1e-6
+_FAR = 500.0  # log-odds beyond which a number would overflow, and nothing changes
 _EPOCH = date(1970, 1, 1)
 _STEPS = 30
 _ENOUGH = 1e-9
@@ -259,19 +260,23 @@ def _fit(
     if design.shape[1] > 1:
         beta[-1] = 1.0
     for _ in range(_STEPS):
-        mu = 1 / (1 + np.exp(-(offset + design @ beta)))
+        mu = _risk(offset + design @ beta)
         curvature = design.T @ (design * (w * mu * (1 - mu))[:, None])
         if np.linalg.cond(curvature) > 1 / np.finfo(float).eps:
             return float("nan"), float("nan")
         step = np.linalg.solve(curvature, design.T @ (w * (y - mu)))
         beta = beta + np.clip(step, -_LARGEST_STEP, _LARGEST_STEP)
         if np.abs(step).max() < _ENOUGH:
-            mu = 1 / (1 + np.exp(-(offset + design @ beta)))
+            mu = _risk(offset + design @ beta)
             bread = np.linalg.inv(curvature)
             score = design * (w * (y - mu))[:, None]
             variance = bread @ _meat(score, cluster) @ bread
             return float(beta[-1]), float(np.sqrt(variance[-1, -1]))
     return float("nan"), float("nan")
+
+
+def _risk(odds: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(odds, -_FAR, _FAR)))
 
 
 def nowcast_weeks(ledger: Ledger) -> pl.DataFrame:

@@ -90,6 +90,16 @@ def test_few_events_have_a_value_but_no_interval():
     assert none["intercept"] is None
 
 
+def test_outcomes_that_the_odds_separate_have_no_slope():
+    p = np.append(np.linspace(0.45, 0.55, 59), 1e-6)
+    y = (p > 0.5).astype(float)
+
+    found = figures_of(Rows(np.arange(60), p, y, p > 0.5, np.ones(60)))
+
+    assert found["slope"] is None
+    assert found["intercept"] is not None
+
+
 @pytest.mark.parametrize(("events", "others"), [(0, 60), (9, 60), (60, 0), (60, 9), (30, 30)])
 def test_the_predictive_value_has_an_interval_where_the_high_risk_rows_carry_one(events, others):
     y = np.concatenate([np.ones(events), np.zeros(others), np.tile([1.0, 0.0], 100)])
