@@ -169,7 +169,8 @@ def test_reports_are_whole_linked_and_say_what_the_gate_said(world, registry):
     assert "Promoted: there was no champion before" in page(folder, "summary")
     run = registry.load_version(world.name, world.version).run_id
     _, client = registry._mlflow()
-    assert {Path(each.path).name for each in client.list_artifacts(run, "reports")} == FILES
+    kept = {Path(each.path).name for each in client.list_artifacts(run, "reports")}
+    assert kept - {"comparison.html"} == FILES  # that page is of another test of the same run
     for each in folder.glob("*.html"):
         assert "person_id" not in each.read_text(encoding="utf-8"), each.name
 

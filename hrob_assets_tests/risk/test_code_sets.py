@@ -1,6 +1,6 @@
 import re
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 
 import polars as pl
 import pytest
@@ -361,10 +361,10 @@ def test_300_code_sets_over_20_000_codes_match_within_a_second():
             "code": [f"{'ABCDEFGHIJKLMNOPQRST'[n % 20]}{n:06d}" for n in range(20_000)],
         }
     )
-    started = perf_counter()
+    started = process_time()
     found = match_codes(codes, code_sets)
 
-    assert perf_counter() - started < 1.0
+    assert process_time() - started < 1.0
     assert found["code_set"].n_unique() > 0
 
 
