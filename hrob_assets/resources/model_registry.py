@@ -219,9 +219,19 @@ class ModelRegistry(dg.ConfigurableResource):
         }
 
     def attach(self, run_id: str, folder: Path, *, name: str) -> None:
-        """Keep the files of a folder with a run, below a name."""
+        """Keep the files of a folder with a run, below a name, and no file of an earlier one."""
+        from mlflow.store.artifact import (  # noqa: PLC0415 - slow to import
+            artifact_repository_registry,
+        )
+
         _, client = self._mlflow()
         client.log_artifacts(run_id, str(folder), name)
+        now = {path.name for path in folder.iterdir()}
+        place = client.get_run(run_id).info.artifact_uri
+        kept = artifact_repository_registry.get_artifact_repository(place)
+        for each in client.list_artifacts(run_id, name):
+            if Path(each.path).name not in now:
+                kept.delete_artifacts(each.path)
 
     def _experiment(self, name: str) -> None:
         mlflow, _ = self._mlflow()
