@@ -9,12 +9,15 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from hrob_assets.assets import evidence
 from hrob_assets.assets.evaluation import evaluation_definitions
 from hrob_assets.assets.promotion import promotion_definitions
 from hrob_assets.resources.decision_records import DecisionRecords
 from hrob_assets.resources.model_registry import CHALLENGER, CHAMPION, PREVIOUS_CHAMPION
 from hrob_assets.risk.acceptance import CRITERIA
 from hrob_assets.risk.errors import ContractError, RecordError
+from hrob_assets.risk.feedback import in_silent_arm
+from hrob_assets.risk.split import person_fraction
 from hrob_assets.risk.training import training_set_tag
 from hrob_assets.risk.use_case import use_case_from
 from hrob_assets_tests.assets.worlds import COLUMNS, materialise, store, training_set
@@ -548,3 +551,41 @@ def test_the_decision_is_dated_in_utc(gate):
     decided_at = datetime.fromisoformat(gate.last()["decided_at"])
 
     assert decided_at.utcoffset().total_seconds() == 0
+
+
+@pytest.mark.parametrize(("update", "left"), [(True, True), (True, False), (False, True)])
+def test_persons_of_the_silent_arm_alone_must_judge_an_update(update, left):
+    values = example_values()
+    values["monitoring"]["silent_arm"] = {"share": 0.5, "signed_off_by": "Dr Who"}
+    use_case = use_case_from(values)
+    since = datetime(2024, 3, 4)
+    persons = pl.Series("person_id", range(400))
+    rows = pl.DataFrame(
+        {
+            "person_id": persons,
+            "encounter_id": persons,
+            "prediction_time": pl.Series([since] * 400, dtype=pl.Datetime("us")),
+            "label": True,
+            "followed": [person != 3 for person in range(400)],
+            "eligible": True,
+        }
+    )
+    arm = in_silent_arm(persons, use_case.monitoring.silent_arm, salt="secret")
+    mine = person_fraction(persons, use_case.model.seed) >= use_case.split.validation_share
+    stored = rows.filter(arm & pl.Series(mine) & pl.col("followed"))
+    challenger = SimpleNamespace(
+        tags={"update": "intercept"} if update else {},
+        model=SimpleNamespace(cross_fit=SimpleNamespace(since=since.isoformat())),
+    )
+
+    whole = evidence._is_whole(
+        stored if left else stored[1:],
+        rows.lazy(),
+        rows.lazy(),
+        use_case=use_case,
+        as_of=datetime(2025, 1, 1),
+        challenger=challenger,
+        salt="secret",
+    )
+
+    assert whole == (update and left)
