@@ -9,8 +9,8 @@ from functools import partial
 import numpy as np
 
 from benchmarks.report import Table
-from hrob_assets.risk.analysis import Draw, measure, measure_sums
-from hrob_assets.risk.bootstrap import Estimate, rank_rows
+from hrob_assets.risk.evaluation import Draw, measure, measure_sums
+from hrob_assets.risk.statistics import Estimate, rank_rows
 
 WORLDS, PATIENTS, POPULATION = 500, 800, 1_000_000
 THRESHOLD, REPLICATES = 0.2, 1000

@@ -6,9 +6,8 @@ import numpy as np
 
 from benchmarks.measure import in_fresh_process
 from benchmarks.report import Table, against
-from hrob_assets.risk.analysis import Draw, measure
-from hrob_assets.risk.bootstrap import rank_rows
-from hrob_assets.risk.fairness import measure_groups
+from hrob_assets.risk.evaluation import Draw, measure, measure_groups
+from hrob_assets.risk.statistics import rank_rows
 
 REPLICATES, THRESHOLD = 2000, 0.2
 SIZES = ((30_000, 2_400, 10.0, 4.0), (1_000_000, 200_000, 120.0, 4.0))

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.measure import in_fresh_process, seconds_of
 from benchmarks.report import Table
-from hrob_assets.risk.models.logistic_regression import build_classifier, fit_classifier
+from hrob_assets.risk.models import build_classifier, fit_classifier
 
 _ROWS, _COLUMNS, _WINDOWS = 200_000, 520, 4
 _OURS = "lbfgs, rounded coordinates (ours)"

@@ -8,8 +8,8 @@ import yaml
 from scipy.special import expit
 
 from benchmarks.report import Table
-from hrob_assets.risk import acceptance as gate
-from hrob_assets.risk.acceptance import FrozenRows, judge, unmet
+from hrob_assets.risk.promotion import FrozenRows, judge, unmet
+from hrob_assets.risk.promotion import criteria as gate
 from hrob_assets.risk.use_case import Acceptance
 
 _WORLDS, _FEWER, _PATIENTS, _VISITS = 1000, 300, 400, 5

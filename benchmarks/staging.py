@@ -6,9 +6,9 @@ from pathlib import Path
 from benchmarks.measure import in_fresh_process
 from benchmarks.report import Table
 from benchmarks.world import default_world
-from hrob_assets.resources.source_database import open_source
-from hrob_assets.risk.sources.staging import StagingResult, stage
-from hrob_assets.risk.synthetic.world import write_world
+from hrob_assets.resources.sources.source_database import open_source
+from hrob_assets.risk.sources import StagingResult, stage
+from hrob_assets.synthetic.world import write_world
 
 
 def run(scale: float) -> list[Table]:

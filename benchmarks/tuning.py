@@ -8,10 +8,9 @@ import polars as pl
 
 from benchmarks.measure import in_fresh_process
 from benchmarks.report import Table, against
-from hrob_assets.resources.trial_file import TrialFolder
-from hrob_assets.risk.features.selection import ImputationRule
-from hrob_assets.risk.training import TRAINING_COLUMNS, fit_model
-from hrob_assets.risk.tuning import best_trial
+from hrob_assets.resources.storage.trial_file import TrialFolder
+from hrob_assets.risk.features import ImputationRule
+from hrob_assets.risk.training import TRAINING_COLUMNS, best_trial, fit_model
 from hrob_assets.risk.use_case import FamilySpec, ModelSpec, Threshold, Tuning
 
 _TRIALS, _FOLDS, _ROWS, _TARGET_SECONDS = 30, 2, 8000, 300

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.measure import in_fresh_process
 from benchmarks.report import Table, against
-from hrob_assets.risk.synthetic.world import WorldSpec, write_world
+from hrob_assets.synthetic.world import WorldSpec, write_world
 
 _TARGET_SECONDS, _TARGET_GB = 60, 4
 

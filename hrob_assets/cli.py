@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # slow to import
     import polars as pl
 
     from hrob_assets.pipeline import PipelineOutcome
-    from hrob_assets.risk.evaluation_report import EvaluationReport
+    from hrob_assets.risk.evaluation import EvaluationReport
 
 _TOO_SMALL = 3
 _REFUSED = 4
@@ -145,7 +145,7 @@ def replay(
     patients: int | None,
 ) -> None:
     """Live through the last Mondays of a world, in order: score, ripen, watch, update."""
-    from hrob_assets.risk.synthetic.world import WorldSpec  # noqa: PLC0415 - slow to import
+    from hrob_assets.synthetic.world import WorldSpec  # noqa: PLC0415 - slow to import
 
     root = data_root or Path("data/replay") / scenario
     first = WorldSpec.end - timedelta(weeks=weeks - 1)
@@ -175,7 +175,7 @@ def show_list(use_case: str, data_root: Path, people: int) -> None:
     """Show the latest weekly list of USE_CASE."""
     from hrob_assets.pipeline import last_list, use_data_root  # noqa: PLC0415 - slow to import
     from hrob_assets.resources.environment import load_environment  # noqa: PLC0415
-    from hrob_assets.resources.score_table import ScoreTable  # noqa: PLC0415
+    from hrob_assets.resources.storage.score_table import ScoreTable  # noqa: PLC0415
 
     with _clear_errors():
         _check_use_cases((use_case,))
@@ -219,7 +219,7 @@ def compare_selections(use_case: str, selections: tuple[Path, ...], data_root: P
     with _clear_errors():
         _check_use_cases((use_case,))
         from hrob_assets.pipeline import run_comparison, use_data_root  # noqa: PLC0415 - slow
-        from hrob_assets.risk.comparison import caution, shown_comparison  # noqa: PLC0415 - slow
+        from hrob_assets.risk.training import caution, shown_comparison  # noqa: PLC0415 - slow
 
         use_data_root(data_root)
         table = run_comparison(use_case, selections, say=click.echo)
@@ -296,13 +296,12 @@ def rollback(use_case: str, data_root: Path, reason: str, change: str | None) ->
 def evaluate(scores: Path, **given: "Any") -> None:
     """Evaluate the predictions of any model: SCORES is a Parquet or CSV file."""
     from hrob_assets.risk.evaluation import ReportOptions  # noqa: PLC0415 - slow to import
-    from hrob_assets.risk.evaluation_file import (  # noqa: PLC0415
+    from hrob_assets.risk.files import ScoreColumns, require_free  # noqa: PLC0415
+    from hrob_assets.risk.reporting import (  # noqa: PLC0415
         EVALUATION,
         evaluate_file,
         write_evaluation,
     )
-    from hrob_assets.risk.score_file import ScoreColumns  # noqa: PLC0415
-    from hrob_assets.risk.sources.whole_folder import require_free  # noqa: PLC0415
 
     groups = tuple(name.strip() for name in given["groups"].split(",") if name.strip())
     named = (given[name] for name in ("person", "probability", "outcome", "time", "seen"))
@@ -365,9 +364,14 @@ def evaluate(scores: Path, **given: "Any") -> None:
 @click.option("--overwrite", is_flag=True, help="Replace an earlier result in OUT.")
 def monitor(scores: Path, **given: "Any") -> None:
     """Tell which outcomes of SCORES are ripe and whether calibration has drifted."""
-    from hrob_assets.risk import monitoring_file  # noqa: PLC0415 - slow to import
-    from hrob_assets.risk.outcome_file import OutcomeColumns, read_outcomes  # noqa: PLC0415
-    from hrob_assets.risk.sources.whole_folder import require_free  # noqa: PLC0415
+    from hrob_assets.risk.files import (  # noqa: PLC0415
+        OutcomeColumns,
+        read_outcomes,
+        require_free,
+    )
+    from hrob_assets.risk.reporting import (  # noqa: PLC0415 - slow to import
+        monitoring_files as monitoring_file,
+    )
 
     lists: dict[str, Any] = {
         name: tuple(part.strip() for part in given[name].split(",") if part.strip())
@@ -409,7 +413,7 @@ def export_scores(use_case: str, out: Path, data_root: Path, **given: "Any") -> 
     from hrob_assets.export_scores import PERSON_AND_TIME  # noqa: PLC0415 - slow to import
     from hrob_assets.export_scores import export_scores as export  # noqa: PLC0415
     from hrob_assets.pipeline import use_data_root  # noqa: PLC0415
-    from hrob_assets.risk.small_cells import in_words  # noqa: PLC0415
+    from hrob_assets.risk.disclosure import in_words  # noqa: PLC0415
 
     features = tuple(part.strip() for part in given["features"].split(",") if part.strip())
     with _clear_errors():
@@ -437,7 +441,7 @@ def export_scores(use_case: str, out: Path, data_root: Path, **given: "Any") -> 
 @click.option("--scenario", default="none", show_default=True)
 def world(folder: Path, pregnancies: int, patients: int, seed: int, scenario: str) -> None:
     """Write a synthetic world to FOLDER: OMOP tables, and the truth apart from them."""
-    from hrob_assets.risk.synthetic.world import WorldSpec, write_world  # noqa: PLC0415
+    from hrob_assets.synthetic.world import WorldSpec, write_world  # noqa: PLC0415
 
     spec = WorldSpec(
         seed=seed, pregnancies=pregnancies, oncology_patients=patients, scenario=scenario
@@ -465,8 +469,8 @@ def export_meds(out: Path, data_root: Path, clock: str, overwrite: bool) -> None
 
     from hrob_assets.components.catalogue import shared_catalogue  # noqa: PLC0415 - slow to import
     from hrob_assets.resources.environment import load_environment  # noqa: PLC0415
-    from hrob_assets.resources.storage import Storage  # noqa: PLC0415
-    from hrob_assets.risk import meds  # noqa: PLC0415
+    from hrob_assets.resources.storage.io_manager import Storage  # noqa: PLC0415
+    from hrob_assets.risk.exports import meds  # noqa: PLC0415
 
     with _clear_errors():
         os.environ["HROB_DATA_ROOT"] = str(data_root)
@@ -515,7 +519,7 @@ def staging(data_root: Path, own_server: bool) -> None:  # noqa: FBT001 - click 
 
     from hrob_assets.pipeline import golden_table, run_pipeline, use_data_root  # noqa: PLC0415
     from hrob_assets.resources.environment import load_environment  # noqa: PLC0415
-    from hrob_assets.resources.own_postgresql import own_postgresql  # noqa: PLC0415
+    from hrob_assets.resources.sources.own_postgresql import own_postgresql  # noqa: PLC0415
 
     os.environ["HROB_ENV"] = "staging"
     os.environ["HROB_DATA_ROOT"] = str(data_root)
@@ -558,10 +562,7 @@ def _print_bands(table: "pl.DataFrame") -> None:
 def serve(part: str, host: str, port: int | None, workspace: Path) -> None:
     """Start one PART of a deployment in the current environment; each is a process of its own."""
     from hrob_assets.pipeline import use_data_root  # noqa: PLC0415 - slow to import
-    from hrob_assets.resources.environment import (  # noqa: PLC0415
-        claim_data_root,
-        load_environment,
-    )
+    from hrob_assets.resources.environment import claim_data_root, load_environment  # noqa: PLC0415
 
     with _clear_errors():
         environment = load_environment()

@@ -6,20 +6,20 @@ from pathlib import Path
 import polars as pl
 import yaml
 
-from hrob_assets.assets.evaluation import required_model
 from hrob_assets.assets.keys import use_case_key
+from hrob_assets.assets.model.evaluation import required_model
 from hrob_assets.components.catalogue import DEFS
 from hrob_assets.resources.environment import load_environment
-from hrob_assets.resources.model_registry import (
+from hrob_assets.resources.records.model_registry import (
     CHAMPION,
     JUDGED_FROM,
     ModelRegistry,
     RegisteredModel,
 )
-from hrob_assets.resources.storage import Storage
+from hrob_assets.resources.storage.io_manager import Storage
+from hrob_assets.risk.cohort import group_rows
 from hrob_assets.risk.errors import ConfigurationError, ContractError, nearest
-from hrob_assets.risk.groups import group_rows
-from hrob_assets.risk.parquet_files import DEFINITION, write_parquet
+from hrob_assets.risk.files import DEFINITION, write_parquet
 from hrob_assets.risk.tables import ROW_KEY
 from hrob_assets.risk.training import TRAINING_COLUMNS, predict
 from hrob_assets.risk.use_case import UseCase, use_case_from

@@ -12,11 +12,10 @@ import dagster as dg
 import polars as pl
 import yaml
 
-from hrob_assets.assets.feature_store import definition_version, stale_ranges
+from hrob_assets.assets.data.feature_store import definition_version, stale_ranges
 from hrob_assets.assets.keys import use_case_key
 from hrob_assets.assets.partitions import Weeks
 from hrob_assets.components.catalogue import shared_catalogue
-from hrob_assets.resources.decision_records import DecisionRecords
 from hrob_assets.resources.environment import (
     Environment,
     load_environment,
@@ -24,13 +23,14 @@ from hrob_assets.resources.environment import (
     value_of,
     write_data_environment,
 )
-from hrob_assets.resources.lineage import run_tags
-from hrob_assets.resources.model_registry import ModelRegistry
+from hrob_assets.resources.records.decision_records import DecisionRecords
+from hrob_assets.resources.records.lineage import run_tags
+from hrob_assets.resources.records.model_registry import ModelRegistry
 from hrob_assets.resources.run_launcher import execute_here
-from hrob_assets.resources.score_table import ScoreTable
-from hrob_assets.resources.storage import Storage
+from hrob_assets.resources.storage.io_manager import Storage
+from hrob_assets.resources.storage.score_table import ScoreTable
 from hrob_assets.risk.errors import TooSmallError
-from hrob_assets.risk.golden import bands_from, feature_figures, judge_bands, model_figures
+from hrob_assets.risk.evaluation import bands_from, feature_figures, judge_bands, model_figures
 
 PROJECT = Path(__file__).resolve().parents[1]
 STAGING_BANDS = Path(__file__).parent / "resources" / "staging_bands.yaml"
@@ -177,7 +177,7 @@ def run_comparison(
     Returns
     -------
     DataFrame
-        As `hrob_assets.risk.comparison.comparison_table` gives it.
+        As `hrob_assets.risk.training.compare_selections.comparison_table` gives it.
     """
     paths = [str(path.absolute()) for path in selections]
     key = use_case_key(use_case_name, "selection_comparison")
@@ -308,7 +308,7 @@ def golden_table(environment: Environment, bands: Path = STAGING_BANDS) -> pl.Da
     Returns
     -------
     DataFrame
-        As `hrob_assets.risk.golden.judge_bands`, with ``use_case`` before it.
+        As `hrob_assets.risk.evaluation.golden_bands.judge_bands`, with ``use_case`` before it.
 
     Raises
     ------

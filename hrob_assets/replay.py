@@ -10,21 +10,21 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from hrob_assets.assets.as_of import end_of_week, knowledge_tags
 from hrob_assets.assets.keys import use_case_key
-from hrob_assets.assets.knowledge import end_of_week, knowledge_tags
 from hrob_assets.assets.partitions import Weeks
 from hrob_assets.pipeline import prepare_weeks
 from hrob_assets.resources.environment import Environment, load_environment
-from hrob_assets.resources.model_registry import CHAMPION, ModelRegistry, RegisteredModel
+from hrob_assets.resources.records.model_registry import CHAMPION, ModelRegistry, RegisteredModel
 from hrob_assets.resources.run_launcher import execute_here
-from hrob_assets.resources.sources import RawSource
-from hrob_assets.resources.storage import Storage, write_text
+from hrob_assets.resources.sources.current_source import RawSource
+from hrob_assets.resources.storage.io_manager import Storage, write_text
 from hrob_assets.risk.errors import ContractError
-from hrob_assets.risk.parquet_files import write_parquet
-from hrob_assets.risk.reporting.replay import replay_page
+from hrob_assets.risk.files import write_parquet
+from hrob_assets.risk.reporting.pages import replay_page
 from hrob_assets.risk.tables import ROW_KEY
 from hrob_assets.risk.training import predict
-from hrob_assets.risk.two_histories import LivedMonday, TwoHistories, compare_histories
+from hrob_assets.risk.updating import LivedMonday, TwoHistories, compare_histories
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 

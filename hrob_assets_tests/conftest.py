@@ -7,12 +7,12 @@ from unittest import mock
 import dagster as dg
 import pytest
 
-from hrob_assets.assets import promotion
+from hrob_assets.assets.model import promotion
 from hrob_assets.components import risk_model
 from hrob_assets.pipeline import run_pipeline, use_data_root
 from hrob_assets.resources.environment import write_data_environment
-from hrob_assets.resources.model_registry import ModelRegistry
-from hrob_assets.risk.acceptance import judge
+from hrob_assets.resources.records.model_registry import ModelRegistry
+from hrob_assets.risk.promotion.criteria import judge
 from hrob_assets.risk.use_case import Tuning, use_case_from
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

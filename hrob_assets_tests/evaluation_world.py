@@ -5,14 +5,9 @@ from datetime import date, datetime
 import numpy as np
 import polars as pl
 
-from hrob_assets.risk.evaluation import ReportOptions, evaluate_scores
-from hrob_assets.risk.evaluation_report import (
-    AntiClassification,
-    EvaluationReport,
-    Metric,
-    Subject,
-)
-from hrob_assets.risk.fairness import shares_by_group
+from hrob_assets.risk.evaluation.evaluate import ReportOptions, evaluate_scores
+from hrob_assets.risk.evaluation.fairness import shares_by_group
+from hrob_assets.risk.evaluation.report import AntiClassification, EvaluationReport, Metric, Subject
 
 GROUPS = ("race", "gender")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from hrob_assets.resources.environment import Spark
-from hrob_assets.resources.spark_job import require_spark
+from hrob_assets.resources.spark.job import require_spark
 from hrob_assets.risk.errors import ConfigurationError
 
 SPARK = Spark(

@@ -7,8 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from hrob_assets.resources.score_table import ScoreTable
-from hrob_assets.risk.scoring import WEEKLY_SCORES
+from hrob_assets.resources.storage.score_table import ScoreTable
+from hrob_assets.risk.scoring.weekly_list import WEEKLY_SCORES
 from hrob_assets_tests.dagster_ui import SCHEDULES, dagster_ui, wait_until
 
 USE_CASE = "oncology_ed_visit"

@@ -8,10 +8,10 @@ from click.testing import CliRunner
 
 from hrob_assets.cli import main
 from hrob_assets.pipeline import use_data_root
-from hrob_assets.resources.decision_records import DecisionRecords
 from hrob_assets.resources.environment import write_data_environment
-from hrob_assets.resources.model_registry import CHAMPION
-from hrob_assets.risk.decision import Decision
+from hrob_assets.resources.records.decision_records import DecisionRecords
+from hrob_assets.resources.records.model_registry import CHAMPION
+from hrob_assets.risk.promotion.audit_trail import Decision
 from hrob_assets_tests.example import fitted
 
 pytestmark = pytest.mark.xdist_group("registry")  # one registry for all

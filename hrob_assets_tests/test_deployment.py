@@ -1,15 +1,14 @@
 """The files that deploy this project agree with each other and with the environments."""
 
 import re
-from pathlib import Path
 
 import hcl2
 import pytest
 import yaml
 
 from hrob_assets.resources.environment import load_environment
+from hrob_assets_tests.paths import PROJECT
 
-PROJECT = Path(__file__).parents[1]
 DEPLOY = PROJECT / "deploy"
 TERRAFORM = sorted((DEPLOY / "terraform").glob("*.tf"))
 PIPELINES = [PROJECT / ".github" / "workflows" / "ci.yaml", PROJECT / "azure-pipelines.yml"]

@@ -20,16 +20,16 @@ import pytest
 from sklearn.base import clone
 
 from hrob_assets.assets.keys import use_case_key
-from hrob_assets.assets.monitoring import ALARMS, UPDATE_REQUEST
 from hrob_assets.assets.partitions import Weeks
+from hrob_assets.assets.weekly.monitoring import ALARMS, UPDATE_REQUEST
 from hrob_assets.pipeline import decisions_on, use_data_root
-from hrob_assets.resources.decision_records import DecisionRecords
 from hrob_assets.resources.environment import read_data_environment, write_data_environment
-from hrob_assets.resources.model_registry import CHAMPION, JUDGED_FROM, ModelRegistry
-from hrob_assets.risk.decision import Decision
-from hrob_assets.risk.design_matrix import design_matrix
-from hrob_assets.risk.recalibration import Recalibration
-from hrob_assets.risk.split import person_fraction
+from hrob_assets.resources.records.decision_records import DecisionRecords
+from hrob_assets.resources.records.model_registry import CHAMPION, JUDGED_FROM, ModelRegistry
+from hrob_assets.risk.models.design_matrix import design_matrix
+from hrob_assets.risk.models.recalibration import Recalibration
+from hrob_assets.risk.promotion.audit_trail import Decision
+from hrob_assets.risk.statistics import person_fraction
 from hrob_assets_tests.dagster_ui import dagster_ui, wait_until
 
 USE_CASE = "oncology_ed_visit"

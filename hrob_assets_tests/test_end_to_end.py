@@ -16,10 +16,10 @@ from polars.testing import assert_frame_equal
 from hrob_assets import pipeline, replay
 from hrob_assets.pipeline import PipelineOutcome, Weeks, last_list, run_pipeline, use_data_root
 from hrob_assets.resources.environment import load_environment, write_data_environment
-from hrob_assets.resources.score_table import ScoreTable
+from hrob_assets.resources.storage.score_table import ScoreTable
 from hrob_assets.risk.errors import TooSmallError
-from hrob_assets.risk.evaluation_report import from_json
-from hrob_assets.risk.scoring import WEEKLY_SCORES
+from hrob_assets.risk.evaluation.report import from_json
+from hrob_assets.risk.scoring.weekly_list import WEEKLY_SCORES
 
 pytestmark = pytest.mark.xdist_group("pipeline")  # shares the demo with test_dagster_dev
 

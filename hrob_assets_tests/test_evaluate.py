@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from hrob_assets.cli import main
-from hrob_assets.risk.evaluation_report import from_json, json_schema
+from hrob_assets.risk.evaluation.report import from_json, json_schema
 from hrob_assets_tests.evaluation_world import scores_of_a_world
 
 COLUMNS = ["--person", "person_id", "--probability", "probability", "--outcome", "outcome"]

@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from hrob_assets.cli import main
-from hrob_assets.resources.storage import refuse
-from hrob_assets_tests.risk.test_meds import EVENTS_ROWS, PERSONS_ROWS
+from hrob_assets.resources.storage.io_manager import refuse
+from hrob_assets_tests.risk.exports.test_meds import EVENTS_ROWS, PERSONS_ROWS
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from hrob_assets.cli import main
 from hrob_assets.resources.environment import write_data_environment
-from hrob_assets.resources.model_registry import CHAMPION
+from hrob_assets.resources.records.model_registry import CHAMPION
 from hrob_assets_tests.example import fitted
 
 pytestmark = pytest.mark.xdist_group("registry")  # one registry for all

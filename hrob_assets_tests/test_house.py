@@ -9,13 +9,15 @@ import dagster as dg
 import pytest
 
 from hrob_assets.resources.environment import load_environment
+from hrob_assets_tests.paths import PROJECT
 
 pytestmark = pytest.mark.xdist_group("house")  # one map for all
 
-PROJECT = Path(__file__).parents[1]
 HOUSE = PROJECT / "hrob_assets"
 MODULES = sorted(HOUSE.rglob("*.py"))
-SCIENCE = sorted((HOUSE / "risk").rglob("*.py"))
+SCIENCE = sorted(
+    path for name in ("risk", "synthetic", "datasets") for path in (HOUSE / name).rglob("*.py")
+)
 
 
 def name_of(path):
@@ -328,8 +330,8 @@ def test_features_never_see_labels_and_labels_never_see_features():
 
     features = set().union(*map(imports, (HOUSE / "risk" / "features").rglob("*.py")))
 
-    assert not [name for name in features if name.startswith("hrob_assets.risk.labels")]
-    labels = imports(HOUSE / "risk" / "labels.py")
+    assert not [name for name in features if name.startswith("hrob_assets.risk.cohort.labels")]
+    labels = imports(HOUSE / "risk" / "cohort" / "labels.py")
     assert not [name for name in labels if name.startswith("hrob_assets.risk.features")]
 
 
@@ -413,7 +415,7 @@ def test_no_module_knows_a_place_on_a_machine(path):
 
 
 def test_the_weeks_of_dev_begin_with_the_synthetic_world(tmp_path, monkeypatch):
-    from hrob_assets.risk.synthetic.world import WorldSpec  # noqa: PLC0415 - only here
+    from hrob_assets.synthetic.world import WorldSpec  # noqa: PLC0415 - only here
 
     monkeypatch.delenv("HROB_ENV", raising=False)
     monkeypatch.setenv("HROB_DATA_ROOT", str(tmp_path))

@@ -11,12 +11,12 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
-from hrob_assets.assets import promotion
+from hrob_assets.assets.model import promotion
 from hrob_assets.cli import main
 from hrob_assets.replay import _first_champion, write_replay
 from hrob_assets.resources.environment import load_environment
-from hrob_assets.resources.score_table import ScoreTable
-from hrob_assets.resources.sources import RawSource
+from hrob_assets.resources.sources.current_source import RawSource
+from hrob_assets.resources.storage.score_table import ScoreTable
 from hrob_assets.risk.errors import ContractError
 from hrob_assets_tests.conftest import lenient
 

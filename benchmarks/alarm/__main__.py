@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from benchmarks.alarm import claims, ladder, rules
 from benchmarks.measure import OtherWork
 from benchmarks.report import Table, as_markdown, measured_on
-from hrob_assets.risk.alarm import AlarmRule
+from hrob_assets.risk.monitoring import AlarmRule
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
 _RULE = AlarmRule(tolerance=0.1, alarm_weeks=260)

@@ -9,12 +9,21 @@ from datetime import datetime, timedelta
 import numpy as np
 import polars as pl
 
-from hrob_assets.risk.alarm import AlarmRule, accumulate_evidence, alarms_by_detector
-from hrob_assets.risk.code_sets import Code, CodeSet
-from hrob_assets.risk.drift import Stretches, code_changes, compare_columns
-from hrob_assets.risk.ledger import Ledger, StagedTables, build_ledger, evidence_rows
+from hrob_assets.risk.monitoring import (
+    AlarmRule,
+    Ledger,
+    StagedTables,
+    Stretches,
+    accumulate_evidence,
+    alarms_by_detector,
+    build_ledger,
+    code_changes,
+    compare_columns,
+    evidence_rows,
+)
 from hrob_assets.risk.tables import COVERAGE, EVENTS, PERSONS
 from hrob_assets.risk.use_case import Monitoring, Outcome, OutcomeComponent
+from hrob_assets.risk.vocabulary import Code, CodeSet
 
 SCENARIOS = (
     "no change",

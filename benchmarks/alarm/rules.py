@@ -23,7 +23,7 @@ from functools import partial
 import numba
 import numpy as np
 
-from hrob_assets.risk.alarm import AlarmRule, follow, log_constants
+from hrob_assets.risk.monitoring import AlarmRule, follow, log_constants
 
 RULES = ("e-detector", "3 sd", "2 of 5", "ADWIN", "PSI")
 WEEKS, CHANGE = 260, 52

@@ -15,7 +15,7 @@ from benchmarks.feature_store.window_task import (
     column_names,
     lab_names,
 )
-from hrob_assets.risk.sources.engine import quoted
+from hrob_assets.risk.sources import quoted
 
 _BITS = 15  # of each of four counts in one BIGINT; a count over 32,767 would spill over
 _LONGEST = WINDOWS[-1]

@@ -8,7 +8,7 @@ import polars as pl
 
 from benchmarks.feature_store.staged_tables import TABLES
 from benchmarks.feature_store.window_task import catalogue_of_groups
-from hrob_assets.risk.features.build import build_features
+from hrob_assets.risk.features import build_features
 from hrob_assets.risk.tables import ROW_KEY
 
 N_THREADS, _PERSONS_PER_BLOCK = 2, 1000

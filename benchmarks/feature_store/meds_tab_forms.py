@@ -25,7 +25,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks.feature_store.window_task import CELLS, COUNTS, WINDOWS
-from hrob_assets.risk.meds import export_meds
+from hrob_assets.risk.exports import export_meds
 
 ENVIRONMENT = Path(__file__).resolve().parents[2] / ".venv-meds-tab"
 PROCESSES = 2

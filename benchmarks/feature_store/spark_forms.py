@@ -11,8 +11,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from benchmarks.feature_store.window_task import CELLS, WINDOWS, catalogue_of_groups
-from hrob_assets.risk.features.build import build_features
-from hrob_assets.risk.features.facts import FACT_COLUMNS
+from hrob_assets.risk.features import FACT_COLUMNS, build_features
 from hrob_assets.risk.tables import COVERAGE, EVENTS, PERSONS, ROW_KEY
 
 _BITS = 15  # of each of four counts in one BIGINT

@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
-from hrob_assets.risk.sources.staging import ROW_GROUP_ROWS
-from hrob_assets.risk.sources.whole_folder import whole_folder
+from hrob_assets.risk.files import whole_folder
+from hrob_assets.risk.sources import ROW_GROUP_ROWS
 from hrob_assets.risk.tables import CODE_COLUMNS, COVERAGE, ENCOUNTERS, EVENTS, PERSONS, TIMESTAMP
 from hrob_assets.risk.windows import DAY_US, prediction_time, week_of
 

@@ -21,11 +21,9 @@ from benchmarks.feature_store.comparison import PeakMemory
 from benchmarks.feature_store.staged_tables import TABLES
 from benchmarks.measure import in_fresh_process
 from hrob_assets.components.catalogue import shared_catalogue
-from hrob_assets.risk.code_sets import Code, CodeSet
-from hrob_assets.risk.features.build import FACT_COLUMNS
-from hrob_assets.risk.features.catalogue import Catalogue
-from hrob_assets.risk.features.weekly_files import write_week, write_weekly_features
+from hrob_assets.risk.features import FACT_COLUMNS, Catalogue, write_week, write_weekly_features
 from hrob_assets.risk.tables import CODE_COLUMNS
+from hrob_assets.risk.vocabulary import Code, CodeSet
 
 USE_CASES = ("high_risk_obstetrics", "oncology_ed_visit")
 N_THREADS = 2

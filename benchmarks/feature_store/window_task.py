@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from hrob_assets.risk.code_sets import Code, CodeSet
-from hrob_assets.risk.features.catalogue import Catalogue, FeatureColumn, FeatureFamily
+from hrob_assets.risk.features import Catalogue, FeatureColumn, FeatureFamily
+from hrob_assets.risk.vocabulary import Code, CodeSet
 
 N_GROUPS, LAB_EVERY = 120, 4  # every fourth group is a lab
 WINDOWS = (5, 30, 90, 365)

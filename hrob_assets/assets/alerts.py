@@ -16,7 +16,7 @@ from dagster._utils.schedules import cron_string_iterator  # its version is pinn
 
 from hrob_assets.assets.keys import use_case_key
 from hrob_assets.assets.partitions import ended_weeks
-from hrob_assets.assets.scoring import MOVED_ALIAS
+from hrob_assets.assets.weekly.scoring import MOVED_ALIAS
 from hrob_assets.resources.alerts import Alert, AlertKind, Alerts
 from hrob_assets.risk import errors
 from hrob_assets.risk.errors import HrobError

@@ -9,14 +9,9 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from hrob_assets.risk.small_cells import (
-    SUPPRESSED,
-    hidden_parts,
-    is_small,
-    shown_count,
-)
+from hrob_assets.risk.disclosure import SUPPRESSED, hidden_parts, is_small, shown_count
 from hrob_assets.risk.tables import Table
-from hrob_assets.risk.tuning import Trial
+from hrob_assets.risk.training import Trial
 
 _SIGNIFICANT_DIGITS = 4
 _COUNTED = frozenset({"persons", "encounters", "rows", "events"})

@@ -3,10 +3,10 @@
 from functools import reduce
 from pathlib import Path
 
-from hrob_assets.risk.code_sets import CodeSet, read_code_sets
 from hrob_assets.risk.errors import ConfigurationError
-from hrob_assets.risk.features.catalogue import Catalogue, read_feature_mappings
+from hrob_assets.risk.features import Catalogue, read_feature_mappings
 from hrob_assets.risk.use_case import UseCaseFiles
+from hrob_assets.risk.vocabulary import CodeSet, read_code_sets
 
 DEFS = Path(__file__).resolve().parents[1] / "defs"
 SHARED_CODE_SETS = DEFS / "code_sets"

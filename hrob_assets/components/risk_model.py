@@ -7,36 +7,33 @@ from typing import Annotated, Any
 import dagster as dg
 
 from hrob_assets.assets.alerts import list_alert_definitions
-from hrob_assets.assets.baseline import baseline_definitions
-from hrob_assets.assets.calibration_drift import calibration_drift_definitions
-from hrob_assets.assets.cohort import cohort_definitions
-from hrob_assets.assets.data_dictionary import data_dictionary_definitions
-from hrob_assets.assets.evaluation import evaluation_definitions
-from hrob_assets.assets.fairness import fairness_definitions
-from hrob_assets.assets.feature_selection import feature_selection_definitions
-from hrob_assets.assets.labels import label_definitions
-from hrob_assets.assets.model_comparison import model_comparison_definitions
-from hrob_assets.assets.model_update import model_update_definitions
-from hrob_assets.assets.monitoring import monitoring_definitions
-from hrob_assets.assets.monitoring_report import monitoring_report_definitions
+from hrob_assets.assets.data.cohort import cohort_definitions
+from hrob_assets.assets.data.labels import label_definitions
+from hrob_assets.assets.model.baseline import baseline_definitions
+from hrob_assets.assets.model.data_dictionary import data_dictionary_definitions
+from hrob_assets.assets.model.evaluation import evaluation_definitions
+from hrob_assets.assets.model.fairness import fairness_definitions
+from hrob_assets.assets.model.feature_selection import feature_selection_definitions
+from hrob_assets.assets.model.model_comparison import model_comparison_definitions
+from hrob_assets.assets.model.model_update import model_update_definitions
+from hrob_assets.assets.model.promotion import promotion_definitions
+from hrob_assets.assets.model.reports import report_definitions
+from hrob_assets.assets.model.selection_comparison import selection_comparison_definitions
+from hrob_assets.assets.model.sensitivity import sensitivity_definitions
+from hrob_assets.assets.model.training import training_definitions
 from hrob_assets.assets.partitions import weekly_partitions
-from hrob_assets.assets.promotion import promotion_definitions
-from hrob_assets.assets.reports import report_definitions
-from hrob_assets.assets.scoring import scoring_definitions
-from hrob_assets.assets.selection_comparison import selection_comparison_definitions
-from hrob_assets.assets.sensitivity import sensitivity_definitions
-from hrob_assets.assets.training import training_definitions
-from hrob_assets.assets.weekly_drift import weekly_drift_definitions
+from hrob_assets.assets.weekly.calibration_drift import calibration_drift_definitions
+from hrob_assets.assets.weekly.monitoring import monitoring_definitions
+from hrob_assets.assets.weekly.monitoring_report import monitoring_report_definitions
+from hrob_assets.assets.weekly.scoring import scoring_definitions
+from hrob_assets.assets.weekly.weekly_drift import weekly_drift_definitions
 from hrob_assets.components.catalogue import SHARED_CODE_SETS
 from hrob_assets.resources.environment import load_environment
-from hrob_assets.resources.lineage import lineage_of
-from hrob_assets.risk.baseline import require_characteristics
-from hrob_assets.risk.code_sets import read_code_sets
-from hrob_assets.risk.cohort import require_features
-from hrob_assets.risk.design_matrix import comparator_design
+from hrob_assets.resources.records.lineage import lineage_of
+from hrob_assets.risk.cohort import require_characteristics, require_features
 from hrob_assets.risk.errors import ConfigurationError, nearest
-from hrob_assets.risk.features.catalogue import read_feature_mappings
-from hrob_assets.risk.features.selection import read_feature_selection, read_imputation
+from hrob_assets.risk.features import read_feature_mappings, read_feature_selection, read_imputation
+from hrob_assets.risk.models import comparator_design, family_names
 from hrob_assets.risk.use_case import (
     UseCase,
     UseCaseFiles,
@@ -44,11 +41,12 @@ from hrob_assets.risk.use_case import (
     find_problems,
     use_case_from,
 )
+from hrob_assets.risk.vocabulary import read_code_sets
 
 
 def _resolve_use_case(context: dg.ResolutionContext, values: Mapping[str, Any]) -> UseCase:
     """Build the use case; a bad key is named with its file and line."""
-    if problems := find_problems(values):
+    if problems := find_problems(values, model_types=family_names()):
         lines = "\n".join(f"  {_place(context, problem)}{problem}" for problem in problems)
         msg = f"the use case must be complete and have known keys only:\n{lines}"
         raise ConfigurationError(msg)

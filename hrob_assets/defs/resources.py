@@ -3,14 +3,14 @@
 import dagster as dg
 
 from hrob_assets.resources.alerts import Alerts
-from hrob_assets.resources.decision_records import DecisionRecords
 from hrob_assets.resources.environment import Environment, claim_data_root, load_environment
-from hrob_assets.resources.feedback import Feedback
-from hrob_assets.resources.lineage import in_process_with_lineage
-from hrob_assets.resources.model_registry import ModelRegistry
-from hrob_assets.resources.score_table import ScoreTable
-from hrob_assets.resources.sources import RawSource
-from hrob_assets.resources.storage import ParquetIOManager, Storage
+from hrob_assets.resources.records.decision_records import DecisionRecords
+from hrob_assets.resources.records.lineage import in_process_with_lineage
+from hrob_assets.resources.records.model_registry import ModelRegistry
+from hrob_assets.resources.sources.current_source import RawSource
+from hrob_assets.resources.sources.feedback import Feedback
+from hrob_assets.resources.storage.io_manager import ParquetIOManager, Storage
+from hrob_assets.resources.storage.score_table import ScoreTable
 
 
 @dg.definitions

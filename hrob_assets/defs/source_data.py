@@ -3,10 +3,10 @@
 import dagster as dg
 
 from hrob_assets.assets.alerts import alert_definitions
-from hrob_assets.assets.feature_store import feature_store_definitions
+from hrob_assets.assets.data.feature_store import feature_store_definitions
+from hrob_assets.assets.data.raw import raw_definitions
+from hrob_assets.assets.data.staged import staged_definitions
 from hrob_assets.assets.partitions import weekly_partitions
-from hrob_assets.assets.raw import raw_definitions
-from hrob_assets.assets.staged import staged_definitions
 from hrob_assets.components.catalogue import shared_catalogue
 from hrob_assets.resources.environment import load_environment
 

@@ -1,16 +1,22 @@
 """The use case: one question, as data. Everything a risk model is, and nothing of where it runs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic.dataclasses import dataclass
 
 from hrob_assets.risk.errors import ConfigurationError, nearest
-from hrob_assets.risk.models import family_names
 
 _STRICT = ConfigDict(extra="forbid")
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -159,7 +165,7 @@ class Tuning:
 
 @dataclass(frozen=True, config=_STRICT)
 class FamilySpec:
-    """A family of risk/models, how it is calibrated on the validation patients, and its search.
+    """A family of risk/models/types, its calibration on the validation patients, and its search.
 
     Trials and rows of the sample are those of `Tuning` where they are not said.
     """
@@ -170,8 +176,8 @@ class FamilySpec:
     maximum_rows: Annotated[int, Field(ge=1000)] | None = None
 
     @model_validator(mode="after")
-    def _is_a_family(self) -> "FamilySpec":
-        _require_family(self.name)
+    def _is_a_family(self, info: ValidationInfo) -> "FamilySpec":
+        _require_family(self.name, info)
         return self
 
 
@@ -221,8 +227,8 @@ class ModelSpec:
     comparator: Comparator | None = None
 
     @model_validator(mode="after")
-    def _names_families_once(self) -> "ModelSpec":
-        _require_family(self.family)
+    def _names_families_once(self, info: ValidationInfo) -> "ModelSpec":
+        _require_family(self.family, info)
         names = [self.family, *(each.name for each in self.alternatives)]
         if len(set(names)) < len(names):
             msg = f"alternatives must be other families, each once (found {', '.join(names)})"
@@ -246,9 +252,11 @@ class ModelSpec:
         )
 
 
-def _require_family(name: str) -> None:
-    if name not in family_names():
-        msg = f"a family must be a file of risk/models. {nearest(name, family_names())}"
+def _require_family(name: str, info: ValidationInfo) -> None:
+    context: Mapping[str, Sequence[str] | None] = info.context or {}
+    known = context.get("model_types")
+    if known is not None and name not in known:
+        msg = f"a family must be a file of risk/models/types. {nearest(name, known)}"
         raise ValueError(msg)
 
 
@@ -557,8 +565,17 @@ def use_case_from(values: Mapping[str, Any]) -> UseCase:
     return _ADAPTER.validate_python(dict(values))
 
 
-def find_problems(values: Mapping[str, Any]) -> tuple[UseCaseProblem, ...]:
+def find_problems(
+    values: Mapping[str, Any], *, model_types: Sequence[str] | None = None
+) -> tuple[UseCaseProblem, ...]:
     """Everything that is wrong with parsed YAML, each with its path; empty when nothing is.
+
+    Parameters
+    ----------
+    values : mapping
+        Parsed YAML.
+    model_types : sequence of str, optional
+        Names of the model types that exist; without them, any name is accepted.
 
     Examples
     --------
@@ -566,7 +583,7 @@ def find_problems(values: Mapping[str, Any]) -> tuple[UseCaseProblem, ...]:
     "nam: unknown key. Did you mean 'name'?"
     """
     try:
-        _ADAPTER.validate_python(dict(values))
+        _ADAPTER.validate_python(dict(values), context={"model_types": model_types})
     except ValidationError as error:
         items = error.errors(include_url=False, include_input=False)
         return tuple(UseCaseProblem(tuple(item["loc"]), _what(item)) for item in items)

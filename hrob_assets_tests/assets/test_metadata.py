@@ -3,12 +3,7 @@ import math
 import polars as pl
 import pytest
 
-from hrob_assets.assets.metadata import (
-    described,
-    markdown_table,
-    plotted_counts,
-    safe_calibration,
-)
+from hrob_assets.assets.metadata import described, markdown_table, plotted_counts, safe_calibration
 from hrob_assets.risk.tables import PERSONS
 
 

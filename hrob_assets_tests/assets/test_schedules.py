@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import dagster as dg
 import pytest
 
-from hrob_assets.assets.feature_store import feature_store_definitions
-from hrob_assets.assets.labels import label_definitions
+from hrob_assets.assets.data.feature_store import feature_store_definitions
+from hrob_assets.assets.data.labels import label_definitions
 from hrob_assets.assets.partitions import weekly_partitions
-from hrob_assets.assets.scoring import scoring_definitions
+from hrob_assets.assets.weekly.scoring import scoring_definitions
 from hrob_assets.risk.features.catalogue import Catalogue
 
 WEEKLY = weekly_partitions(date(2024, 1, 1))

@@ -7,14 +7,14 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
-from hrob_assets.resources.decision_records import DecisionRecords
-from hrob_assets.resources.feedback import Feedback
-from hrob_assets.resources.storage import ParquetIOManager, Storage
-from hrob_assets.risk.decision import Decision
+from hrob_assets.resources.records.decision_records import DecisionRecords
+from hrob_assets.resources.sources.feedback import Feedback
+from hrob_assets.resources.storage.io_manager import ParquetIOManager, Storage
 from hrob_assets.risk.features.catalogue import FeatureColumn
 from hrob_assets.risk.features.selection import FeatureSelection, ImputationRule, Screening
-from hrob_assets.risk.parquet_files import write_parquet
-from hrob_assets.risk.split import Periods
+from hrob_assets.risk.files.parquet import write_parquet
+from hrob_assets.risk.promotion.audit_trail import Decision
+from hrob_assets.risk.training.split import Periods
 from hrob_assets.risk.use_case import use_case_from
 from hrob_assets_tests.example import example_values
 

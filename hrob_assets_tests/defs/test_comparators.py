@@ -1,16 +1,13 @@
-from pathlib import Path
-
 import pytest
 import yaml
 
 from hrob_assets.components.catalogue import SHARED_CODE_SETS
-from hrob_assets.risk.code_sets import read_code_sets
-from hrob_assets.risk.design_matrix import comparator_design
 from hrob_assets.risk.features.catalogue import read_feature_mappings
 from hrob_assets.risk.features.selection import read_imputation
+from hrob_assets.risk.models.design_matrix import comparator_design
 from hrob_assets.risk.use_case import UseCaseFiles, use_case_from
-
-DEFS = Path(__file__).parents[2] / "hrob_assets" / "defs"
+from hrob_assets.risk.vocabulary.code_sets import read_code_sets
+from hrob_assets_tests.paths import DEFS
 
 
 @pytest.mark.parametrize("path", sorted(DEFS.glob("*/defs.yaml")), ids=lambda p: p.parent.name)

@@ -2,16 +2,15 @@
 
 from functools import cache
 from itertools import combinations
-from pathlib import Path
 
 import pytest
 
-from hrob_assets.risk.code_sets import CodeSet, read_code_sets
 from hrob_assets.risk.features.catalogue import Catalogue, read_feature_mappings
 from hrob_assets.risk.features.selection import read_feature_selection, read_imputation
 from hrob_assets.risk.pregnancy.signatures import KIND_OF_CODE_SET
+from hrob_assets.risk.vocabulary.code_sets import CodeSet, read_code_sets
+from hrob_assets_tests.paths import DEFS
 
-DEFS = Path(__file__).parents[2] / "hrob_assets" / "defs"
 USE_CASES = ("high_risk_obstetrics", "oncology_ed_visit", "hospital_readmission")
 VALUE_AGGREGATIONS = {"last_value", "min", "max", "mean", "slope", "abnormal_any"}
 

@@ -7,15 +7,15 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from hrob_assets.resources.source_database import open_source
-from hrob_assets.risk.code_sets import REFERENCE_RANGES, CodeSet, read_code_sets
+from hrob_assets.resources.sources.source_database import open_source
 from hrob_assets.risk.features.build import build_features
 from hrob_assets.risk.features.catalogue import Catalogue, read_feature_mappings
 from hrob_assets.risk.sources.staging import StagingResult, stage
-from hrob_assets.risk.synthetic.world import World, WorldSpec, make_world
-from hrob_assets.risk.validation import validate
+from hrob_assets.risk.sources.validation import validate
+from hrob_assets.risk.vocabulary.code_sets import REFERENCE_RANGES, CodeSet, read_code_sets
+from hrob_assets.synthetic.world import World, WorldSpec, make_world
+from hrob_assets_tests.paths import DEFS
 
-DEFS = Path(__file__).parents[2] / "hrob_assets" / "defs"
 CODE_SETS = read_code_sets([DEFS / "code_sets", DEFS / "high_risk_obstetrics" / "code_sets"])
 MEASURED = {
     name: code_set

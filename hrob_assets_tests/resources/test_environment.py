@@ -15,7 +15,7 @@ from hrob_assets.resources.environment import (
     require_separate,
     write_data_environment,
 )
-from hrob_assets.resources.sources import RawSource
+from hrob_assets.resources.sources.current_source import RawSource
 from hrob_assets.risk.errors import ConfigurationError
 
 

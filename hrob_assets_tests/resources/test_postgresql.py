@@ -12,8 +12,8 @@ from dagster._core.definitions.reconstruct import ReconstructableRepository
 
 from hrob_assets.pipeline import write_dagster_home
 from hrob_assets.resources.environment import load_environment
-from hrob_assets.resources.lineage import in_process_with_lineage
-from hrob_assets.resources.model_registry import (
+from hrob_assets.resources.records.lineage import in_process_with_lineage
+from hrob_assets.resources.records.model_registry import (
     CHALLENGER,
     CHAMPION,
     PREVIOUS_CHAMPION,

@@ -8,7 +8,6 @@ import numpy as np
 import polars as pl
 import pyarrow as pa  # pyright: ignore[reportMissingTypeStubs]
 
-from hrob_assets.risk.code_sets import CodeSet, match_codes
 from hrob_assets.risk.errors import ConfigurationError, ContractError, nearest
 from hrob_assets.risk.features.catalogue import Catalogue
 from hrob_assets.risk.features.facts import (
@@ -33,12 +32,13 @@ from hrob_assets.risk.features.measures import (
 )
 from hrob_assets.risk.features.pregnancy_measures import pregnancy_measures
 from hrob_assets.risk.pregnancy import (
+    KIND_OF_CODE_SET,
     KnownPregnancies,
     known_pregnancies,
     pregnancy_signatures,
 )
-from hrob_assets.risk.pregnancy.signatures import KIND_OF_CODE_SET
 from hrob_assets.risk.tables import CODE_COLUMNS, COVERAGE, EVENTS, PERSONS, ROW_KEY, TIMESTAMP
+from hrob_assets.risk.vocabulary import CodeSet, match_codes
 
 EVENTS_PER_BLOCK = 4_000_000
 _ARROW = cast("Any", pa)  # it has no stubs

@@ -13,11 +13,11 @@ import numpy as np
 import polars as pl
 from scipy.stats import chi2
 
-from hrob_assets.risk.code_sets import CodeSet
+from hrob_assets.risk.disclosure import SMALLEST_CELL, is_small
 from hrob_assets.risk.features.catalogue import Catalogue, FeatureColumn, FeatureFamily
 from hrob_assets.risk.features.selection import FeatureSelection, ImputationRule
-from hrob_assets.risk.small_cells import SMALLEST_CELL, is_small
 from hrob_assets.risk.tables import ROW_KEY
+from hrob_assets.risk.vocabulary import CodeSet
 
 RECENT_WEEKS = 13
 GROUPS = ("race", "ethnicity", "gender")

@@ -14,10 +14,10 @@ import numba
 import numpy as np
 import polars as pl
 
-from hrob_assets.risk.code_sets import REFERENCE_RANGES, CodeSet, match_codes
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.features.kernel import Facts, person_blocks
 from hrob_assets.risk.tables import CODE_COLUMNS
+from hrob_assets.risk.vocabulary import REFERENCE_RANGES, CodeSet, match_codes
 from hrob_assets.risk.windows import available_us
 
 FACT_COLUMNS = ("person_id", "code_id", "value", "occurred_at", "known_at")
@@ -88,7 +88,7 @@ def map_codes(codes: pl.DataFrame, code_sets: Sequence[CodeSet]) -> CodeMap:
 
     Examples
     --------
-    >>> from hrob_assets.risk.code_sets import Code
+    >>> from hrob_assets.risk.vocabulary import Code
     >>> codes = pl.DataFrame({"code_id": [0], "code": ["local 9"], "vocabulary": ["None"],
     ...     "standard_code": ["38341003"], "standard_vocabulary": ["SNOMED"], "unit": [None]})
     >>> hypertension = CodeSet("hypertension", (Code("SNOMED", "38341003", "Hypertension", "-"),))

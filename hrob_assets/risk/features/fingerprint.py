@@ -17,7 +17,8 @@ import polars as pl
 from hrob_assets.risk.features.build import EVENTS_PER_BLOCK, of_persons, row_blocks
 from hrob_assets.risk.features.facts import FACT_COLUMNS
 from hrob_assets.risk.features.kernel import order_by_availability
-from hrob_assets.risk.parquet_files import DEFINITION, INPUTS
+from hrob_assets.risk.files import DEFINITION, INPUTS
+from hrob_assets.risk.statistics import GAMMA, scramble
 from hrob_assets.risk.tables import CODE_COLUMNS, ROW_KEY, TIMESTAMP
 from hrob_assets.risk.windows import available_at, is_history
 
@@ -190,10 +191,7 @@ def _combined(parts: np.ndarray) -> np.ndarray:
     hashes = np.zeros(parts.shape[1], np.uint64)
     for part in parts:
         for place in range(part.size):
-            z = (hashes[place] ^ part[place]) + np.uint64(0x9E3779B97F4A7C15)
-            z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            hashes[place] = z ^ (z >> np.uint64(31))
+            hashes[place] = scramble((hashes[place] ^ part[place]) + GAMMA)
     return hashes
 
 

@@ -16,7 +16,7 @@ import numba
 import numpy as np
 
 from hrob_assets.risk.errors import ConfigurationError, nearest
-from hrob_assets.risk.pregnancy.terms import trimester_of
+from hrob_assets.risk.pregnancy import trimester_of
 from hrob_assets.risk.windows import DAY_US, cut_points, days_before
 
 COUNTED = ("any", "count", "abnormal_any", "days_since_last")

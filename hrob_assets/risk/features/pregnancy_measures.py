@@ -17,16 +17,17 @@ import polars as pl
 
 from hrob_assets.risk.features.catalogue import CODED_MEASURES, MEASURES
 from hrob_assets.risk.features.kernel import Facts
-from hrob_assets.risk.pregnancy import KnownPregnancies, pregnancy_states
-from hrob_assets.risk.pregnancy.layout import NULL
-from hrob_assets.risk.pregnancy.terms import (
+from hrob_assets.risk.pregnancy import (
     FULL_TERM_DAYS,
+    NULL,
     POSTPARTUM_DAYS,
     PRECISION,
     SECOND_TRIMESTER_DAYS,
     TERM_BIRTH_DAYS,
     THIRD_TRIMESTER_DAYS,
     VIABLE_DAYS,
+    KnownPregnancies,
+    pregnancy_states,
 )
 from hrob_assets.risk.windows import DAY_US, is_history
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from hrob_assets.risk.disclosure import in_words, is_small
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.features.catalogue import FeatureColumn
 from hrob_assets.risk.features.selection import FeatureSelection, ImputationRule, Screening
-from hrob_assets.risk.small_cells import in_words, is_small
 
 RECORD_SCHEMA: dict[str, type[pl.DataType]] = {
     "column": pl.String,

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 import duckdb
 import polars as pl
 
-from hrob_assets.risk.code_sets import TRIMESTER_LIMITS, CodeSet
 from hrob_assets.risk.errors import ConfigurationError
 from hrob_assets.risk.features.catalogue import Catalogue, FeatureColumn, FeatureFamily
 from hrob_assets.risk.tables import ROW_KEY, TIMESTAMP
+from hrob_assets.risk.vocabulary import TRIMESTER_LIMITS, CodeSet
 
 _MATCHED = """
 CREATE TEMP TABLE matched AS

@@ -22,7 +22,6 @@ import numpy as np
 import polars as pl
 import pyarrow as pa  # pyright: ignore[reportMissingTypeStubs]
 
-from hrob_assets.risk.code_sets import CodeSet
 from hrob_assets.risk.features.build import (
     EVENTS_PER_BLOCK,
     FeatureBlock,
@@ -31,8 +30,9 @@ from hrob_assets.risk.features.build import (
 )
 from hrob_assets.risk.features.catalogue import Catalogue
 from hrob_assets.risk.features.fingerprint import NO_ROWS
-from hrob_assets.risk.parquet_files import write_parquet
+from hrob_assets.risk.files import write_parquet
 from hrob_assets.risk.tables import ENCOUNTERS, ROW_KEY
+from hrob_assets.risk.vocabulary import CodeSet
 
 ROW_COLUMNS = (*ROW_KEY, "week", "known_at")
 """Columns of a weekly file that are not features."""

@@ -17,11 +17,36 @@ from hrob_assets.risk.pregnancy.episodes import (
     pregnancy_states,
     with_trimester,
 )
+from hrob_assets.risk.pregnancy.layout import NULL
 from hrob_assets.risk.pregnancy.score import score_episodes
-from hrob_assets.risk.pregnancy.signatures import SIGNATURES, pregnancy_signatures, signatures_of
+from hrob_assets.risk.pregnancy.signatures import (
+    KIND_OF_CODE_SET,
+    SIGNATURES,
+    pregnancy_signatures,
+    signatures_of,
+)
+from hrob_assets.risk.pregnancy.terms import (
+    FULL_TERM_DAYS,
+    POSTPARTUM_DAYS,
+    PRECISION,
+    SECOND_TRIMESTER_DAYS,
+    TERM_BIRTH_DAYS,
+    THIRD_TRIMESTER_DAYS,
+    VIABLE_DAYS,
+    trimester_of,
+)
 
 __all__ = [
+    "FULL_TERM_DAYS",
+    "KIND_OF_CODE_SET",
+    "NULL",
+    "POSTPARTUM_DAYS",
+    "PRECISION",
+    "SECOND_TRIMESTER_DAYS",
     "SIGNATURES",
+    "TERM_BIRTH_DAYS",
+    "THIRD_TRIMESTER_DAYS",
+    "VIABLE_DAYS",
     "KnownPregnancies",
     "infer_episodes",
     "known_pregnancies",
@@ -30,5 +55,6 @@ __all__ = [
     "pregnancy_states",
     "score_episodes",
     "signatures_of",
+    "trimester_of",
     "with_trimester",
 ]

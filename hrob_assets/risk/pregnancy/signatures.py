@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from hrob_assets.risk.code_sets import CodeSet, match_codes
 from hrob_assets.risk.pregnancy.terms import KINDS
 from hrob_assets.risk.tables import EVENTS, TIMESTAMP, Column, Table
+from hrob_assets.risk.vocabulary import CodeSet, match_codes
 
 KIND_OF_CODE_SET = {
     "pregnancy_live_birth": "LB",

@@ -1,1 +1,27 @@
-"""Numbers become pages: templates that draw and compute nothing."""
+"""Reports as single HTML files that open offline, and the folders that hold them.
+
+Pages and charts draw what evaluation and monitoring have computed; nothing is computed here.
+"""
+
+from hrob_assets.risk.reporting.chai import chai_xml
+from hrob_assets.risk.reporting.evaluation_files import EVALUATION, evaluate_file, write_evaluation
+from hrob_assets.risk.reporting.monitoring_files import (
+    MonitoringPlan,
+    monitor_ledger,
+    summary,
+    write_monitoring,
+)
+from hrob_assets.risk.reporting.reports import index_page, render_evaluation_reports
+
+__all__ = [
+    "EVALUATION",
+    "MonitoringPlan",
+    "chai_xml",
+    "evaluate_file",
+    "index_page",
+    "monitor_ledger",
+    "render_evaluation_reports",
+    "summary",
+    "write_evaluation",
+    "write_monitoring",
+]

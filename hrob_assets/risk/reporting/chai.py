@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
-from hrob_assets.risk.evaluation_report import Analysis, EvaluationReport, Metric
-from hrob_assets.risk.model_card import ModelCard, version_kind
+from hrob_assets.risk.evaluation import Analysis, EvaluationReport, Metric
+from hrob_assets.risk.governance import ModelCard, version_kind
 
 NAMESPACE = "https://mc.chai.org/v0.2/schema.xsd"
 _DISCRIMINATION = ("auroc", "positive_predictive_value", "sensitivity", "lift", "net_benefit")

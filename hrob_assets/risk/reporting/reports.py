@@ -2,14 +2,19 @@
 
 from collections.abc import Mapping
 
-from hrob_assets.risk.evaluation_report import EvaluationReport
-from hrob_assets.risk.reporting.comparison import comparison_page
-from hrob_assets.risk.reporting.evaluation import evaluation_page
-from hrob_assets.risk.reporting.fairness import fairness_page
-from hrob_assets.risk.reporting.page import render
-from hrob_assets.risk.reporting.parts import ReportContext, footer, rows_sentence, subject_facts
-from hrob_assets.risk.reporting.summary import summary_page, tone_of
-from hrob_assets.risk.summary import summarise
+from hrob_assets.risk.evaluation import EvaluationReport
+from hrob_assets.risk.governance import summarise
+from hrob_assets.risk.reporting.pages.comparison import comparison_page
+from hrob_assets.risk.reporting.pages.evaluation import evaluation_page
+from hrob_assets.risk.reporting.pages.fairness import fairness_page
+from hrob_assets.risk.reporting.pages.page import render
+from hrob_assets.risk.reporting.pages.parts import (
+    ReportContext,
+    footer,
+    rows_sentence,
+    subject_facts,
+)
+from hrob_assets.risk.reporting.pages.summary import summary_page, tone_of
 
 PAGES = {
     "summary.html": ("Summary", "one page for a clinical lead"),
@@ -41,7 +46,7 @@ def render_evaluation_reports(
     Parameters
     ----------
     report : EvaluationReport
-        As `hrob_assets.risk.evaluation_report.from_json` reads it, of any model.
+        As `hrob_assets.risk.evaluation.report.from_json` reads it, of any model.
     context : ReportContext, optional
         What is known beside it; a page shows what is not given as a gap or leaves it out.
     beside : mapping of str to str, optional

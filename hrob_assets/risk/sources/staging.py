@@ -16,9 +16,9 @@ import duckdb
 import polars as pl
 
 from hrob_assets.risk.errors import ConfigurationError, SourceError, nearest
+from hrob_assets.risk.files import whole_folder
 from hrob_assets.risk.sources.engine import open_engine, quoted
 from hrob_assets.risk.sources.omop import OMOP_TABLES
-from hrob_assets.risk.sources.whole_folder import whole_folder
 from hrob_assets.risk.tables import CODE_COLUMNS, STAGED, Column, Table
 
 LAG_DOMAINS = (

@@ -10,7 +10,7 @@ import pytest
 from hrob_assets.risk.features.catalogue import Catalogue, FeatureColumn, FeatureFamily
 from hrob_assets.risk.features.dictionary import Reference, describe_features, drift_table
 from hrob_assets.risk.features.selection import FeatureSelection, ImputationRule, Screening
-from hrob_assets.risk.reporting.data_dictionary import dictionary_page
+from hrob_assets.risk.reporting.pages.data_dictionary import dictionary_page
 
 VISITS = FeatureColumn(
     "visit__count_30d", "visit", "utilisation", "codes", aggregation="count", window_days=30

@@ -23,8 +23,8 @@ from hrob_assets_tests.risk.features.timelines import (
     rows_of,
     three_persons,
 )
-from hrob_assets_tests.risk.pregnancy_reference import measures_at
-from hrob_assets_tests.risk.test_pregnancy import (
+from hrob_assets_tests.risk.pregnancy.pregnancy_reference import measures_at
+from hrob_assets_tests.risk.pregnancy.test_pregnancy import (
     DAY_ZERO,
     random_rows,
     random_signatures,

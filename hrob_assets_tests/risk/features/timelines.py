@@ -5,7 +5,6 @@ from datetime import date, datetime, timedelta
 import polars as pl
 from hypothesis import strategies as st
 
-from hrob_assets.risk.code_sets import Code, CodeSet, match_codes
 from hrob_assets.risk.features.catalogue import (
     AGGREGATIONS,
     CODED_MEASURES,
@@ -16,7 +15,8 @@ from hrob_assets.risk.features.catalogue import (
 )
 from hrob_assets.risk.pregnancy.signatures import KIND_OF_CODE_SET, pregnancy_signatures
 from hrob_assets.risk.tables import COVERAGE, EVENTS, PERSONS
-from hrob_assets_tests.risk.pregnancy_reference import episodes_at
+from hrob_assets.risk.vocabulary.code_sets import Code, CodeSet, match_codes
+from hrob_assets_tests.risk.pregnancy.pregnancy_reference import episodes_at
 
 T = datetime(2024, 3, 4)
 DAY = timedelta(days=1)

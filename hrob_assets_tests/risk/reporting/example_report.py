@@ -5,9 +5,8 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from hrob_assets.risk.acceptance import Verdict
-from hrob_assets.risk.baseline import baseline_table
-from hrob_assets.risk.evaluation_report import (
+from hrob_assets.risk.cohort.baseline import baseline_table
+from hrob_assets.risk.evaluation.report import (
     Allocation,
     Analysis,
     AntiClassification,
@@ -26,7 +25,8 @@ from hrob_assets.risk.evaluation_report import (
     Subject,
     ThresholdRow,
 )
-from hrob_assets.risk.reporting.parts import ReportContext, Terms
+from hrob_assets.risk.promotion.criteria import Verdict
+from hrob_assets.risk.reporting.pages.parts import ReportContext, Terms
 from hrob_assets.risk.use_case import Characteristic
 
 DEFINITIONS = {

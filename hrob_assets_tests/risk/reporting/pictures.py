@@ -6,14 +6,14 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from hrob_assets.risk.evaluation_report import from_json
-from hrob_assets.risk.model_card import CardEvidence, model_card
-from hrob_assets.risk.reporting.model_card import model_card_page
+from hrob_assets.risk.evaluation.report import from_json
+from hrob_assets.risk.governance.model_card import CardEvidence, model_card
+from hrob_assets.risk.reporting.pages.model_card import model_card_page
 from hrob_assets.risk.reporting.reports import render_evaluation_reports
 from hrob_assets_tests.example import example_use_case
+from hrob_assets_tests.paths import PROJECT
 from hrob_assets_tests.risk.reporting.example_report import example_context
 
-PROJECT = Path(__file__).parents[3]
 IMAGES = PROJECT / "docs" / "images"
 EXAMPLE = PROJECT / "hrob_assets_tests" / "golden" / "evaluation.json"
 PICTURES = {

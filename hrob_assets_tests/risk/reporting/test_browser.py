@@ -9,21 +9,21 @@ import axe_playwright_python
 import pytest
 from playwright.sync_api import sync_playwright
 
-from hrob_assets.risk.framework import Standing, framework_steps
-from hrob_assets.risk.model_card import CardEvidence, model_card
-from hrob_assets.risk.monitoring_file import summary, tables
-from hrob_assets.risk.reporting.data_dictionary import dictionary_page
-from hrob_assets.risk.reporting.model_card import model_card_page
-from hrob_assets.risk.reporting.monitoring import monitoring_page
-from hrob_assets.risk.reporting.replay import replay_page
+from hrob_assets.risk.governance.model_card import CardEvidence, model_card
+from hrob_assets.risk.governance.six_steps import Standing, framework_steps
+from hrob_assets.risk.reporting.monitoring_files import summary, tables
+from hrob_assets.risk.reporting.pages.data_dictionary import dictionary_page
+from hrob_assets.risk.reporting.pages.model_card import model_card_page
+from hrob_assets.risk.reporting.pages.monitoring import monitoring_page
+from hrob_assets.risk.reporting.pages.replay import replay_page
+from hrob_assets.risk.reporting.pages.status_board import status_board_page
 from hrob_assets.risk.reporting.reports import render_evaluation_reports
-from hrob_assets.risk.reporting.status_board import status_board_page
 from hrob_assets_tests.example import example_use_case
 from hrob_assets_tests.risk.features.test_dictionary import described, world
+from hrob_assets_tests.risk.governance.test_six_steps import WHOLE
 from hrob_assets_tests.risk.reporting.example_report import example_context, example_report
-from hrob_assets_tests.risk.test_framework import WHOLE
-from hrob_assets_tests.risk.test_monitoring_file import look, scored
-from hrob_assets_tests.risk.test_two_histories import compared
+from hrob_assets_tests.risk.reporting.test_monitoring_files import look, scored
+from hrob_assets_tests.risk.updating.test_counterfactual import compared
 
 pytestmark = pytest.mark.xdist_group("browser")  # one browser for all
 

@@ -6,15 +6,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from hrob_assets.risk.acceptance import Verdict
-from hrob_assets.risk.evaluation_report import Metric
+from hrob_assets.risk.evaluation.report import Metric
+from hrob_assets.risk.governance.summary import summarise
+from hrob_assets.risk.promotion.criteria import Verdict
 from hrob_assets.risk.reporting.reports import render_evaluation_reports
-from hrob_assets.risk.summary import summarise
-from hrob_assets_tests.risk.reporting.example_report import (
-    example_context,
-    example_report,
-    too_few,
-)
+from hrob_assets_tests.risk.reporting.example_report import example_context, example_report, too_few
 
 VOID = {"meta", "br", "input"}
 FAILED = Verdict("ranks well enough", "AUROC at least 0.8", "0.712", passed=False)

@@ -8,13 +8,14 @@ import polars as pl
 import pytest
 import yaml
 
-from hrob_assets.resources.source_database import open_source
+from hrob_assets.resources.sources.source_database import open_source
 from hrob_assets.risk.errors import ConfigurationError, SourceError
 from hrob_assets.risk.features.measures import coverage_measures
 from hrob_assets.risk.sources.staging import QUARANTINE, StagingResult, _statement, stage
 from hrob_assets.risk.tables import CODES, STAGED
+from hrob_assets_tests.paths import CASES
 
-CASES = sorted((Path(__file__).parents[2] / "cases" / "staging").iterdir())
+STAGING_CASES = sorted((CASES / "staging").iterdir())
 VIEWS = {
     "persons": ("persons", ["person_id", "birth_date", "gender", "race", "death_at",
                             "death_known_at"]),
@@ -66,7 +67,7 @@ def rows_of(result: StagingResult, view: str) -> list[list]:
     return [[moment(value) for value in row] for row in frame.select(columns).rows()]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", STAGING_CASES, ids=lambda case: case.name)
 def test_staging_case(case, tmp_path):
     given = yaml.safe_load((case / "given.yaml").read_text())
     expected = yaml.safe_load((case / "expected.yaml").read_text())

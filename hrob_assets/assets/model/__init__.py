@@ -1,0 +1,1 @@
+"""Assets of a model version: training, evaluation, fairness, reports, promotion."""

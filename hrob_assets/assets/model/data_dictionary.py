@@ -1,0 +1,123 @@
+"""What each feature says and how it is spread over the cohort, as a table and as a page."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from hrob_assets.assets.keys import ENCOUNTER_FEATURES, model_group, staged_key, use_case_key
+from hrob_assets.assets.metadata import frame_schema, markdown_table, row_count
+from hrob_assets.resources.storage.io_manager import Storage, write_text
+from hrob_assets.risk.disclosure import shown_count
+from hrob_assets.risk.features import (
+    GROUPS,
+    Catalogue,
+    FeatureSelection,
+    ImputationRule,
+    Reference,
+    describe_features,
+    drift_table,
+    recent_since,
+    summary_by_group,
+)
+from hrob_assets.risk.reporting.pages import dictionary_page
+from hrob_assets.risk.tables import ROW_KEY
+from hrob_assets.risk.training import periods
+from hrob_assets.risk.use_case import UseCase
+from hrob_assets.risk.vocabulary import CodeSet
+
+_MOST_SHOWN = 15
+
+
+def data_dictionary_definitions(
+    use_case: UseCase,
+    *,
+    catalogue: Catalogue,
+    code_sets: Mapping[str, CodeSet],
+    selection: FeatureSelection,
+    rules: Mapping[str, ImputationRule],
+) -> dg.Definitions:
+    """The data dictionary of a use case, and the job that makes it."""
+    key = use_case_key(use_case.name, "data_dictionary")
+
+    @dg.asset(
+        key=key,
+        group_name=model_group(use_case.name),
+        owners=[use_case.owner],
+        kinds={"polars", "parquet"},
+        ins={
+            "features": dg.AssetIn(ENCOUNTER_FEATURES),
+            "cohort": dg.AssetIn(use_case_key(use_case.name, "cohort")),
+            "persons": dg.AssetIn(staged_key("persons")),
+            "load": dg.AssetIn(staged_key("load")),
+        },
+        description=(
+            "One row per feature: what it means, why it is there, whether the model may take it, "
+            "its spread and missing share over the cohort (also by group of persons), its first "
+            "and last week, and drift of the last 13 weeks against the training period."
+        ),
+    )
+    def data_dictionary(
+        features: pl.LazyFrame,
+        cohort: pl.LazyFrame,
+        persons: pl.LazyFrame,
+        load: pl.LazyFrame,
+        storage: Storage,
+    ) -> dg.Output[pl.DataFrame]:
+        rows = (
+            cohort.filter("eligible")
+            .select(*ROW_KEY, "week")
+            .join(persons.select("person_id", *GROUPS), on="person_id", maintain_order="left")
+            .collect()
+        )
+        bounds = periods(
+            use_case.split,
+            as_of=load.select("as_of").head(1).collect().item(),
+            horizon_days=use_case.outcome.horizon_days,
+            runout_days=use_case.outcome.runout_days,
+        )
+        recent = recent_since(rows["week"].unique().to_list())
+        reference = Reference(bounds.train_start.date(), bounds.train_end.date(), recent)
+        table = describe_features(
+            features,
+            rows,
+            catalogue=catalogue,
+            code_sets=code_sets,
+            selection=selection,
+            rules=rules,
+            reference=reference,
+        )
+        page = storage.asset_path(key).with_suffix(".html")
+        lead = _lead(rows, reference)
+        write_text(
+            dictionary_page(table, use_case_name=use_case.name, lead=lead, source=lead), page
+        )
+        return dg.Output(table, metadata=_metadata(table, page))
+
+    job = dg.define_asset_job(
+        f"describe_{use_case.name}",
+        selection=[data_dictionary],
+        description="The data dictionary, from the features and the cohort as they are.",
+    )
+    return dg.Definitions(assets=[data_dictionary], jobs=[job])
+
+
+def _lead(rows: pl.DataFrame, reference: Reference) -> str:
+    encounters, persons = shown_count(rows.height), shown_count(rows["person_id"].n_unique())
+    return (
+        f"{encounters} eligible encounters of {persons} persons. Training period: "
+        f"{reference.start} to before {reference.end}. Recent weeks: from {reference.recent}."
+    )
+
+
+def _metadata(table: pl.DataFrame, page: Path) -> dict[str, Any]:
+    return {
+        **row_count(table.height),
+        "dagster/column_schema": frame_schema(table),
+        "page": dg.MetadataValue.path(page),
+        "open": dg.MetadataValue.url(page.absolute().as_uri()),
+        "groups": markdown_table(summary_by_group(table)),
+        "moved beyond chance": markdown_table(drift_table(table, most=_MOST_SHOWN)),
+    }

@@ -1,0 +1,1 @@
+"""Assets of every week: scores, outcomes, calibration, drift and what follows an alarm."""

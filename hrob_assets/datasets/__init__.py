@@ -1,0 +1,1 @@
+"""Adapters that write public data sets as OMOP tables."""

@@ -1,0 +1,1 @@
+"""Decision records, the model registry and the lineage of code and configuration."""

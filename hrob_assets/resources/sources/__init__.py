@@ -1,0 +1,1 @@
+"""Source databases, and what people hand in about the list."""

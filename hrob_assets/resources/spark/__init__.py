@@ -1,0 +1,1 @@
+"""The program on Spark and the engines that may hand work to it."""

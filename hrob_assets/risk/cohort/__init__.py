@@ -1,0 +1,31 @@
+"""Who is eligible at a prediction time, what happened to them afterwards, and who they are.
+
+Eligibility reads only what was known before the prediction time; labels read only what follows it.
+"""
+
+from hrob_assets.risk.cohort.baseline import (
+    SCHEMA,
+    baseline_summary,
+    baseline_table,
+    characteristics_of,
+    require_characteristics,
+)
+from hrob_assets.risk.cohort.eligibility import attrition, require_features, select_cohort
+from hrob_assets.risk.cohort.groups import AREA_DEPRIVATION, group_rows
+from hrob_assets.risk.cohort.labels import STATUS, label_rows, outcomes_known
+
+__all__ = [
+    "AREA_DEPRIVATION",
+    "SCHEMA",
+    "STATUS",
+    "attrition",
+    "baseline_summary",
+    "baseline_table",
+    "characteristics_of",
+    "group_rows",
+    "label_rows",
+    "outcomes_known",
+    "require_characteristics",
+    "require_features",
+    "select_cohort",
+]

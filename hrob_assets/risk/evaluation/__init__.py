@@ -1,0 +1,86 @@
+"""How well a set of predictions ranks, how true its probabilities are, and for whom.
+
+Everything is computed from one set of rows with patient-cluster intervals; pages only draw it.
+
+References
+----------
+Huntsman Cancer Institute and Flatiron Health, framework for the evaluation of clinical risk models
+(calibration factor by group with bootstrap intervals).
+Van Calster et al. 2019, BMC Medicine 17:230 (why calibration decides).
+"""
+
+from hrob_assets.risk.evaluation.evaluate import (
+    Evaluation,
+    ReportOptions,
+    calibration_table,
+    era_boundary,
+    evaluate,
+    evaluate_scores,
+    paired_auroc_difference,
+    paired_difference,
+    row_log_loss,
+    safe_figures,
+)
+from hrob_assets.risk.evaluation.fairness import measure_groups, shares_by_group
+from hrob_assets.risk.evaluation.golden_bands import (
+    bands_from,
+    feature_figures,
+    judge_bands,
+    model_figures,
+)
+from hrob_assets.risk.evaluation.measures import Draw, measure, measure_sums
+from hrob_assets.risk.evaluation.report import (
+    Analysis,
+    AntiClassification,
+    Counts,
+    Definition,
+    EvaluationReport,
+    FairnessReport,
+    GroupFairness,
+    GroupShare,
+    LabelAudit,
+    Metric,
+    Subject,
+    ThresholdRow,
+    from_json,
+    to_json,
+)
+from hrob_assets.risk.evaluation.tables import evaluation_tables, write_evaluation_tables
+
+__all__ = [
+    "Analysis",
+    "AntiClassification",
+    "Counts",
+    "Definition",
+    "Draw",
+    "Evaluation",
+    "EvaluationReport",
+    "FairnessReport",
+    "GroupFairness",
+    "GroupShare",
+    "LabelAudit",
+    "Metric",
+    "ReportOptions",
+    "Subject",
+    "ThresholdRow",
+    "bands_from",
+    "calibration_table",
+    "era_boundary",
+    "evaluate",
+    "evaluate_scores",
+    "evaluation_tables",
+    "feature_figures",
+    "from_json",
+    "judge_bands",
+    "measure",
+    "measure_groups",
+    "measure_sums",
+    "model_figures",
+    "paired_auroc_difference",
+    "paired_difference",
+    "row_log_loss",
+    "safe_figures",
+    "shares_by_group",
+    "to_json",
+    "write_evaluation_tables",
+]

@@ -1,0 +1,1 @@
+"""Charts as inline SVG, drawn without a charting library or a network."""

@@ -1,0 +1,18 @@
+"""One module per page: it takes results and returns HTML; it computes no statistic."""
+
+from hrob_assets.risk.reporting.pages.baseline import baseline_cells
+from hrob_assets.risk.reporting.pages.data_dictionary import dictionary_page
+from hrob_assets.risk.reporting.pages.model_card import model_card_page
+from hrob_assets.risk.reporting.pages.parts import ReportContext, Terms
+from hrob_assets.risk.reporting.pages.replay import replay_page
+from hrob_assets.risk.reporting.pages.status_board import status_board_page
+
+__all__ = [
+    "ReportContext",
+    "Terms",
+    "baseline_cells",
+    "dictionary_page",
+    "model_card_page",
+    "replay_page",
+    "status_board_page",
+]

@@ -1,0 +1,72 @@
+"""The model card as a page."""
+
+from collections.abc import Mapping
+
+from hrob_assets.risk.governance import STANDARDS, Fact, ModelCard, Question
+from hrob_assets.risk.reporting.pages.page import render
+
+_FIRST = (
+    ("What it is for", "goal"),
+    ("Question", "question"),
+    ("Outcome", "outcome"),
+    ("Intended use", "intended_use"),
+    ("Patients", "population"),
+    ("Users", "users"),
+    ("Role in the decision", "decision_role"),
+    ("Not meant for", "cautioned_uses"),
+    ("Known risks", "known_risks"),
+    ("Output", "output_value"),
+    ("Performance", "validity"),
+    ("By group", "fairness"),
+    ("Inputs about who somebody is", "sensitive_inputs"),
+    ("Watched", "monitoring"),
+    ("Contact", "developer_contact"),
+    ("Ethics", "irb_statement"),
+)
+
+
+def model_card_page(card: ModelCard) -> str:
+    """Draw a model card: the main facts, three checklists, signatures and lineage.
+
+    Parameters
+    ----------
+    card : ModelCard
+
+    Returns
+    -------
+    str
+        HTML, complete in itself.
+    """
+    version = card.evidence.version or "not trained yet"
+    standards = [
+        (f"standard-{number}", name, card.gaps(name), len(asked), _parts(asked, card.facts))
+        for number, (name, asked) in enumerate(STANDARDS.items())
+    ]
+    signed = [
+        f"{each.step}: {each.name}, {each.role}, {each.signed_on}"
+        for each in card.use_case.card.sign_offs
+    ]
+    return render(
+        "model_card.html.j2",
+        title=f"Model card: {card.use_case.title}",
+        version=version,
+        first=[(label, card.facts[name]) for label, name in _FIRST],
+        standards=standards,
+        sign_offs=signed,
+        lineage=[(name.replace("_", " "), value) for name, value in card.evidence.tags.items()],
+        notes=card.use_case.notes,
+        made_from=(
+            f"{card.use_case.title}, version {version}. Facts are filled from the use case, the "
+            "registry and the evaluation; what is not known is shown as a gap. The estimated "
+            "chance supports a clinician's own assessment; the decision is the clinician's."
+        ),
+    )
+
+
+def _parts(
+    asked: tuple[Question, ...], facts: Mapping[str, Fact]
+) -> list[tuple[str, list[tuple[Question, Fact]]]]:
+    names = dict.fromkeys(each.part for each in asked)
+    return [
+        (name, [(each, facts[each.fact]) for each in asked if each.part == name]) for name in names
+    ]

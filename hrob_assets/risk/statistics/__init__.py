@@ -1,0 +1,91 @@
+"""The statistics beneath everything else: resampling, calibration, 2x2 tables, net benefit.
+
+Every estimator stands here once, so that a page, the Dagster UI and the gate show the same number.
+
+References
+----------
+Van Calster et al. 2016, J Clin Epidemiol 74:167 (hierarchy of calibration).
+Vickers and Elkin 2006, Med Decis Making 26:565 (net benefit).
+Bouwmeester et al. 2013, Am J Epidemiol 177:1209 (resample clusters, not rows within them).
+"""
+
+from hrob_assets.risk.statistics.bootstrap import (
+    CONFIDENCE,
+    FEWEST_EVENTS,
+    FEWEST_PERSONS,
+    REPLICATES,
+    Estimate,
+    RankedRows,
+    Replicates,
+    auprc_influence,
+    auroc_influence,
+    design_effect,
+    estimate,
+    interval,
+    person_sums,
+    rank_rows,
+    replicate,
+    resampled_sums,
+    seed_of,
+)
+from hrob_assets.risk.statistics.calibration import (
+    CLIP,
+    DISTANCES,
+    Calibration,
+    CalibrationReplicates,
+    calibrate,
+    calibrate_replicates,
+    expected_distances,
+    in_bins,
+    logit_bins,
+)
+from hrob_assets.risk.statistics.confusion_matrix import Cells, Z, log_odds_ratio, wilson, woolf
+from hrob_assets.risk.statistics.hashing import GAMMA, next_uniform, person_fraction, scramble
+from hrob_assets.risk.statistics.net_benefit import (
+    THRESHOLDS,
+    interventions_avoided,
+    net_benefit,
+    net_benefit_of_all,
+)
+
+__all__ = [
+    "CLIP",
+    "CONFIDENCE",
+    "DISTANCES",
+    "FEWEST_EVENTS",
+    "FEWEST_PERSONS",
+    "GAMMA",
+    "REPLICATES",
+    "THRESHOLDS",
+    "Calibration",
+    "CalibrationReplicates",
+    "Cells",
+    "Estimate",
+    "RankedRows",
+    "Replicates",
+    "Z",
+    "auprc_influence",
+    "auroc_influence",
+    "calibrate",
+    "calibrate_replicates",
+    "design_effect",
+    "estimate",
+    "expected_distances",
+    "in_bins",
+    "interval",
+    "interventions_avoided",
+    "log_odds_ratio",
+    "logit_bins",
+    "net_benefit",
+    "net_benefit_of_all",
+    "next_uniform",
+    "person_fraction",
+    "person_sums",
+    "rank_rows",
+    "replicate",
+    "resampled_sums",
+    "scramble",
+    "seed_of",
+    "wilson",
+    "woolf",
+]

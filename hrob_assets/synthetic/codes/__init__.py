@@ -1,0 +1,1 @@
+"""The codes that the synthetic world uses."""

@@ -1,0 +1,1 @@
+"""Women, their pregnancies and everything that is recorded of them."""

@@ -1,0 +1,1 @@
+"""Patients with cancer and everything that is recorded of them."""

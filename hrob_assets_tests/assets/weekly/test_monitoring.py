@@ -1,0 +1,311 @@
+"""The ledger and the weekly calibration as assets, on a world whose truth is known."""
+
+import json
+from datetime import date, datetime, timedelta
+
+import dagster as dg
+import numpy as np
+import polars as pl
+import pytest
+
+from hrob_assets.assets.as_of import AS_OF_TAG
+from hrob_assets.assets.data.staged import LOAD
+from hrob_assets.assets.weekly.monitoring import ALARMS, UPDATE_REQUEST, monitoring_definitions
+from hrob_assets.assets.weekly.monitoring_report import monitoring_report_definitions
+from hrob_assets.resources.records.decision_records import DecisionRecords
+from hrob_assets.resources.sources.feedback import Feedback
+from hrob_assets.resources.storage.io_manager import Storage
+from hrob_assets.resources.storage.score_table import ScoreTable
+from hrob_assets.risk.arms.feedback import in_silent_arm
+from hrob_assets.risk.errors import ContractError
+from hrob_assets.risk.scoring.weekly_list import WEEKLY_SCORES
+from hrob_assets.risk.tables import COVERAGE, EVENTS, PERSONS, TIMESTAMP
+from hrob_assets.risk.use_case import SilentArm, use_case_from
+from hrob_assets.risk.vocabulary.code_sets import Code, CodeSet
+from hrob_assets_tests.assets.worlds import materialise, store, use_case_named
+from hrob_assets_tests.example import example_values, fitted
+
+pytestmark = pytest.mark.xdist_group("registry")  # one registry for all
+
+START = datetime(2023, 1, 2)  # a Monday
+WEEKS, PER_WEEK, RISK = 60, 60, 0.2
+AS_OF = START + timedelta(weeks=WEEKS)
+WEEKLY = dg.WeeklyPartitionsDefinition("2023-01-02", day_offset=1, fmt="%Y-%m-%d")
+CODE_SETS = {"ed_visit": CodeSet("ed_visit", (Code("Visit", "emergency", "ED visit", "test"),))}
+
+
+def monday(number):
+    return (START + timedelta(weeks=number)).date()
+
+
+def world(root, *, true_risk, high_risk=False, helped=None):
+    """Each week other persons are scored with 0.2; `true_risk` of a week gives their outcomes.
+
+    Of those who are `helped` half of the outcomes do not happen.
+    """
+    rng = np.random.default_rng(11)
+    person = np.arange(WEEKS * PER_WEEK)
+    week = person // PER_WEEK
+    moment = [START + timedelta(weeks=int(number) + 1) for number in week]
+    happens = rng.random(person.size) < np.array([true_risk(int(number)) for number in week])
+    if helped is not None:
+        happens &= ~(helped & (rng.random(person.size) < 0.5))
+    visits = [
+        (int(p), "visit", int(p), None, "Visit", "emergency", None, None, None, None,
+         moment[p] + timedelta(days=20), moment[p] + timedelta(days=25))
+        for p in person[happens]
+    ]  # fmt: skip
+    scores = pl.DataFrame(
+        {
+            "person_id": person,
+            "encounter_id": person,
+            "prediction_time": pl.Series(moment, dtype=TIMESTAMP),
+            "week": [monday(int(number)) for number in week],
+            "probability": RISK,
+            "high_risk": high_risk,
+            "rank": None,
+            "overflow": False,
+            "model_version": "1",
+            "data_version": "a",
+            "scored_at": pl.Series(moment, dtype=TIMESTAMP),
+            "reasons": [[] for _ in person],
+        },
+        schema=WEEKLY_SCORES.schema,
+    )
+    people = pl.DataFrame(
+        {
+            "person_id": person,
+            "birth_date": date(1990, 1, 1),
+            "gender": "female",
+            "race": np.where(person % 2 == 0, "White", "Black"),
+            "ethnicity": "Unknown",
+            "death_at": None,
+            "death_known_at": None,
+        },
+        schema=PERSONS.schema,
+    )
+    spans = pl.DataFrame(
+        {
+            "person_id": person,
+            "started_at": START,
+            "ended_at": None,
+            "payer": "Medicaid",
+            "known_at": START,
+            "end_known_at": None,
+        },
+        schema=COVERAGE.schema,
+    )
+    load = pl.DataFrame(
+        [("events", len(visits), None, 0.0, AS_OF)], schema=LOAD.schema, orient="row"
+    )
+    store(
+        root,
+        {
+            "staged/events": pl.DataFrame(visits, schema=EVENTS.schema, orient="row"),
+            "staged/persons": people,
+            "staged/coverage": spans,
+            "staged/load": load,
+            f"feature_store/encounter_features/{monday(0)}": scores.select(
+                "person_id", "encounter_id", "prediction_time"
+            ),
+        },
+    )
+    table = ScoreTable(data_root=str(root))
+    table.append("example", scores)
+    return table
+
+
+@pytest.fixture
+def monitored(tmp_path, registry):
+    """Runs the ledger, then weeks of the calibration; gives the metadata by week."""
+    definitions = monitoring_definitions(
+        use_case_named("example"), code_sets=CODE_SETS, weekly=WEEKLY
+    )
+
+    def run(first, last, *, true_risk, as_of=None, high_risk=False):
+        table = world(tmp_path, true_risk=true_risk, high_risk=high_risk)
+        shared = {"score_table": table, "storage": Storage(data_root=str(tmp_path))}
+        tags = {AS_OF_TAG: as_of.isoformat()} if as_of else {}
+        for only in ("outcome_ledger", "weekly_calibration"):
+            weeks = (monday(first).isoformat(), monday(last).isoformat())
+            weeks = weeks if only == "weekly_calibration" else None
+            result = materialise(
+                definitions, tmp_path, registry, only=only, weeks=weeks, tags=tags, **shared
+            )
+        return {
+            event.materialization.partition: event.materialization.metadata
+            for event in result.get_asset_materialization_events()
+            if event.materialization.asset_key.path[-1] == "weekly_calibration"
+        }
+
+    return run
+
+
+def test_a_world_that_is_as_predicted_raises_no_alarm(monitored):
+    found = monitored(12, WEEKS - 1, true_risk=lambda _: RISK)
+
+    assert len(found) == WEEKS - 12
+    assert all(week[ALARMS].value == [] for week in found.values())
+    told = [week for week in found if "calibration factor" in found[week]]
+    assert 5 < len(told) < len(found)  # a week of few outcomes is told with the next ones
+    last = found[max(told)]
+    assert abs(last["calibration factor"].value) < 0.05
+    assert last["detectors"].value == 3  # everybody, and two races
+
+
+def test_a_change_raises_an_alarm_that_asks_for_an_update_from_the_change_on(monitored):
+    found = monitored(12, WEEKS - 1, true_risk=lambda week: RISK if week < 25 else 0.4)
+
+    asked = {week: m[UPDATE_REQUEST].value for week, m in found.items() if UPDATE_REQUEST in m}
+    first = asked[min(asked)]
+    assert first["model_version"] == "1"
+    # Outcomes of week 25 are ripe 60 + 14 days after its Monday: eleven weeks later.
+    assert monday(36) <= date.fromisoformat(min(asked)) <= monday(42)
+    assert monday(22) <= date.fromisoformat(first["changed_since"]) <= monday(28)
+    alarms = [alarm for week in found.values() for alarm in week[ALARMS].value]
+    assert {alarm["direction"] for alarm in alarms} == {"under-prediction"}
+
+
+def test_a_week_made_at_the_time_and_the_same_week_made_later_are_the_same(monitored, tmp_path):
+    def shifted(week):
+        return RISK if week < 20 else 0.35
+
+    files = [tmp_path / "assets" / "example" / name / f"{monday(40)}.parquet"
+             for name in ("weekly_calibration", "calibration_evidence")]  # fmt: skip
+    at_the_time = monitored(40, 40, true_risk=shifted, as_of=START + timedelta(weeks=41))
+    live = [pl.read_parquet(path) for path in files]
+    later = monitored(12, WEEKS - 1, true_risk=shifted)
+
+    week = monday(40).isoformat()
+    assert later[week] == at_the_time[week]
+    for path, frame in zip(files, live, strict=True):
+        assert pl.read_parquet(path).equals(frame)
+
+
+def test_no_figure_tells_a_small_cell(monitored):
+    found = monitored(9, 9, true_risk=lambda _: RISK)
+
+    figures = found[monday(9).isoformat()]
+    assert "calibration factor" not in figures
+
+
+@pytest.mark.parametrize("asset", ["weekly_calibration", "monitoring_report"])
+def test_a_ledger_that_is_older_than_the_week_is_not_taken_for_the_present(
+    tmp_path, registry, asset
+):
+    table = world(tmp_path, true_risk=lambda _: RISK)
+    use_case = use_case_named("example")
+    definitions = dg.Definitions.merge(
+        monitoring_definitions(use_case, code_sets=CODE_SETS, weekly=WEEKLY),
+        monitoring_report_definitions(use_case, weekly=WEEKLY),
+    )
+    shared = {"score_table": table, "storage": Storage(data_root=str(tmp_path))}
+    then = {AS_OF_TAG: (START + timedelta(weeks=40)).isoformat()}
+    materialise(definitions, tmp_path, registry, only="outcome_ledger", tags=then, **shared)
+    weeks = (monday(40).isoformat(),) * 2 if asset == "weekly_calibration" else None
+
+    with pytest.raises(ContractError, match="build the ledger again"):
+        materialise(definitions, tmp_path, registry, only=asset, weeks=weeks, **shared)
+
+
+# The report and the status board, from the same world.
+
+
+def test_the_report_and_the_board_tell_what_the_weeks_told(monitored, tmp_path, registry):
+    monitored(12, WEEKS - 1, true_risk=lambda week: RISK if week < 25 else 0.4)
+    definitions = monitoring_report_definitions(use_case_named("example"), weekly=WEEKLY)
+    shared = {"storage": Storage(data_root=str(tmp_path))}
+
+    made = materialise(definitions, tmp_path, registry, only="monitoring_report", **shared)
+    materialise(definitions, tmp_path, registry, only="status_board", **shared)
+
+    told = made.get_asset_materialization_events()[0].materialization.metadata
+    folder = tmp_path / "reports" / "example"
+    assert told["alarm"].value is True
+    assert told["report"].value == str(folder / "monitoring" / "monitoring.html")
+    summary = json.loads((folder / "monitoring" / "monitoring.json").read_text())
+    assert summary["alarm"] is True
+    assert summary["groups"]["race"].keys() == {"Black", "White"}
+    board = (folder / "status_board.html").read_text()
+    assert "monitoring/monitoring.html" in board
+    assert "There is no champion" in board
+
+
+def test_the_report_reads_calibration_where_nobody_acts_on_the_list(
+    tmp_path, registry, monkeypatch
+):
+    """All are high risk and helped but a silent arm: of all rows, it looks like over-prediction."""
+    monkeypatch.setenv("HROB_SALT", "secret")
+    values = example_values() | {"name": "example"}
+    arm = {"share": 0.4, "signed_off_by": "Dr Who"}
+    people = pl.Series(range(WEEKS * PER_WEEK))
+    silent = in_silent_arm(people, SilentArm(**arm), salt="secret").to_numpy()
+    table = world(tmp_path, true_risk=lambda _: RISK, high_risk=True, helped=~silent)
+    shared = {
+        "storage": Storage(data_root=str(tmp_path)),
+        "score_table": table,
+        "feedback": Feedback(folder=str(tmp_path / "feedback"), salt_variable="HROB_SALT"),
+    }
+    found = {}
+    for name, monitoring in (("all", {}), ("arm", {"silent_arm": arm})):
+        use_case = use_case_from(values | {"monitoring": values["monitoring"] | monitoring})
+        definitions = dg.Definitions.merge(
+            monitoring_definitions(use_case, code_sets=CODE_SETS, weekly=WEEKLY),
+            monitoring_report_definitions(use_case, weekly=WEEKLY),
+        )
+        for only in ("outcome_ledger", "monitoring_report"):
+            materialise(definitions, tmp_path, registry, only=only, **shared)
+        path = tmp_path / "reports" / "example" / "monitoring" / "monitoring.json"
+        found[name] = json.loads(path.read_text())
+
+    assert found["all"]["overall"]["direction"] == "over-prediction"
+    assert found["all"]["alarm"] is True
+    assert found["arm"]["alarm"] is False
+    assert any("of the silent arm" in note for note in found["arm"]["notes"])
+    every, of_arm = (found[name]["counts"]["mature"] for name in ("all", "arm"))
+    assert abs(of_arm / every - 1) < 0.05  # all rows in both, up to a week that is told
+
+
+def test_the_board_knows_the_alarms_of_the_champion(tmp_path, registry, run_context):
+    definitions = monitoring_report_definitions(use_case_named("board"), weekly=WEEKLY)
+    with registry.tracked_run(run_context, "board"):
+        version = registry.register("board", fitted(("x__last_value_ever",), [1.0]), tags={})
+    registry.set_alias("board", "champion", version)
+    alarm = {"who": "everybody", "direction": "under-prediction", "model version": version,
+             "week of ripe outcomes": "2024-01-01"}  # fmt: skip
+    made = dg.AssetMaterialization(
+        dg.AssetKey(["board", "weekly_calibration"]),
+        None,
+        {"alarms": dg.MetadataValue.json([alarm])},
+        "2024-01-01",
+    )
+    records = DecisionRecords(folder=str(tmp_path / "decisions"))
+    records.adopt("board", registry, reason="a test")
+    asset = next(a for a in definitions.assets if a.key.path[-1] == "status_board")
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.report_runless_asset_event(made)
+        dg.materialize(
+            [asset, *(dg.AssetSpec(key) for key in asset.dependency_keys)],
+            instance=instance,
+            selection=[asset],
+            resources={
+                "model_registry": registry,
+                "decision_records": records,
+                "storage": Storage(data_root=str(tmp_path)),
+            },
+        )
+
+    board = (tmp_path / "reports" / "board" / "status_board.html").read_text()
+    assert f"Version {version} scores people" in board
+    assert "Alarm: everybody (under-prediction), week of 2024-01-01" in board
+
+
+def test_figures_of_people_who_were_acted_on_carry_a_caution(monitored, tmp_path):
+    (tmp_path / "feedback").mkdir()
+    acted = "\n".join(f"{person},,2023-02-01T00:00:00" for person in range(180, 300))
+    (tmp_path / "feedback" / "example.csv").write_text(f"person_id,reviewed_at,acted_at\n{acted}\n")
+
+    found = monitored(12, 30, true_risk=lambda _: RISK, high_risk=True)
+
+    caution = found[monday(30).isoformat()]["caution"].value
+    assert "of the high-risk rows were acted on" in caution
