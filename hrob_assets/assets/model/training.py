@@ -28,7 +28,7 @@ from hrob_assets.resources.sources.feedback import Feedback
 from hrob_assets.resources.spark.search_engine import search_engine
 from hrob_assets.resources.storage.io_manager import Storage
 from hrob_assets.resources.storage.trial_file import TrialFolder
-from hrob_assets.risk.arms import ACCEPTED_BY, learning_rows
+from hrob_assets.risk.arms import ACCEPTED_BY_TAG, learning_rows
 from hrob_assets.risk.disclosure import shown_count, shown_parts, shown_share
 from hrob_assets.risk.features import (
     FeatureSelection,
@@ -130,9 +130,9 @@ def _training_set(use_case: UseCase, columns: Sequence[str]) -> dg.AssetsDefinit
             feedback.actions(use_case.name),
             arm=arm,
             salt=feedback.salt(arm),
-            ripe_after_days=use_case.outcome.horizon_days + use_case.outcome.runout_days,
+            mature_after_days=use_case.outcome.horizon_days + use_case.outcome.runout_days,
             changed_since=since,
-            accepted_by=context.run.tags.get(ACCEPTED_BY),
+            accepted_by=context.run.tags.get(ACCEPTED_BY_TAG),
         )
         frame = learning.rows
         figures: dict[str, Any] = {

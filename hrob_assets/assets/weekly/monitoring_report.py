@@ -24,7 +24,7 @@ from hrob_assets.resources.records.decision_records import DecisionRecords
 from hrob_assets.resources.records.model_registry import CHAMPION, ModelRegistry
 from hrob_assets.resources.sources.feedback import Feedback
 from hrob_assets.resources.storage.io_manager import Storage, write_text
-from hrob_assets.risk.arms import contamination, flag_feedback, readable_rows
+from hrob_assets.risk.arms import evaluable_rows, flag_interventions, intervention_caution
 from hrob_assets.risk.cohort import group_rows
 from hrob_assets.risk.files import OutcomeColumns
 from hrob_assets.risk.governance import Standing, framework_steps
@@ -115,7 +115,7 @@ def _monitoring_report(use_case: UseCase) -> dg.AssetsDefinition:
             ),
             on=list(ROW_KEY),
         )
-        flagged = flag_feedback(named, feedback.actions(name))
+        flagged = flag_interventions(named, feedback.actions(name))
         arm = monitoring.silent_arm
         monitored = monitor_ledger(
             built,
@@ -129,8 +129,8 @@ def _monitoring_report(use_case: UseCase) -> dg.AssetsDefinition:
                 alarm_weeks=monitoring.alarm_weeks,
             ),
             source=use_case.title,
-            readable=readable_rows(flagged, arm, salt=feedback.salt(arm)),
-            caution=contamination(flagged.filter(pl.col("label").is_not_null()), arm),
+            readable=evaluable_rows(flagged, arm, salt=feedback.salt(arm)),
+            caution=intervention_caution(flagged.filter(pl.col("label").is_not_null()), arm),
         )
         folder = report_folder(storage, name) / "monitoring"
         write_monitoring(monitored, folder)

@@ -1,27 +1,26 @@
-"""Who is deliberately not listed, and what people did with the list.
+"""The silent arm, whose patients nobody acts on, and interventions on all other patients.
 
-A permanent silent arm shows what happens without the list; interventions show what the list
-changed.
+Outcomes in the silent arm show what happens without the worklist. Interventions change outcomes,
+so evaluation and updates treat the rows they touched with care.
 
 References
 ----------
-Perdomo et al. 2020, ICML (performative prediction): why labels after a list are not untouched.
+Perdomo, Zrnic, Mendler-Dünner and Hardt 2020, *Performative Prediction*, ICML.
 """
 
-from hrob_assets.risk.arms.feedback import (
-    ACCEPTED_BY,
-    contamination,
-    flag_feedback,
-    in_silent_arm,
+from hrob_assets.risk.arms.interventions import (
+    ACCEPTED_BY_TAG,
+    flag_interventions,
+    intervention_caution,
     learning_rows,
-    readable_rows,
 )
+from hrob_assets.risk.arms.silent_arm import evaluable_rows, in_silent_arm
 
 __all__ = [
-    "ACCEPTED_BY",
-    "contamination",
-    "flag_feedback",
+    "ACCEPTED_BY_TAG",
+    "evaluable_rows",
+    "flag_interventions",
     "in_silent_arm",
+    "intervention_caution",
     "learning_rows",
-    "readable_rows",
 ]

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 
 import polars as pl
 
-from hrob_assets.risk.arms import contamination, flag_feedback, readable_rows
+from hrob_assets.risk.arms import evaluable_rows, flag_interventions, intervention_caution
 from hrob_assets.risk.cohort import group_rows
 from hrob_assets.risk.monitoring.alarm import EVERYBODY, AlarmRule, accumulate_evidence
 from hrob_assets.risk.monitoring.calibration import calibrate_weeks
@@ -90,7 +90,7 @@ def watch(
     features : LazyFrame, optional
         As in `groups.group_rows`.
     actions : DataFrame, optional
-        What people did, as `feedback.flag_feedback` takes it; None where nothing was recorded.
+        What people did, as `feedback.flag_interventions` takes it; None where nothing was recorded.
     salt : str
         Secret of the silent arm.
 
@@ -99,9 +99,11 @@ def watch(
     Watch
         With a silent arm, of its persons alone. Without one, of all rows.
     """
-    flagged = flag_feedback(ledger.rows, actions)
-    said = contamination(flagged.filter(pl.col("label").is_not_null()), monitoring.silent_arm)
-    readable = readable_rows(flagged, monitoring.silent_arm, salt=salt)
+    flagged = flag_interventions(ledger.rows, actions)
+    said = intervention_caution(
+        flagged.filter(pl.col("label").is_not_null()), monitoring.silent_arm
+    )
+    readable = evaluable_rows(flagged, monitoring.silent_arm, salt=salt)
     ledger = replace(ledger, rows=readable)
     independent = evidence_rows(ledger)
     first_window = since - timedelta(weeks=WINDOW_WEEKS - 1)

@@ -14,7 +14,7 @@ from hrob_assets.assets.model.evaluation import evaluation_definitions
 from hrob_assets.assets.model.promotion import promotion_definitions
 from hrob_assets.resources.records.decision_records import DecisionRecords
 from hrob_assets.resources.records.model_registry import CHALLENGER, CHAMPION, PREVIOUS_CHAMPION
-from hrob_assets.risk.arms.feedback import in_silent_arm
+from hrob_assets.risk.arms.silent_arm import in_silent_arm
 from hrob_assets.risk.errors import ContractError, RecordError
 from hrob_assets.risk.promotion.criteria import CRITERIA
 from hrob_assets.risk.statistics import person_fraction

@@ -15,7 +15,8 @@ from hrob_assets.assets.model.training import training_definitions
 from hrob_assets.resources.records.model_registry import CHALLENGER, CHAMPION
 from hrob_assets.resources.sources.feedback import Feedback
 from hrob_assets.resources.storage.io_manager import ParquetIOManager, Storage
-from hrob_assets.risk.arms.feedback import ACCEPTED_BY, in_silent_arm
+from hrob_assets.risk.arms.interventions import ACCEPTED_BY_TAG
+from hrob_assets.risk.arms.silent_arm import in_silent_arm
 from hrob_assets.risk.errors import ContractError, TooSmallError
 from hrob_assets.risk.features.catalogue import Catalogue, FeatureFamily
 from hrob_assets.risk.features.selection import read_feature_selection
@@ -335,7 +336,7 @@ def test_an_update_is_not_made_from_rows_that_were_acted_on(assembled):
     with pytest.raises(ContractError, match="would take help for low risk"):
         assembled(tags=UPDATE)
 
-    frame, _ = assembled(tags=UPDATE | {ACCEPTED_BY: "Dr A. Example"})
+    frame, _ = assembled(tags=UPDATE | {ACCEPTED_BY_TAG: "Dr A. Example"})
     assert frame.filter(pl.col("prediction_time") >= SINCE).height > 500
 
 

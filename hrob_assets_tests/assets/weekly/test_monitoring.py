@@ -16,7 +16,7 @@ from hrob_assets.resources.records.decision_records import DecisionRecords
 from hrob_assets.resources.sources.feedback import Feedback
 from hrob_assets.resources.storage.io_manager import Storage
 from hrob_assets.resources.storage.score_table import ScoreTable
-from hrob_assets.risk.arms.feedback import in_silent_arm
+from hrob_assets.risk.arms.silent_arm import in_silent_arm
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.scoring.weekly_list import WEEKLY_SCORES
 from hrob_assets.risk.tables import COVERAGE, EVENTS, PERSONS, TIMESTAMP
