@@ -369,8 +369,14 @@ def monitor(scores: Path, **given: "Any") -> None:
         read_outcomes,
         require_free,
     )
-    from hrob_assets.risk.reporting import (  # noqa: PLC0415 - slow to import
-        monitoring_files as monitoring_file,
+    from hrob_assets.risk.monitoring import MonitoringSettings  # noqa: PLC0415 - slow to import
+    from hrob_assets.risk.reporting import (  # noqa: PLC0415
+        MONITORING_SUMMARY,
+        monitor_outcomes,
+        monitoring_lines,
+        monitoring_summary,
+        publish_monitoring,
+        write_monitoring,
     )
 
     lists: dict[str, Any] = {
@@ -378,16 +384,19 @@ def monitor(scores: Path, **given: "Any") -> None:
         for name in ("groups", "features")
     }
     single = ("person", "time", "probability", "outcome", "known_at", "censored_at", "outcome_at")
-    asked = ("as_of", "horizon_days", "runout_days", "tolerance", "alarm_weeks", "histories")
+    asked = ("runout_days", "tolerance", "alarm_weeks", "histories", "seed")
     with _clear_errors():
-        require_free(given["out"], mark=monitoring_file.SUMMARY, overwrite=given["overwrite"])
+        require_free(given["out"], mark=MONITORING_SUMMARY, overwrite=given["overwrite"])
         named: dict[str, Any] = {name: given[name] for name in (*single, "model_version")}
         columns = OutcomeColumns(**named | lists)
-        plan = monitoring_file.MonitoringPlan(**{name: given[name] for name in (*asked, "seed")})
+        settings = MonitoringSettings(**lists, **{name: given[name] for name in asked})
         rows = read_outcomes(scores, columns, threshold=given["threshold"])
-        found = monitoring_file.monitor_rows(rows, columns, plan, source=scores.name)
-        files = monitoring_file.write_monitoring(found, given["out"])
-    for line in monitoring_file.told_lines(monitoring_file.summary(found)):
+        found = monitor_outcomes(
+            rows, settings, horizon_days=given["horizon_days"], as_of=given["as_of"]
+        )
+        published = publish_monitoring(found, source=scores.name)
+        files = write_monitoring(published, given["out"])
+    for line in monitoring_lines(monitoring_summary(published)):
         click.echo(line)
     click.echo(f"Wrote {', '.join(files)} to {given['out']}")
 

@@ -127,7 +127,7 @@ def run_pipeline(
                 run(f"report_{name}", None, f"{name}: reports")
             if _has_champion(environment, name):
                 run(f"score_{name}", weeks.latest(score_weeks), f"{name}: weekly lists")
-                _monitor(run, name, weeks.latest(score_weeks))
+                _monitor(run, name, weeks_to_monitor(environment, name, weeks, latest=score_weeks))
                 run(f"describe_{name}", None, f"{name}: data dictionary")
                 scored.append(name)
             elif name not in refused:
@@ -136,14 +136,31 @@ def run_pipeline(
 
 
 def _monitor(run: "_Runner", name: str, weeks: Weeks) -> None:
-    """Ledger, calibration and alarm of the weeks that were scored, and what moved in the last."""
-    run(f"monitor_{name}", weeks, f"{name}: ripe outcomes, calibration and alarm")
-    run(f"watch_inputs_{name}", weeks.latest(1), f"{name}: what moved in the last week")
+    """Ledger, calibration and alarm of some weeks, and what changed in the last one."""
+    run(f"monitor_{name}", weeks, f"{name}: mature outcomes, calibration and alarm")
+    run(f"watch_inputs_{name}", weeks.latest(1), f"{name}: what changed in the last week")
     try:
         run(f"report_monitoring_{name}", None, f"{name}: monitoring report")
     except TooSmallError as error:
         run.say(f"    no monitoring report yet: {error}")
     run(f"status_{name}", None, f"{name}: status board")
+
+
+def weeks_to_monitor(environment: Environment, name: str, weeks: Weeks, *, latest: int) -> Weeks:
+    """The latest weeks, and all weeks from the first scored one that was never monitored.
+
+    An alarm of a week between two runs would otherwise be lost: its detector restarts, so later
+    weeks do not show it.
+    """
+    root = str(environment.data_root)
+    folder = Storage(data_root=root).asset_path(use_case_key(name, "calibration_evidence"))
+    scored = ScoreTable(data_root=root).scorings(name)["week"].min()
+    missing = [
+        week
+        for week in weeks.mondays
+        if scored is not None and week >= scored and not (folder / f"{week}.parquet").exists()
+    ]
+    return Weeks(min([*missing, weeks.latest(latest).first]), weeks.last)
 
 
 def prepare_weeks(

@@ -201,7 +201,7 @@ def test_data_flow_from_raw_to_the_weekly_list(house):
         "claims_runout": {"weekly_scores", "events", "coverage", "persons", "load"},
         "weekly_calibration": _WATCHED,
         "calibration_evidence": _WATCHED,
-        "monitoring_report": {"weekly_calibration", *_WATCHED},
+        "monitoring_report": {"weekly_calibration", "calibration_evidence", *_WATCHED},
         "status_board": {"champion_model", "weekly_calibration", "monitoring_report"},
         "weekly_drift": {
             "weekly_scores",

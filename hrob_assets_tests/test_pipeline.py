@@ -1,15 +1,16 @@
 """What stops the main path for one use case, and what the command line says of it."""
 
-from datetime import date
+from datetime import date, timedelta
 from types import SimpleNamespace
 
 import dagster as dg
+import polars as pl
 import pytest
 from click.testing import CliRunner
 
 from hrob_assets import pipeline
 from hrob_assets.cli import _clear_errors, main
-from hrob_assets.pipeline import PipelineOutcome, Weeks, run_pipeline
+from hrob_assets.pipeline import PipelineOutcome, Weeks, run_pipeline, weeks_to_monitor
 from hrob_assets.resources.environment import read_data_environment
 from hrob_assets.risk.errors import ConfigurationError, TooSmallError
 
@@ -17,7 +18,7 @@ WEEKS = Weeks(date(2024, 1, 1), date(2024, 3, 4))
 
 
 @pytest.fixture
-def path_with(monkeypatch):
+def path_with(monkeypatch, tmp_path):
     """The main path of two use cases in which training the first raises an error."""
     jobs = []
 
@@ -34,7 +35,7 @@ def path_with(monkeypatch):
                     msg = "no outcome is ripe"
                     raise TooSmallError(msg)
 
-        environment = SimpleNamespace(use_cases=("one", "two"))
+        environment = SimpleNamespace(use_cases=("one", "two"), data_root=tmp_path)
         monkeypatch.setattr(pipeline, "_Runner", Runner)
         monkeypatch.setattr(pipeline, "load_environment", lambda: environment)
         monkeypatch.setattr(pipeline, "_with_first_week", lambda found: found)
@@ -68,6 +69,34 @@ def test_lists_whose_outcomes_are_not_ripe_end_with_a_status_board_all_the_same(
         "status_two",
         "describe_two",
     ]
+
+
+@pytest.mark.parametrize(
+    ("scored_from", "monitored", "first"),
+    [
+        (None, [], date(2024, 2, 26)),  # nothing was scored: the latest weeks
+        (1, [1, 2, 3], date(2024, 1, 29)),  # week 4 was scored and never monitored
+        (1, [1, 3, 4], date(2024, 1, 15)),
+        (4, range(4, 10), date(2024, 2, 26)),
+    ],
+)
+def test_weeks_that_were_never_monitored_are_made_up_for(
+    tmp_path, monkeypatch, scored_from, monitored, first
+):
+    def monday(number):
+        return date(2024, 1, 1) + timedelta(weeks=number)
+
+    scored = [] if scored_from is None else [monday(n) for n in range(scored_from, 10)]
+    table = pl.DataFrame({"week": scored}, schema={"week": pl.Date})
+    monkeypatch.setattr(pipeline.ScoreTable, "scorings", lambda *_: table)
+    folder = tmp_path / "assets" / "one" / "calibration_evidence"
+    folder.mkdir(parents=True)
+    for number in monitored:
+        (folder / f"{monday(number)}.parquet").touch()
+
+    found = weeks_to_monitor(SimpleNamespace(data_root=tmp_path), "one", WEEKS, latest=2)
+
+    assert (found.first, found.last) == (first, WEEKS.last)
 
 
 def test_a_source_that_is_too_small_is_told_apart_from_a_refusal(path_with):

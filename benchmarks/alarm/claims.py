@@ -1,7 +1,7 @@
 """Worlds of claims through the product's own ledger: what must not alarm, and what must.
 
 Visits become known about ten days after they happen. Six years of 150 rows a week, one group in
-three rows; in the third year something changes. Ripeness, run-out and evidence are the product's.
+three rows; in the third year something changes. Maturity, run-out and e-values are the product's.
 """
 
 from datetime import datetime, timedelta
@@ -11,15 +11,15 @@ import polars as pl
 
 from hrob_assets.risk.monitoring import (
     AlarmRule,
+    ComparedPeriods,
     Ledger,
     StagedTables,
-    Stretches,
-    accumulate_evidence,
+    alarm_rows,
     alarms_by_detector,
     build_ledger,
     code_changes,
-    compare_columns,
-    evidence_rows,
+    column_drift,
+    compute_e_values,
 )
 from hrob_assets.risk.tables import COVERAGE, EVENTS, PERSONS
 from hrob_assets.risk.use_case import Monitoring, Outcome, OutcomeComponent
@@ -51,9 +51,9 @@ def run_world(scenario: str, seed: int) -> dict[str, bool]:
     )  # fmt: skip
     race = scores.select("encounter_id", "race")
     rows = ledger.rows.join(race, on="encounter_id")
-    chosen = evidence_rows(Ledger(rows, ledger.runouts, HORIZON, ledger.as_of))
-    evidence = accumulate_evidence(chosen, AlarmRule(0.1, 260), groups=["race"])
-    stands = alarms_by_detector(evidence)
+    chosen = alarm_rows(Ledger(rows, ledger.runouts, HORIZON, ledger.as_of))
+    e_values = compute_e_values(chosen, AlarmRule(0.1, 260), groups=["race"])
+    stands = alarms_by_detector(e_values)
     raised = {row["level"]: row["alarm"] for row in stands.iter_rows(named=True)}
     return {
         "all": raised["all"],
@@ -69,9 +69,9 @@ def _drift(scores: pl.DataFrame, events: pl.DataFrame) -> bool:
     at = START + timedelta(days=CHANGE_DAY)
     before, now = (scores.filter(part) for part in
                    (pl.col("prediction_time") < at, pl.col("prediction_time") >= at))  # fmt: skip
-    mix = compare_columns(before, now, columns=["race"], kind="population", seed=1)
+    mix = column_drift(before, now, columns=["race"], kind="population", seed=1)
     end = START + timedelta(days=DAYS)
-    codes = code_changes(events, Stretches((START, at), (end - timedelta(days=91), end)))
+    codes = code_changes(events, ComparedPeriods((START, at), (end - timedelta(days=91), end)))
     return bool(mix["drifted"].any()) or codes.height > 0
 
 

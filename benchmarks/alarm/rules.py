@@ -1,7 +1,7 @@
 """Simulated histories, and the weeks in which each rule raises an alarm.
 
 All rules see the same rows. Rows are independent, with a probability each; from one week on their
-log odds are shifted. The e-detector is the product's own (`alarm.follow`).
+log odds are shifted. The e-detector is the product's own (`run_e_detector`).
 
 * *3 sd*: a week's outcomes lie more than 3 standard deviations from what was predicted.
 * *2 of 5*: beyond 1.96 standard deviations in 2 of the last 5 weeks.
@@ -23,7 +23,7 @@ from functools import partial
 import numba
 import numpy as np
 
-from hrob_assets.risk.monitoring import AlarmRule, follow, log_constants
+from hrob_assets.risk.monitoring import AlarmRule, log_e_values_without_outcome, run_e_detector
 
 RULES = ("e-detector", "3 sd", "2 of 5", "ADWIN", "PSI")
 WEEKS, CHANGE = 260, 52
@@ -47,7 +47,7 @@ def alarms(
     edges = np.quantile(probability, np.linspace(0, 1, 11)[1:-1])
     run = partial(
         _histories,
-        log_constants(probability, rule),
+        log_e_values_without_outcome(probability, rule),
         rule.shifts - rule.edges,
         np.log(float(rule.alarm_weeks)),
         odds,
@@ -97,7 +97,7 @@ def _histories(
                 cut = _adwin(window, held, distance, (week * rows + row) % _EVERY == 0)
                 found[history, 3, week] |= cut
             z[week] = over / np.sqrt(variance)
-        found[history, 0] = follow(logs, np.ones(weeks), np.full(weeks, level))[3]
+        found[history, 0] = run_e_detector(logs, np.ones(weeks), np.full(weeks, level))[3]
         _simple_rules(found[history], z, bins)
     return found
 

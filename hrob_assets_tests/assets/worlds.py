@@ -101,20 +101,29 @@ def logged(registry, name):
 
 
 def materialise(
-    definitions, root, registry, *, only, weeks=None, weekly=(), tags=None, **resources: object
+    definitions,
+    root,
+    registry,
+    *,
+    only,
+    weeks=None,
+    weekly=(),
+    partitions=None,
+    tags=None,
+    **resources: object,
 ):
     """Materialise one step, or several in one run; other inputs are read from the data root.
 
     `only` is the last part of one of its keys, or several; keys in `weekly` name the inputs that
-    are partitioned like it.
+    are partitioned like it or, where it has no partitions, by `partitions`.
     """
     names = {only} if isinstance(only, str) else set(only)
     assets = [each for each in definitions.assets if names & {key.path[-1] for key in each.keys}]
     made = {key for each in assets for key in each.keys}
-    partitions = {key: each.partitions_def for each in assets for key in each.dependency_keys}
+    of_step = {key: each.partitions_def for each in assets for key in each.dependency_keys}
     inputs = [
-        dg.AssetSpec(key, partitions_def=found if key.path[-1] in weekly else None)
-        for key, found in partitions.items()
+        dg.AssetSpec(key, partitions_def=(found or partitions) if key.path[-1] in weekly else None)
+        for key, found in of_step.items()
         if key not in made
     ]
     range_tags = {

@@ -28,24 +28,30 @@ from hrob_assets.resources.records.model_registry import ModelRegistry
 from hrob_assets.resources.sources.feedback import Feedback
 from hrob_assets.resources.storage.io_manager import KNOWN_UNTIL, Storage
 from hrob_assets.resources.storage.score_table import ScoreTable
+from hrob_assets.risk.cohort import group_rows
 from hrob_assets.risk.disclosure import shown_parts
 from hrob_assets.risk.monitoring import (
-    EVIDENCE,
-    FIGURES,
+    ALL_ROWS,
+    CALIBRATION_ESTIMATES,
+    CALIBRATION_WINDOW_WEEKS,
+    E_VALUES,
     OUTCOME_LEDGER,
     RUNOUTS,
     WEEKLY_CALIBRATION,
-    WINDOW_WEEKS,
     Ledger,
+    MonitoringInput,
+    MonitoringResult,
+    MonitoringSettings,
     StagedTables,
-    Watch,
     build_ledger,
     first_sent,
-    ledger_at,
-    told_alarm,
-    watch,
-    weeks_until_ripe,
+    ledger_as_of,
+    monitor_ledger,
+    raised_alarms,
+    shown_calibration,
+    shown_evidence,
 )
+from hrob_assets.risk.tables import ROW_KEY
 from hrob_assets.risk.use_case import UseCase
 from hrob_assets.risk.vocabulary import CodeSet
 
@@ -169,7 +175,7 @@ def _runout_metadata(ledger: Ledger) -> dict[str, Any]:
             {
                 "run_out_days": int(last["runout_days"]),
                 "estimated_days": "too few facts" if estimated is None else int(estimated),
-                "weeks_from_prediction_to_ripe_outcome": weeks_until_ripe(ledger),
+                "weeks_from_prediction_to_ripe_outcome": -(-ledger.mature_after_days() // 7),
             }
         ),
     }
@@ -189,8 +195,9 @@ def _weekly_calibration(
             "weekly_calibration": _out(
                 use_case,
                 "weekly_calibration",
-                f"Calibration of the outcomes that became ripe in the {WINDOW_WEEKS} weeks up to "
-                "this one, of everybody and by group, as it was known at the end of the week.",
+                "Calibration of the outcomes that became mature in the "
+                f"{CALIBRATION_WINDOW_WEEKS} weeks up to this one, of everybody and by group, as "
+                "it was known at the end of the week.",
             ),
             "calibration_evidence": _out(
                 use_case,
@@ -222,25 +229,33 @@ def _weekly_calibration(
         weeks = mondays(context.partition_keys)
         as_of = known_until(context, load)
         built = stored_ledger(use_case, ledger, runouts, storage)
-        folder = storage.asset_path(ENCOUNTER_FEATURES)
-        found = watch(
-            ledger_at(built, min(as_of, end_of_week(weeks[-1]))),
-            monitoring=monitoring,
+        cut = ledger_as_of(built, min(as_of, end_of_week(weeks[-1])))
+        columns = group_rows(
+            cut.rows.select(ROW_KEY),
+            groups=monitoring.groups,
             persons=persons,
             coverage=coverage,
-            since=weeks[0],
-            features=pl.scan_parquet(folder / "*.parquet"),
-            actions=feedback.actions(name),
-            salt=feedback.salt(monitoring.silent_arm),
+            features=pl.scan_parquet(storage.asset_path(ENCOUNTER_FEATURES) / "*.parquet"),
         )
+        found = monitor_ledger(
+            MonitoringInput(
+                ledger=cut,
+                settings=MonitoringSettings.of_use_case(monitoring),
+                columns=columns,
+                actions=feedback.actions(name),
+                salt=feedback.salt(monitoring.silent_arm),
+                calibrate_from=weeks[0],
+            )
+        )
+        shown = _shown(found, weeks[0])
         for week in weeks:
             context.add_asset_metadata(
-                _figures(found, week),
+                _figures(found, shown, week),
                 asset_key=use_case_key(name, "weekly_calibration"),
                 partition_key=week.isoformat(),
             )
         asked = pl.col("week").is_in(weeks)
-        tables = ((found.calibration, WEEKLY_CALIBRATION), (found.evidence, EVIDENCE))
+        tables = ((found.calibration, WEEKLY_CALIBRATION), (found.e_values, E_VALUES))
         one, other = (
             dg.Output(
                 frame.filter(asked), metadata={"dagster/column_schema": table_schema(contract)}
@@ -252,32 +267,49 @@ def _weekly_calibration(
     return weekly_calibration
 
 
-def _figures(found: Watch, week: date) -> dict[str, Any]:
-    """Figures of one week; those of everybody are plotted over weeks by the UI.
+def _shown(found: MonitoringResult, since: date) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Calibration and e-values of all rows as they may be published, week by week."""
+    of_all = found.e_values.filter(pl.col("group") == ALL_ROWS)
+    calibration = shown_calibration(
+        found.evaluable,
+        as_of=found.ledger.as_of,
+        window_weeks=CALIBRATION_WINDOW_WEEKS,
+        since=since,
+    )
+    return calibration, shown_evidence(of_all, found.independent)
 
-    A week that may not be told by itself has none: the next one that may tells of both.
+
+def _figures(
+    found: MonitoringResult, shown: tuple[pl.DataFrame, pl.DataFrame], week: date
+) -> dict[str, Any]:
+    """Estimates of one week from all rows; the UI plots them over weeks.
+
+    A week that may not be published by itself has none: the next one that may includes it.
     """
-    evidence = found.shown_evidence.filter(pl.col("week") == week)
-    calibration = found.shown_calibration.filter(pl.col("week") == week)
+    calibration, e_values = (frame.filter(pl.col("week") == week) for frame in shown)
     figures: dict[str, Any] = {}
     for row in calibration.iter_rows(named=True):
         figures["ripe rows of the window"] = row["rows"]
-        figures |= {figure: row[figure] for figure in FIGURES if row[figure] is not None}
-    for row in evidence.iter_rows(named=True):
+        figures |= {name: row[name] for name in CALIBRATION_ESTIMATES if row[name] is not None}
+    for row in e_values.iter_rows(named=True):
         figures["evidence, natural logarithm"] = row["log_evidence"]
         figures["alarm from, natural logarithm"] = row["log_level"]
         figures["detectors"] = row["detectors"]
-    if found.contamination is not None:
-        figures["caution"] = found.contamination
-    alarms = [{"key": alarm.key, **told_alarm(alarm)} for alarm in found.alarms(week)]
+    if found.caution is not None:
+        figures["caution"] = found.caution
+    alarms = [
+        {"key": alarm.key, **alarm.facts()}
+        for alarm in raised_alarms(found.e_values)
+        if alarm.week == week
+    ]
     figures[ALARMS] = dg.MetadataValue.json(alarms)
-    request = found.request(week)
-    if request is not None:
+    requests = found.update_requests.filter(pl.col("week") == week)
+    for request in requests.iter_rows(named=True):
         asked = {
-            "key": request.alarm.key,
-            "model_version": request.alarm.model_version,
+            "key": request["alarm"],
+            "model_version": request["model_version"],
             "week": week.isoformat(),
-            "changed_since": found.changed_since(request.alarm).isoformat(),
+            "changed_since": request["changed_since"].isoformat(),
         }
         figures[UPDATE_REQUEST] = dg.MetadataValue.json(asked)
     return readable(figures)

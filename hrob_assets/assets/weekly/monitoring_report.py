@@ -1,7 +1,6 @@
 """The monitoring report of a use case, and where it stands in the six steps of the framework."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -24,24 +23,18 @@ from hrob_assets.resources.records.decision_records import DecisionRecords
 from hrob_assets.resources.records.model_registry import CHAMPION, ModelRegistry
 from hrob_assets.resources.sources.feedback import Feedback
 from hrob_assets.resources.storage.io_manager import Storage, write_text
-from hrob_assets.risk.arms import evaluable_rows, flag_interventions, intervention_caution
 from hrob_assets.risk.cohort import group_rows
-from hrob_assets.risk.files import OutcomeColumns
 from hrob_assets.risk.governance import Standing, framework_steps
-from hrob_assets.risk.monitoring import present_ledger
-from hrob_assets.risk.reporting import MonitoringPlan, monitor_ledger, summary, write_monitoring
+from hrob_assets.risk.monitoring import (
+    MonitoringInput,
+    MonitoringSettings,
+    current_ledger,
+    monitor_ledger,
+)
+from hrob_assets.risk.reporting import monitoring_summary, publish_monitoring, write_monitoring
 from hrob_assets.risk.reporting.pages import status_board_page
 from hrob_assets.risk.tables import ROW_KEY
 from hrob_assets.risk.use_case import UseCase
-
-_LEDGER_COLUMNS = OutcomeColumns(
-    person="person_id",
-    time="prediction_time",
-    probability="probability",
-    outcome="label",
-    known_at="ripe_at",
-    model_version="model_version",
-)
 
 
 def monitoring_report_definitions(
@@ -82,6 +75,7 @@ def _monitoring_report(use_case: UseCase) -> dg.AssetsDefinition:
         ins={
             "ledger": dg.AssetIn(use_case_key(name, "outcome_ledger")),
             "runouts": dg.AssetIn(use_case_key(name, "claims_runout")),
+            "e_values": dg.AssetIn(use_case_key(name, "calibration_evidence")),
             "persons": dg.AssetIn(staged_key("persons")),
             "coverage": dg.AssetIn(staged_key("coverage")),
             "load": dg.AssetIn(staged_key("load")),
@@ -96,6 +90,7 @@ def _monitoring_report(use_case: UseCase) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         ledger: pl.LazyFrame,
         runouts: pl.LazyFrame,
+        e_values: pl.LazyFrame,
         persons: pl.LazyFrame,
         coverage: pl.LazyFrame,
         load: pl.LazyFrame,
@@ -103,38 +98,29 @@ def _monitoring_report(use_case: UseCase) -> dg.AssetsDefinition:
         feedback: Feedback,
     ) -> dg.MaterializeResult:
         stored = stored_ledger(use_case, ledger, runouts, storage)
-        built = present_ledger(stored, known_until(context, load))
-        features = pl.scan_parquet(storage.asset_path(ENCOUNTER_FEATURES) / "*.parquet")
-        named = built.rows.join(
-            group_rows(
-                built.rows.select(ROW_KEY),
-                groups=monitoring.groups,
-                persons=persons,
-                coverage=coverage,
-                features=features,
-            ),
-            on=list(ROW_KEY),
+        built = current_ledger(stored, known_until(context, load))
+        columns = group_rows(
+            built.rows.select(ROW_KEY),
+            groups=monitoring.groups,
+            persons=persons,
+            coverage=coverage,
+            features=pl.scan_parquet(storage.asset_path(ENCOUNTER_FEATURES) / "*.parquet"),
         )
-        flagged = flag_interventions(named, feedback.actions(name))
-        arm = monitoring.silent_arm
-        monitored = monitor_ledger(
-            built,
-            named,
-            replace(_LEDGER_COLUMNS, groups=monitoring.groups),
-            MonitoringPlan(
-                as_of=built.as_of,
-                horizon_days=built.horizon_days,
-                runout_share=monitoring.runout_share,
-                tolerance=monitoring.tolerance,
-                alarm_weeks=monitoring.alarm_weeks,
-            ),
-            source=use_case.title,
-            readable=evaluable_rows(flagged, arm, salt=feedback.salt(arm)),
-            caution=intervention_caution(flagged.filter(pl.col("label").is_not_null()), arm),
+        found = monitor_ledger(
+            MonitoringInput(
+                ledger=built,
+                settings=MonitoringSettings.of_use_case(monitoring),
+                columns=columns,
+                actions=feedback.actions(name),
+                salt=feedback.salt(monitoring.silent_arm),
+                stored_e_values=e_values.collect(),
+            )
         )
+        published = publish_monitoring(found, source=use_case.title)
         folder = report_folder(storage, name) / "monitoring"
-        write_monitoring(monitored, folder)
-        return dg.MaterializeResult(metadata=_report_metadata(summary(monitored), folder))
+        write_monitoring(published, folder)
+        told = monitoring_summary(published)
+        return dg.MaterializeResult(metadata=_report_metadata(told, folder))
 
     return monitoring_report
 

@@ -31,14 +31,14 @@ from hrob_assets.resources.storage.score_table import ScoreTable
 from hrob_assets.risk.cohort import group_rows
 from hrob_assets.risk.disclosure import SMALLEST_CELL, shown_count
 from hrob_assets.risk.monitoring import (
-    CBPE_LABEL,
+    IF_CALIBRATED,
     WEEKLY_DRIFT,
-    Inputs,
+    DriftInputs,
     WeeklyDrift,
     drift_of_week,
+    drift_periods,
     expected_if_calibrated,
-    list_sizes,
-    stretches_of,
+    worklist_sizes,
 )
 from hrob_assets.risk.tables import ROW_KEY
 from hrob_assets.risk.training import FittedModel, predict
@@ -123,15 +123,15 @@ def _weekly_drift(
         reference = enriched(evaluation.select(ROW_KEY).collect())
         found: list[WeeklyDrift] = []
         for week in mondays(context.partition_keys):
-            stretches = stretches_of(week)
-            first, after = (day.date() for day in stretches.recent)
-            known = _events(events, stretches.reference[0], stretches.recent[1])
+            periods = drift_periods(week)
+            first, after = (day.date() for day in periods.recent)
+            known = _events(events, periods.reference[0], periods.recent[1])
             recent = enriched(
                 scores.filter(pl.col("week") >= first, pl.col("week") < after).select(ROW_KEY)
             )
             moved = drift_of_week(
                 week,
-                Inputs(reference, recent, known),
+                DriftInputs(reference, recent, known),
                 champion,
                 groups=use_case.monitoring.groups,
                 group_of_column=group_of_column,
@@ -206,12 +206,12 @@ def _list_figures(scores: pl.DataFrame, reviews_per_week: int) -> dict[str, Any]
     """List size, and what the week would come to if the model were still calibrated."""
     if scores["person_id"].n_unique() < SMALLEST_CELL:
         return {}
-    size = list_sizes(scores, reviews_per_week=reviews_per_week).row(0, named=True)
+    size = worklist_sizes(scores, reviews_per_week=reviews_per_week).row(0, named=True)
     expected = expected_if_calibrated(scores).row(0, named=True)
     figures: dict[str, Any] = {
         "people on the list": shown_count(size["people"]),
         "capacity": reviews_per_week,
     }
     if expected["events"] >= SMALLEST_CELL:
-        figures[f"events, {CBPE_LABEL}"] = float(expected["events"])
+        figures[f"events, {IF_CALIBRATED}"] = float(expected["events"])
     return figures

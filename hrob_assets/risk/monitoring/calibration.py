@@ -1,7 +1,7 @@
-"""Calibration week by week, on ripe rows only, with a nowcast of the weeks that are not.
+"""Calibration week by week, on mature outcomes only, with a nowcast of weeks that are pending.
 
-Intervals are linearised with persons as clusters (normal approximation): a series of weeks, by
-group, needs hundreds of them. An evaluation has the patient bootstrap (`evaluation`).
+Intervals are linearised with patients as clusters (normal approximation): a series of weeks, by
+subgroup, needs hundreds of them. An evaluation uses the patient bootstrap (`evaluation`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from hrob_assets.risk.monitoring.ledger import Ledger
 from hrob_assets.risk.monitoring.reporting_delay import completion_by_age
 from hrob_assets.risk.tables import Column, Table
 
-FIGURES = (
+CALIBRATION_ESTIMATES = (
     "calibration_factor",
     "observed_expected",
     "intercept",
@@ -26,7 +26,7 @@ FIGURES = (
     "brier",
 )
 FEWEST_EVENTS = 10
-"""Rows with the outcome, without it, and persons, below which a figure has no interval."""
+"""Rows with the outcome, rows without it, and patients, below which there is no interval."""
 _Z = 1.959963984540054
 _CLIP = 1e-6
 _FAR = 500.0  # log-odds beyond which a number would overflow, and nothing changes
@@ -36,21 +36,21 @@ _ENOUGH = 1e-9
 _LARGEST_STEP = 4.0
 
 _bounds = [
-    Column(f"{figure}{part}", pl.Float64, "95 % interval where it has one.", nullable=True)
-    for figure in FIGURES
+    Column(f"{name}{part}", pl.Float64, "95 % interval where it has one.", nullable=True)
+    for name in CALIBRATION_ESTIMATES
     for part in ("", "_low", "_high")
 ]
 WEEKLY_CALIBRATION = Table(
     "weekly_calibration",
-    "One row per group, level and week in which outcomes became ripe.",
+    "One row per group, subgroup and week in which outcomes became mature.",
     ("group", "level", "week"),
     (
         Column("group", pl.String, "Column of the group, or all."),
-        Column("level", pl.String, "Level, or all."),
+        Column("level", pl.String, "Subgroup, or all."),
         Column("week", pl.Date, "Monday of the last week of the window."),
-        Column("window_weeks", pl.Int64, "Weeks of ripening that are taken together."),
-        Column("rows", pl.Int64, "Ripe rows with a label."),
-        Column("persons", pl.Int64, "Persons among them."),
+        Column("window_weeks", pl.Int64, "Weeks whose mature outcomes are pooled."),
+        Column("rows", pl.Int64, "Rows with a mature outcome."),
+        Column("persons", pl.Int64, "Patients among them."),
         Column("expected", pl.Float64, "Sum of the probabilities."),
         Column("events", pl.Int64, "Rows with the outcome."),
         *_bounds,
@@ -58,14 +58,14 @@ WEEKLY_CALIBRATION = Table(
 )
 
 
-def calibrate_weeks(
+def estimate_weekly_calibration(
     rows: pl.DataFrame,
     *,
     groups: Sequence[str] = (),
     window_weeks: int = 13,
     since: date | None = None,
 ) -> pl.DataFrame:
-    """Calibration of ripe rows, in windows that end with each week.
+    """Calibration of mature outcomes, in windows that end with each week.
 
     Parameters
     ----------
@@ -73,43 +73,45 @@ def calibrate_weeks(
         Of the ledger, with the groups: ``person_id``, ``ripe_week``, ``probability``, ``label``,
         ``high_risk``; rows without a label are left out.
     groups : sequence of str
-        Columns; null is a level, ``Unknown``.
+        Columns; null is the subgroup ``Unknown``.
     window_weeks : int
-        Weeks of ripening that are taken together, at most.
+        Weeks whose mature outcomes are pooled, at most.
     since : date, optional
-        Monday of the first week that is told; None for all.
+        Monday of the first week to report; None for all.
 
     Returns
     -------
     DataFrame
-        `WEEKLY_CALIBRATION`; a level with fewer than 11 persons in a window is left out there.
+        `WEEKLY_CALIBRATION`; a subgroup with fewer than 11 patients in a window is left out there.
     """
-    told: list[dict[str, Any]] = list(_windows(_in_order(rows), "all", "all", window_weeks, since))
+    overall = list(_windows(_in_order(rows), "all", "all", window_weeks, since))
     frames = [
-        calibrate_levels(rows, group, window_weeks=window_weeks, since=since) for group in groups
+        estimate_subgroup_calibration(rows, group, window_weeks=window_weeks, since=since)
+        for group in groups
     ]
-    return pl.concat([pl.DataFrame(told, schema=WEEKLY_CALIBRATION.schema), *frames])
+    return pl.concat([pl.DataFrame(overall, schema=WEEKLY_CALIBRATION.schema), *frames])
 
 
-def calibrate_levels(
+def estimate_subgroup_calibration(
     rows: pl.DataFrame, group: str, *, window_weeks: int, since: date | None = None
 ) -> pl.DataFrame:
-    """Calibration of each level of one group; as `calibrate_weeks`."""
+    """Calibration of each subgroup of one group; as `estimate_weekly_calibration`."""
     named = _in_order(rows).with_columns(pl.col(group).fill_null("Unknown"))
-    told: list[dict[str, Any]] = []
-    for level in sorted(named[group].unique()):
-        part = named.filter(pl.col(group) == level)
-        told += _windows(part, group, str(level), window_weeks, since)
-    return pl.DataFrame(told, schema=WEEKLY_CALIBRATION.schema)
+    found: list[dict[str, Any]] = []
+    for subgroup in sorted(named[group].unique()):
+        part = named.filter(pl.col(group) == subgroup)
+        found += _windows(part, group, str(subgroup), window_weeks, since)
+    return pl.DataFrame(found, schema=WEEKLY_CALIBRATION.schema)
 
 
 def _in_order(rows: pl.DataFrame) -> pl.DataFrame:
-    ripe = rows.filter(pl.col("label").is_not_null())
-    return ripe.sort("ripe_week", "person_id", "probability")
+    """Rows with a label, sorted, so that sums do not depend on the order they came in."""
+    mature = rows.filter(pl.col("label").is_not_null())
+    return mature.sort("ripe_week", "person_id", "probability")
 
 
 def _windows(
-    part: pl.DataFrame, group: str, level: str, window_weeks: int, since: date | None
+    part: pl.DataFrame, group: str, subgroup: str, window_weeks: int, since: date | None
 ) -> Iterator[dict[str, Any]]:
     day = part["ripe_week"].cast(pl.Int64).to_numpy()
     columns = _arrays(part)
@@ -117,18 +119,18 @@ def _windows(
     for last in sorted(set(day[day >= earliest].tolist())):
         first = last - 7 * (window_weeks - 1)
         inside = slice(*np.searchsorted(day, [first, last + 1]).tolist())
-        rows = Rows(*(column[inside] for column in columns))
-        if rows.persons >= SMALLEST_CELL:
+        predictions = LabelledPredictions(*(column[inside] for column in columns))
+        if predictions.persons >= SMALLEST_CELL:
             yield {
                 "group": group,
-                "level": level,
+                "level": subgroup,
                 "week": _EPOCH + timedelta(days=last),
                 "window_weeks": window_weeks,
-                "rows": rows.outcome.size,
-                "persons": rows.persons,
-                "expected": float(rows.probability.sum()),
-                "events": int(rows.outcome.sum()),
-                **figures_of(rows),
+                "rows": predictions.outcome.size,
+                "persons": predictions.persons,
+                "expected": float(predictions.probability.sum()),
+                "events": int(predictions.outcome.sum()),
+                **estimate_calibration(predictions),
             }
 
 
@@ -144,8 +146,8 @@ def _arrays(part: pl.DataFrame) -> tuple[np.ndarray, ...]:
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Predictions with outcomes, arrays of shape (n_rows,)."""
+class LabelledPredictions:
+    """Predictions with mature outcomes, arrays of shape (n_rows,)."""
 
     person: np.ndarray
     probability: np.ndarray
@@ -155,24 +157,25 @@ class Rows:
 
     @property
     def persons(self) -> int:
-        """Distinct persons."""
+        """Distinct patients."""
         return np.unique(self.person).size
 
 
-def figures_of(rows: Rows) -> dict[str, float | None]:
-    """`FIGURES` with their bounds; None where there is too little for them.
+def estimate_calibration(rows: LabelledPredictions) -> dict[str, float | None]:
+    """`CALIBRATION_ESTIMATES` with their bounds; None where there is too little data for them.
 
     Examples
     --------
     >>> p, y = np.full(400, 0.25), np.tile([1.0, 0, 0, 0], 100)
-    >>> found = figures_of(Rows(np.arange(400), p, y, p > 0.2, np.ones(400)))
+    >>> patients = np.arange(400)
+    >>> found = estimate_calibration(LabelledPredictions(patients, p, y, p > 0.2, np.ones(400)))
     >>> found["observed_expected"], round(found["observed_expected_low"], 3)
     (1.0, 0.844)
     """
     p, y, w = rows.probability, rows.outcome, rows.weight
     _, cluster = np.unique(rows.person, return_inverse=True)
-    everybody = np.ones(y.size, dtype=np.bool_)
-    enough, high = _enough(y, cluster, everybody), _enough(y, cluster, rows.high_risk)
+    every = np.ones(y.size, dtype=np.bool_)
+    enough, high = _enough(y, cluster, every), _enough(y, cluster, rows.high_risk)
     mean = {
         "calibration_factor": (p - y, w, enough),
         "positive_predictive_value": (y, w * rows.high_risk, high),
@@ -186,7 +189,7 @@ def figures_of(rows: Rows) -> dict[str, float | None]:
 
 
 def _enough(y: np.ndarray, cluster: np.ndarray, among: np.ndarray) -> bool:
-    """Whether some of the rows have the outcomes, their absence and the persons for an interval."""
+    """Whether the rows among some have enough events, non-events and patients for an interval."""
     part = y[among.astype(np.bool_)]
     persons = np.unique(cluster[among.astype(np.bool_)]).size
     return min(float(part.sum()), float((1 - part).sum()), persons) >= FEWEST_EVENTS
@@ -280,17 +283,17 @@ def _risk(odds: np.ndarray) -> np.ndarray:
 
 
 def nowcast_weeks(ledger: Ledger) -> pl.DataFrame:
-    """Weeks that were scored but are not ripe: outcomes so far, and what they will come to.
+    """Nowcast of weeks with pending rows: outcomes known so far, and how many to expect in total.
 
-    A nowcast is for the eye. It never enters the evidence of the alarm.
+    A nowcast is for the reader only. It never enters the alarm.
 
     Returns
     -------
     DataFrame
-        One row per scored week with pending rows, of weeks that are over: ``week``, ``rows``,
+        One row per scored week that is over and has pending rows: ``week``, ``rows``,
         ``expected`` (sum of the probabilities), ``events_so_far``, ``completion`` (share of a
-        week's outcomes known at its age, by the weeks before; null where none is old enough) and
-        ``events_nowcast`` (their quotient).
+        week's outcomes that is known at its age, estimated from earlier weeks; null where none is
+        old enough) and ``events_nowcast`` (their quotient).
     """
     scored = ledger.rows
     weeks = scored["week"].unique().sort().to_list()
@@ -324,11 +327,11 @@ def nowcast_weeks(ledger: Ledger) -> pl.DataFrame:
 
 
 def censoring_sensitivity(ledger: Ledger) -> pl.DataFrame:
-    """Observed over expected without the censored rows, and with weights that stand for them.
+    """Observed over expected outcomes without censored rows, and weighted to represent them.
 
-    Persons are taken to leave at a steady rate; a row is weighted with one over the chance of
-    being observed until its outcome, or to the end of the horizon. An outcome without a date is
-    taken to lie in the middle of the horizon.
+    The weights are the inverse probability of censoring. Patients are assumed to disenrol at a
+    constant rate, so a row has the inverse of the chance to be observed until its outcome, or
+    until the end of the horizon. An outcome without a date is placed in the middle of the horizon.
 
     Returns
     -------
@@ -336,32 +339,32 @@ def censoring_sensitivity(ledger: Ledger) -> pl.DataFrame:
         Two rows: ``weights`` (none, inverse probability of censoring), ``rows``, ``censored``,
         ``observed_expected`` with bounds; null where there is too little.
     """
-    judged = ledger.rows.filter(pl.col("status") != "pending")
-    labelled = judged.filter(pl.col("label").is_not_null())
+    mature = ledger.rows.filter(pl.col("status") != "pending")
+    labelled = mature.filter(pl.col("label").is_not_null())
     days = float(ledger.horizon_days)
     waited = (pl.col("outcome_at") - pl.col("prediction_time")).dt.total_seconds() / 86_400
-    followed = (
+    observed_days = (
         labelled.select(pl.when(pl.col("label")).then(waited.fill_null(days / 2)).otherwise(days))
         .to_series()
         .to_numpy()
         .astype(np.float64)
     )
-    lost = judged.height - labelled.height
-    exposure = float(followed.sum()) + lost * days / 2
+    lost = mature.height - labelled.height
+    exposure = float(observed_days.sum()) + lost * days / 2
     rate = lost / exposure if exposure else 0.0
     forms = {
-        "none": np.ones(followed.size),
-        "inverse probability of censoring": np.exp(rate * followed),
+        "none": np.ones(observed_days.size),
+        "inverse probability of censoring": np.exp(rate * observed_days),
     }
-    told: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
     for name, weight in forms.items():
         arrays = _arrays(labelled.with_columns(pl.Series("weight", weight)))
-        figures = figures_of(Rows(*arrays)) if labelled.height else {}
-        told.append(
+        estimates = estimate_calibration(LabelledPredictions(*arrays)) if labelled.height else {}
+        found.append(
             {"weights": name, "rows": labelled.height, "censored": lost}
             | {
-                f"observed_expected{part}": figures.get(f"observed_expected{part}")
+                f"observed_expected{part}": estimates.get(f"observed_expected{part}")
                 for part in ("", "_low", "_high")
             }
         )
-    return pl.DataFrame(told, infer_schema_length=None)
+    return pl.DataFrame(found, infer_schema_length=None)

@@ -1,12 +1,12 @@
-"""What has moved before any outcome is known: inputs, scores, list, codes, delays and population.
+"""Drift: what changed before any outcome is known, in inputs, scores, population, codes and delays.
 
-Nothing here feeds the alarm. Inputs may move while predictions stay true, and predictions may go
-wrong while inputs stay; only ripe outcomes tell.
+Nothing here feeds the alarm. Inputs may change while predictions stay calibrated, and predictions
+may become miscalibrated while inputs stay the same; only mature outcomes show it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,9 @@ from hrob_assets.risk.tables import Column, Table
 from hrob_assets.risk.windows import became_known
 
 SMALLEST_SHIFT = 0.1
-"""PSI below which a shift is small, whatever chance says (rule of thumb)."""
+"""PSI below which a shift is small, even where chance cannot explain it (rule of thumb)."""
+RECENT_WEEKS, REFERENCE_WEEKS = 13, 26
+"""Weeks that `drift_of_rows` compares: the latest ones with the first ones."""
 _BINS = 10
 _SMALLEST_SHARE = 1e-4
 _DRAWS = 999
@@ -25,13 +27,13 @@ _CONFIDENCE = 0.95
 _FEW_VALUES = 12
 DRIFT = Table(
     "drift",
-    "One row per column that was looked at.",
+    "One row per examined column.",
     ("kind", "column"),
     (
         Column("kind", pl.String, "feature, score or population."),
-        Column("column", pl.String, "What was looked at."),
+        Column("column", pl.String, "The examined column."),
         Column("psi", pl.Float64, "Population stability index.", nullable=True),
-        Column("psi_by_chance", pl.Float64, "Its 95 % point without a change.", nullable=True),
+        Column("psi_by_chance", pl.Float64, "Its 95th percentile without a change.", nullable=True),
         Column("drifted", pl.Boolean, "Beyond chance and 0.1 or more.", nullable=True),
         Column("reference_missing", pl.Float64, "Share of null before.", nullable=True),
         Column("recent_missing", pl.Float64, "Share of null now.", nullable=True),
@@ -46,9 +48,9 @@ class Bins:
     Parameters
     ----------
     edges : ndarray of float or None
-        Inner edges of the bins of a number; values at an edge lie below it.
+        Inner edges of the bins of a numeric column; values at an edge lie below it.
     levels : tuple of str or None
-        Levels of a column of words; others are taken together.
+        Levels of a text column; all other levels share one bin.
     """
 
     edges: np.ndarray | None
@@ -69,7 +71,7 @@ class Bins:
 
 
 def bins_of(reference: pl.Series) -> Bins:
-    """Bins of a column: tenths of the reference rows, its few values, or its levels.
+    """Bins of a column: deciles of the reference rows, its few values, or its levels.
 
     Examples
     --------
@@ -81,12 +83,12 @@ def bins_of(reference: pl.Series) -> Bins:
         return Bins(None, tuple(levels))
     known = reference.drop_nulls().cast(pl.Float64).drop_nans()
     values = known.unique().sort().to_numpy()
-    if values.size == 1:  # what leaves a constant must be seen, on either side of it
+    if values.size == 1:  # bins on either side, so that any other value than the constant shows
         return Bins(np.array([np.nextafter(values[0], -np.inf), values[0]]), None)
     if values.size <= _FEW_VALUES:
         return Bins((values[:-1] + values[1:]) / 2, None)
-    tenths = np.quantile(known.to_numpy(), np.linspace(0, 1, _BINS + 1)[1:-1])
-    return Bins(np.unique(tenths), None)
+    deciles = np.quantile(known.to_numpy(), np.linspace(0, 1, _BINS + 1)[1:-1])
+    return Bins(np.unique(deciles), None)
 
 
 def stability_index(reference: np.ndarray, recent: np.ndarray) -> float:
@@ -110,14 +112,14 @@ def stability_index(reference: np.ndarray, recent: np.ndarray) -> float:
 def index_by_chance(
     counts: np.ndarray, reference_size: int, recent_size: int, *, seed: int
 ) -> float:
-    """95 % point of the PSI of two samples from the same distribution, by simulation.
+    """95th percentile of the PSI of two samples from the same distribution, by simulation.
 
     Parameters
     ----------
     counts : int array, shape (n_bins,)
         Of both samples together.
     reference_size, recent_size : int
-        Independent rows of each: persons, because the rows of a person are alike.
+        Independent rows of each: patients, because the rows of a patient resemble each other.
     seed : int
     """
     used = counts[counts > 0]
@@ -133,10 +135,10 @@ def index_by_chance(
     return float(np.quantile(index, _CONFIDENCE))
 
 
-def compare_columns(
+def column_drift(
     reference: pl.DataFrame, recent: pl.DataFrame, *, columns: Sequence[str], kind: str, seed: int
 ) -> pl.DataFrame:
-    """PSI of columns of recent rows against reference rows, with what chance alone would give.
+    """PSI of columns of recent rows against reference rows, and what chance alone would give.
 
     Parameters
     ----------
@@ -150,8 +152,8 @@ def compare_columns(
     Returns
     -------
     DataFrame
-        `DRIFT`, one row per column; figures are null where fewer than 11 persons are in either
-        part. Shares of null are null where fewer than 11 persons have or lack a value.
+        `DRIFT`, one row per column; estimates are null where either part has fewer than 11
+        patients. Shares of null are null where fewer than 11 patients have or lack a value.
     """
     persons = [part["person_id"].n_unique() for part in (reference, recent)]
     rows: list[dict[str, Any]] = []
@@ -177,41 +179,54 @@ def _missing(part: pl.DataFrame, column: str) -> float | None:
     return float(lacks.cast(pl.Float64).sum()) / part.height
 
 
-def list_sizes(scores: pl.DataFrame, *, reviews_per_week: int) -> pl.DataFrame:
-    """People on each week's list, against how many can be reviewed.
+def drift_of_rows(
+    rows: pl.DataFrame,
+    *,
+    features: Sequence[str],
+    groups: Sequence[str],
+    as_of: datetime,
+    seed: int,
+) -> pl.DataFrame:
+    """Drift of scores, features and population: the latest weeks against the first ones.
 
     Parameters
     ----------
-    scores : DataFrame
-        ``week``, ``person_id`` and ``high_risk``.
-    reviews_per_week : int
+    rows : DataFrame
+        ``week``, ``person_id``, ``probability``, the features and the groups.
+    features, groups : sequence of str
+        Columns to examine, besides the probability.
+    as_of : datetime (UTC)
+        Weeks that are not over by then are not recent.
+    seed : int
 
     Returns
     -------
     DataFrame
-        ``week``, ``rows``, ``people`` (high risk), ``capacity``, ``over_capacity`` (people).
+        `DRIFT`. `RECENT_WEEKS` are compared with `REFERENCE_WEEKS`, or fewer where there are not
+        so many weeks that do not overlap.
     """
-    return (
-        scores.group_by("week")
-        .agg(rows=pl.len(), people=pl.col("person_id").filter(pl.col("high_risk")).n_unique())
-        .with_columns(capacity=pl.lit(reviews_per_week))
-        .with_columns(
-            over_capacity=(pl.col("people").cast(pl.Int64) - reviews_per_week).clip(lower_bound=0)
-        )
-        .sort("week")
+    weeks = rows["week"].unique().sort().to_list()
+    over = [week for week in weeks if week + timedelta(days=7) <= as_of.date()]
+    recent = over[-min(RECENT_WEEKS, len(over) // 2) :] if len(over) > 1 else []
+    first = [week for week in weeks if not recent or week < recent[0]][:REFERENCE_WEEKS]
+    parts = [rows.filter(pl.col("week").is_in(some)) for some in (first, recent)]
+    examined = {"score": ("probability",), "feature": features, "population": groups}
+    return pl.concat(
+        column_drift(*parts, columns=columns, kind=kind, seed=seed)
+        for kind, columns in examined.items()
     )
 
 
 @dataclass(frozen=True)
-class Stretches:
-    """Two stretches of time that are compared, each [start, end)."""
+class ComparedPeriods:
+    """Two periods that are compared, each [start, end)."""
 
     reference: tuple[datetime, datetime]
     recent: tuple[datetime, datetime]
 
     @property
     def ratio(self) -> float:
-        """Length of the recent stretch over that of the reference."""
+        """Length of the recent period over that of the reference."""
         lengths = [end - start for start, end in (self.recent, self.reference)]
         return lengths[0] / lengths[1]
 
@@ -219,30 +234,31 @@ class Stretches:
 _NOT_BY_CHANCE = 1e-6
 
 
-def code_changes(events: pl.DataFrame, stretches: Stretches) -> pl.DataFrame:
-    """Codes that came or went, of events by the time at which they became known.
+def code_changes(events: pl.DataFrame, periods: ComparedPeriods) -> pl.DataFrame:
+    """Codes that are new or retired, of events by the time at which they became known.
 
     Parameters
     ----------
     events : DataFrame
         ``vocabulary``, ``code`` and ``known_at``.
-    stretches : Stretches
+    periods : ComparedPeriods
 
     Returns
     -------
     DataFrame
         ``vocabulary``, ``code``, ``change`` (new: none before; retired: none now), ``before`` and
         ``now`` (events, 11 or more on the side where there are any) and ``expected`` (now, by
-        the rate before). Rarer codes come and go by chance and are left out: a code counts as
-        retired when so many would be expected that none has a chance below one in a million.
+        the rate before). Rarer codes appear and disappear by chance and are left out: a code
+        counts as retired when the chance to see none of the expected events is below one in a
+        million.
     """
     counted: list[pl.DataFrame] = []
-    for name, (start, end) in (("before", stretches.reference), ("now", stretches.recent)):
+    for name, (start, end) in (("before", periods.reference), ("now", periods.recent)):
         part = became_known(events, since=start, before=end)
         counted.append(part.group_by("vocabulary", "code").agg(pl.len().alias(name)))
     both = counted[0].join(counted[1], on=["vocabulary", "code"], how="full", coalesce=True)
     fewest = max(SMALLEST_CELL, -np.log(_NOT_BY_CHANCE))
-    expected = pl.col("before") * stretches.ratio
+    expected = pl.col("before") * periods.ratio
     return (
         both.fill_null(0)
         .with_columns(expected.alias("expected"))
@@ -259,14 +275,14 @@ def code_changes(events: pl.DataFrame, stretches: Stretches) -> pl.DataFrame:
     )
 
 
-def volumes(events: pl.DataFrame, stretches: Stretches, *, by: str) -> pl.DataFrame:
-    """Events that became known in each stretch, by source.
+def volumes(events: pl.DataFrame, periods: ComparedPeriods, *, by: str) -> pl.DataFrame:
+    """Events that became known in each period, by source.
 
     Parameters
     ----------
     events : DataFrame
         ``known_at`` and the column `by`, such as ``domain``.
-    stretches : Stretches
+    periods : ComparedPeriods
     by : str
 
     Returns
@@ -277,10 +293,10 @@ def volumes(events: pl.DataFrame, stretches: Stretches, *, by: str) -> pl.DataFr
     """
     counted = [
         became_known(events, since=start, before=end).group_by(by).agg(pl.len().alias(name))
-        for name, (start, end) in (("before", stretches.reference), ("now", stretches.recent))
+        for name, (start, end) in (("before", periods.reference), ("now", periods.recent))
     ]
     small = [(pl.col(name) > 0) & (pl.col(name) < SMALLEST_CELL) for name in ("before", "now")]
-    expected = pl.col("before") * stretches.ratio
+    expected = pl.col("before") * periods.ratio
     return (
         counted[0]
         .join(counted[1], on=by, how="full", coalesce=True)
@@ -297,14 +313,14 @@ def volumes(events: pl.DataFrame, stretches: Stretches, *, by: str) -> pl.DataFr
     )
 
 
-def delay_changes(delays: pl.DataFrame, stretches: Stretches) -> pl.DataFrame:
-    """Days from happening to being known, of facts that became known in each stretch.
+def delay_changes(delays: pl.DataFrame, periods: ComparedPeriods) -> pl.DataFrame:
+    """Days from happening to being known, of facts that became known in each period.
 
     Parameters
     ----------
     delays : DataFrame
-        As `completion.estimate_runouts` takes them: ``kind``, ``started_at``, ``known_at``.
-    stretches : Stretches
+        As `estimate_runouts` takes them: ``kind``, ``started_at``, ``known_at``.
+    periods : ComparedPeriods
 
     Returns
     -------
@@ -314,7 +330,7 @@ def delay_changes(delays: pl.DataFrame, stretches: Stretches) -> pl.DataFrame:
     """
     parts: list[pl.DataFrame] = []
     waited = (pl.col("known_at") - pl.col("started_at")).dt.total_seconds() / 86_400
-    for name, (start, end) in (("before", stretches.reference), ("now", stretches.recent)):
+    for name, (start, end) in (("before", periods.reference), ("now", periods.recent)):
         part = became_known(delays, since=start, before=end)
         enough = pl.len() >= SMALLEST_CELL
         parts.append(
@@ -325,134 +341,3 @@ def delay_changes(delays: pl.DataFrame, stretches: Stretches) -> pl.DataFrame:
         )
     wanted = ["kind", "median_before", "median_now", "p95_before", "p95_now"]
     return parts[0].join(parts[1], on="kind", how="full", coalesce=True).select(wanted).sort("kind")
-
-
-CBPE_LABEL = "expected if still calibrated"
-
-
-def expected_if_calibrated(rows: pl.DataFrame) -> pl.DataFrame:
-    """What weeks without ripe outcomes would come to, if the predictions were still true.
-
-    By construction this cannot see that they are not. It is for planning, and never evidence.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        ``week``, ``probability`` and ``high_risk`` of rows that are pending.
-
-    Returns
-    -------
-    DataFrame
-        ``week``, ``rows``, ``events``, ``positive_predictive_value``, ``sensitivity`` and
-        ``label`` (always "expected if still calibrated"). Null where the denominator is 0.
-
-    References
-    ----------
-    NannyML, *Confidence-based performance estimation*.
-
-    Examples
-    --------
-    >>> rows = pl.DataFrame({"week": [date(2024, 1, 1)] * 3, "probability": [0.5, 0.3, 0.2],
-    ...     "high_risk": [True, False, False]})
-    >>> expected_if_calibrated(rows).row(0)[2:5]
-    (1.0, 0.5, 0.5)
-    """
-    high = pl.col("probability").filter(pl.col("high_risk"))
-    return (
-        rows.group_by("week")
-        .agg(
-            rows=pl.len(),
-            events=pl.col("probability").sum(),
-            positive_predictive_value=high.mean(),
-            sensitivity=pl.when(pl.col("probability").sum() > 0).then(
-                high.sum() / pl.col("probability").sum()
-            ),
-        )
-        .with_columns(label=pl.lit(CBPE_LABEL))
-        .sort("week")
-    )
-
-
-def contributions_by_group(
-    contributions: np.ndarray, group_of_term: Sequence[str]
-) -> tuple[np.ndarray, list[str]]:
-    """Sums of the log odds that the terms of a linear model add, by group of features.
-
-    Parameters
-    ----------
-    contributions : ndarray of float, shape (n_rows, n_terms)
-        Of `models.logistic_regression.contributions`.
-    group_of_term : sequence of str
-        Feature group of each term.
-
-    Returns
-    -------
-    ndarray of float, shape (n_rows, n_groups), and the names of the groups, sorted
-    """
-    names = sorted(set(group_of_term))
-    belongs = np.array([[group == name for name in names] for group in group_of_term], dtype=float)
-    return contributions @ belongs, names
-
-
-@dataclass(frozen=True)
-class RiskShift:
-    """The shift of the mean log odds, split by group of features.
-
-    Parameters
-    ----------
-    total : float, log odds
-    by_group : dict of str to float
-        Adds up to the total; largest first.
-    """
-
-    total: float
-    by_group: Mapping[str, float]
-
-    @property
-    def sentence(self) -> str:
-        """The shift in one sentence.
-
-        Examples
-        --------
-        >>> RiskShift(0.12, {"labs": 0.1, "utilisation": 0.05, "age": -0.03}).sentence
-        'The mean log odds rose by 0.12: labs +0.10, utilisation +0.05, age -0.03.'
-        """
-        if abs(self.total) < _TOO_LITTLE and not self._named:
-            return "The mean log odds did not move."
-        way = "rose" if self.total >= 0 else "fell"
-        parts = ", ".join(f"{name} {value:+.2f}" for name, value in self._named)
-        return f"The mean log odds {way} by {abs(self.total):.2f}: {parts or 'many small shifts'}."
-
-    @property
-    def _named(self) -> list[tuple[str, float]]:
-        return [(name, x) for name, x in self.by_group.items() if abs(x) >= _TOO_LITTLE][:_MOST]
-
-
-_TOO_LITTLE = 0.005
-_MOST = 5
-
-
-def risk_shift(reference: np.ndarray, recent: np.ndarray, names: Sequence[str]) -> RiskShift:
-    """Split the shift of the mean log odds of a linear model by group of features.
-
-    Parameters
-    ----------
-    reference, recent : ndarray of float, shape (n_rows, n_groups)
-        Of `contributions_by_group`.
-    names : sequence of str
-    """
-    moved = recent.mean(axis=0) - reference.mean(axis=0)
-    order = np.argsort(-np.abs(moved), kind="stable")
-    return RiskShift(float(moved.sum()), {names[int(i)]: float(moved[i]) for i in order})
-
-
-def recent_weeks(last: date, *, count: int) -> tuple[datetime, datetime]:
-    """The stretch of so many weeks that ends with the week of a Monday.
-
-    Examples
-    --------
-    >>> [day.date().isoformat() for day in recent_weeks(date(2024, 3, 4), count=2)]
-    ['2024-02-26', '2024-03-11']
-    """
-    end = datetime(last.year, last.month, last.day) + timedelta(days=7)
-    return end - timedelta(weeks=count), end

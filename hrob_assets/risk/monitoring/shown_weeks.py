@@ -26,11 +26,11 @@ from hrob_assets.risk.disclosure import (
     is_small,
     rounded_count,
 )
-from hrob_assets.risk.monitoring.alarm import EVERYBODY
+from hrob_assets.risk.monitoring.alarm import ALL_ROWS
 from hrob_assets.risk.monitoring.calibration import (
     WEEKLY_CALIBRATION,
-    calibrate_levels,
-    calibrate_weeks,
+    estimate_subgroup_calibration,
+    estimate_weekly_calibration,
 )
 from hrob_assets.risk.monitoring.ledger import Ledger
 from hrob_assets.risk.tables import ROW_KEY
@@ -61,7 +61,7 @@ def shown_calibration(
     Parameters
     ----------
     rows : DataFrame
-        As `calibrate_weeks` takes them, from the first ripe week on.
+        As `estimate_weekly_calibration` takes them, from the first ripe week on.
     as_of : datetime (UTC)
         Rows of a week that is not over yet are not told.
     groups : sequence of str
@@ -85,14 +85,14 @@ def shown_calibration(
     ends = _ends(ripe)
     first = None if since is None else since - _WEEK * (window_weeks - 1)
     at_end = _at_their_ends(ripe, ends, first)
-    everybody = calibrate_weeks(at_end, window_weeks=window_weeks, since=since)
-    told = _without_small_lists(everybody, at_end, pl.lit(EVERYBODY), window_weeks)
+    everybody = estimate_weekly_calibration(at_end, window_weeks=window_weeks, since=since)
+    told = _without_small_lists(everybody, at_end, pl.lit(ALL_ROWS), window_weeks)
     frames = [_with_first_week(told, ends, window_weeks)]
     for group in groups:
         named = ripe.with_columns(pl.col(group).fill_null("Unknown").alias(group))
         level_ends, untold = _level_ends(named, group, set(ends.values()))
         at_end = _at_their_ends(named, level_ends, first)
-        told = calibrate_levels(at_end, group, window_weeks=window_weeks, since=since)
+        told = estimate_subgroup_calibration(at_end, group, window_weeks=window_weeks, since=since)
         told = told.filter(_without(told, untold, window_weeks))
         told = _without_small_lists(told, at_end, pl.col(group), window_weeks)
         frames.append(_with_first_week(told, level_ends, window_weeks))
@@ -174,7 +174,7 @@ def _without(told: pl.DataFrame, untold: set[tuple[str, date]], window_weeks: in
 
 def _ends(ripe: pl.DataFrame) -> dict[date, date]:
     """The last week of the stretch of each week; weeks without a whole stretch are absent."""
-    weeks = _by_week(ripe.with_columns(pl.lit(EVERYBODY).alias("level")))
+    weeks = _by_week(ripe.with_columns(pl.lit(ALL_ROWS).alias("level")))
     found = _stretches(weeks, may_end=weeks, longest=None)
     return {week: inside[-1] for inside, _ in found for week in inside}
 
@@ -230,7 +230,7 @@ def shown_evidence(
     Parameters
     ----------
     evidence : DataFrame
-        `alarm.EVIDENCE`.
+        `E_VALUES`.
     independent : DataFrame
         The rows it was made of.
     groups : sequence of str
@@ -238,7 +238,7 @@ def shown_evidence(
     Returns
     -------
     DataFrame
-        `alarm.EVIDENCE` without ``rows``, ``expected`` and ``events``. Weeks that are taken
+        `E_VALUES` without ``rows``, ``expected`` and ``events``. Weeks that are taken
         together have the last one's name, the figures of the one with most evidence, and its
         alarm if any of them raised one.
     """
@@ -264,8 +264,8 @@ def _persons_by_detector(
     independent: pl.DataFrame, groups: Sequence[str]
 ) -> dict[tuple[str, str, str], dict[date, list[int]]]:
     found: dict[tuple[str, str, str], dict[date, list[int]]] = defaultdict(dict)
-    for group in (EVERYBODY, *groups):
-        level = pl.lit(EVERYBODY) if group == EVERYBODY else pl.col(group).fill_null("Unknown")
+    for group in (ALL_ROWS, *groups):
+        level = pl.lit(ALL_ROWS) if group == ALL_ROWS else pl.col(group).fill_null("Unknown")
         counted = independent.group_by("model_version", level.alias("level"), "week").agg(
             pl.col("person_id").unique()
         )
@@ -283,7 +283,7 @@ def _weeks_of_eleven(
     found: set[int] = set()
     for week in weeks:
         inside += 1
-        found.update(persons[week])
+        found.update(persons.get(week, ()))  # stored weeks may lack a subgroup by now
         if len(found) >= SMALLEST_CELL:
             ends += [week] * inside
             inside = 0
@@ -303,9 +303,9 @@ def shown_pending(
     ----------
     ledger : Ledger
     nowcast : DataFrame
-        `weekly_calibration.nowcast_weeks`.
+        `nowcast_weeks`.
     unripe : DataFrame
-        `drift.expected_if_calibrated`.
+        `expected_if_calibrated`.
 
     Returns
     -------

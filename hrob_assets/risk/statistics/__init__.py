@@ -37,6 +37,7 @@ from hrob_assets.risk.statistics.calibration import (
     calibrate_replicates,
     expected_distances,
     in_bins,
+    logit,
     logit_bins,
 )
 from hrob_assets.risk.statistics.confusion_matrix import Cells, Z, log_odds_ratio, wilson, woolf
@@ -75,6 +76,7 @@ __all__ = [
     "interval",
     "interventions_avoided",
     "log_odds_ratio",
+    "logit",
     "logit_bins",
     "net_benefit",
     "net_benefit_of_all",

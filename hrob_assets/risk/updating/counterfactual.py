@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from hrob_assets.risk.evaluation import paired_difference, row_log_loss
-from hrob_assets.risk.monitoring import calibrate_weeks
+from hrob_assets.risk.monitoring import estimate_weekly_calibration
 from hrob_assets.risk.statistics import Estimate, seed_of
 
 UPDATED, NEVER = "updated", "never updated"
@@ -48,7 +48,7 @@ class TwoHistories:
     use_case : str
     mondays : tuple of LivedMonday
     calibration : DataFrame
-        `weekly_calibration.WEEKLY_CALIBRATION` of everybody in windows of 13 weeks, and
+        `WEEKLY_CALIBRATION` of everybody in windows of 13 weeks, and
         ``history`` (updated, never updated).
     log_loss_difference : Estimate or None
         Never updated minus updated, on the rows that an updated version scored; positive means
@@ -84,7 +84,7 @@ def compare_histories(
         NEVER: ("never_updated", "never_updated_high_risk"),
     }
     weekly = [
-        calibrate_weeks(
+        estimate_weekly_calibration(
             rows.with_columns(probability=pl.col(probability), high_risk=pl.col(high_risk)),
             window_weeks=_WINDOW_WEEKS,
         ).with_columns(pl.lit(history).alias("history"))

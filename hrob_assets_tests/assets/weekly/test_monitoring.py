@@ -31,6 +31,7 @@ START = datetime(2023, 1, 2)  # a Monday
 WEEKS, PER_WEEK, RISK = 60, 60, 0.2
 AS_OF = START + timedelta(weeks=WEEKS)
 WEEKLY = dg.WeeklyPartitionsDefinition("2023-01-02", day_offset=1, fmt="%Y-%m-%d")
+STORED = {"weekly": {"weekly_calibration", "calibration_evidence"}, "partitions": WEEKLY}
 CODE_SETS = {"ed_visit": CodeSet("ed_visit", (Code("Visit", "emergency", "ED visit", "test"),))}
 
 
@@ -201,20 +202,24 @@ def test_a_ledger_that_is_older_than_the_week_is_not_taken_for_the_present(
     )
     shared = {"score_table": table, "storage": Storage(data_root=str(tmp_path))}
     then = {AS_OF_TAG: (START + timedelta(weeks=40)).isoformat()}
+    week = {"weeks": (monday(40).isoformat(),) * 2}
     materialise(definitions, tmp_path, registry, only="outcome_ledger", tags=then, **shared)
-    weeks = (monday(40).isoformat(),) * 2 if asset == "weekly_calibration" else None
+    materialise(
+        definitions, tmp_path, registry, only="weekly_calibration", tags=then, **week, **shared
+    )
 
+    more = week if asset == "weekly_calibration" else STORED
     with pytest.raises(ContractError, match="build the ledger again"):
-        materialise(definitions, tmp_path, registry, only=asset, weeks=weeks, **shared)
+        materialise(definitions, tmp_path, registry, only=asset, **more, **shared)
 
 
 # The report and the status board, from the same world.
 
 
 def test_the_report_and_the_board_tell_what_the_weeks_told(monitored, tmp_path, registry):
-    monitored(12, WEEKS - 1, true_risk=lambda week: RISK if week < 25 else 0.4)
+    monitored(0, WEEKS - 1, true_risk=lambda week: RISK if week < 25 else 0.4)
     definitions = monitoring_report_definitions(use_case_named("example"), weekly=WEEKLY)
-    shared = {"storage": Storage(data_root=str(tmp_path))}
+    shared = {"storage": Storage(data_root=str(tmp_path)), **STORED}
 
     made = materialise(definitions, tmp_path, registry, only="monitoring_report", **shared)
     materialise(definitions, tmp_path, registry, only="status_board", **shared)
@@ -229,6 +234,15 @@ def test_the_report_and_the_board_tell_what_the_weeks_told(monitored, tmp_path, 
     board = (folder / "status_board.html").read_text()
     assert "monitoring/monitoring.html" in board
     assert "There is no champion" in board
+
+
+def test_a_report_without_the_e_values_of_some_weeks_is_refused(monitored, tmp_path, registry):
+    monitored(30, WEEKS - 1, true_risk=lambda _: RISK)
+    definitions = monitoring_report_definitions(use_case_named("example"), weekly=WEEKLY)
+    shared = {"storage": Storage(data_root=str(tmp_path)), **STORED}
+
+    with pytest.raises(ContractError, match="weekly monitoring of these weeks again"):
+        materialise(definitions, tmp_path, registry, only="monitoring_report", **shared)
 
 
 def test_the_report_reads_calibration_where_nobody_acts_on_the_list(
@@ -253,8 +267,10 @@ def test_the_report_reads_calibration_where_nobody_acts_on_the_list(
             monitoring_definitions(use_case, code_sets=CODE_SETS, weekly=WEEKLY),
             monitoring_report_definitions(use_case, weekly=WEEKLY),
         )
-        for only in ("outcome_ledger", "monitoring_report"):
-            materialise(definitions, tmp_path, registry, only=only, **shared)
+        all_weeks = (monday(0).isoformat(), monday(WEEKS - 1).isoformat())
+        for only in ("outcome_ledger", "weekly_calibration", "monitoring_report"):
+            more = {"weeks": all_weeks} if only == "weekly_calibration" else STORED
+            materialise(definitions, tmp_path, registry, only=only, **more, **shared)
         path = tmp_path / "reports" / "example" / "monitoring" / "monitoring.json"
         found[name] = json.loads(path.read_text())
 

@@ -10,10 +10,10 @@ from polars.testing import assert_frame_equal
 
 from hrob_assets.risk.monitoring.calibration import (
     WEEKLY_CALIBRATION,
-    Rows,
-    calibrate_weeks,
+    LabelledPredictions,
     censoring_sensitivity,
-    figures_of,
+    estimate_calibration,
+    estimate_weekly_calibration,
     nowcast_weeks,
 )
 from hrob_assets.risk.monitoring.ledger import ledger_of_known_outcomes
@@ -33,7 +33,7 @@ def drawn(seed=1, *, persons=400, per_person=3, shift=0.0):
     true = expit(odds + shift + np.repeat(rng.normal(0, 0.8, persons), per_person))
     y = (rng.random(person.size) < true).astype(float)
     p = expit(odds)
-    return Rows(person, p, y, p > 0.3, np.ones(person.size))
+    return LabelledPredictions(person, p, y, p > 0.3, np.ones(person.size))
 
 
 @pytest.mark.parametrize("figure", ["intercept", "slope"])
@@ -47,7 +47,7 @@ def test_regressions_agree_with_a_glm_with_cluster_robust_errors(figure):
     )
     clusters = rows.persons / (rows.persons - 1)
 
-    found = figures_of(rows)
+    found = estimate_calibration(rows)
 
     assert found[figure] == pytest.approx(glm.params[-1], abs=1e-8)
     error = (found[f"{figure}_high"] - found[f"{figure}_low"]) / 2 / 1.959963984540054
@@ -68,7 +68,7 @@ def test_means_and_ratio_agree_with_a_plain_bootstrap_of_persons():
         draws["brier"].append(np.mean((p - y) ** 2))
         draws["positive_predictive_value"].append(y[high].mean())
 
-    found = figures_of(rows)
+    found = estimate_calibration(rows)
 
     for name, values in draws.items():
         low, high = np.quantile(values, [0.025, 0.975])
@@ -81,11 +81,13 @@ def test_few_events_have_a_value_but_no_interval():
     y = np.zeros(60)
     y[:3] = 1
 
-    found = figures_of(Rows(np.arange(60), p, y, p > 0.05, np.ones(60)))
+    found = estimate_calibration(LabelledPredictions(np.arange(60), p, y, p > 0.05, np.ones(60)))
 
     assert found["calibration_factor"] == pytest.approx(0.05)
     assert found["calibration_factor_low"] is None
-    none = figures_of(Rows(np.arange(60), p, np.zeros(60), p > 0.05, np.ones(60)))
+    none = estimate_calibration(
+        LabelledPredictions(np.arange(60), p, np.zeros(60), p > 0.05, np.ones(60))
+    )
     assert none["observed_expected"] == 0.0
     assert none["intercept"] is None
 
@@ -94,7 +96,7 @@ def test_outcomes_that_the_odds_separate_have_no_slope():
     p = np.append(np.linspace(0.45, 0.55, 59), 1e-6)
     y = (p > 0.5).astype(float)
 
-    found = figures_of(Rows(np.arange(60), p, y, p > 0.5, np.ones(60)))
+    found = estimate_calibration(LabelledPredictions(np.arange(60), p, y, p > 0.5, np.ones(60)))
 
     assert found["slope"] is None
     assert found["intercept"] is not None
@@ -105,7 +107,9 @@ def test_the_predictive_value_has_an_interval_where_the_high_risk_rows_carry_one
     y = np.concatenate([np.ones(events), np.zeros(others), np.tile([1.0, 0.0], 100)])
     high = np.arange(y.size) < events + others
 
-    found = figures_of(Rows(np.arange(y.size), np.full(y.size, 0.4), y, high, np.ones(y.size)))
+    found = estimate_calibration(
+        LabelledPredictions(np.arange(y.size), np.full(y.size, 0.4), y, high, np.ones(y.size))
+    )
 
     assert found["positive_predictive_value"] == events / (events + others)
     assert found["brier_low"] is not None
@@ -138,8 +142,8 @@ def test_weeks_do_not_depend_on_later_weeks_or_on_the_order_of_rows(cut, order):
     order.shuffle(places)
     until = MONDAY + timedelta(weeks=cut)
 
-    whole = calibrate_weeks(rows[places], groups=["race"], window_weeks=4)
-    early = calibrate_weeks(
+    whole = estimate_weekly_calibration(rows[places], groups=["race"], window_weeks=4)
+    early = estimate_weekly_calibration(
         rows.filter(pl.col("ripe_week") < until), groups=["race"], window_weeks=4
     )
 
@@ -154,8 +158,8 @@ def test_weeks_do_not_depend_on_later_weeks_or_on_the_order_of_rows(cut, order):
 def test_the_weeks_since_one_are_those_of_all_weeks():
     rows, since = ripened(), MONDAY + timedelta(weeks=9)
 
-    whole = calibrate_weeks(rows, groups=["race"], window_weeks=4)
-    told = calibrate_weeks(rows, groups=["race"], window_weeks=4, since=since)
+    whole = estimate_weekly_calibration(rows, groups=["race"], window_weeks=4)
+    told = estimate_weekly_calibration(rows, groups=["race"], window_weeks=4, since=since)
 
     assert told.height > 0
     assert_frame_equal(told, whole.filter(pl.col("week") >= since))
@@ -164,7 +168,7 @@ def test_the_weeks_since_one_are_those_of_all_weeks():
 def test_a_window_holds_the_weeks_that_end_with_its_own():
     rows = ripened()
 
-    found = calibrate_weeks(rows, window_weeks=4).filter(
+    found = estimate_weekly_calibration(rows, window_weeks=4).filter(
         pl.col("week") == MONDAY + timedelta(weeks=9)
     )
 
@@ -173,7 +177,9 @@ def test_a_window_holds_the_weeks_that_end_with_its_own():
     )
     assert found["rows"].item() == window.height == 160
     assert found["events"].item() == window["label"].sum()
-    levels = calibrate_weeks(rows, groups=["race"], window_weeks=4)["level"].unique().sort()
+    levels = (
+        estimate_weekly_calibration(rows, groups=["race"], window_weeks=4)["level"].unique().sort()
+    )
     assert levels.to_list() == ["Black", "Unknown", "White", "all"]
 
 

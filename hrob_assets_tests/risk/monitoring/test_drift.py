@@ -1,4 +1,4 @@
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -7,20 +7,16 @@ from scipy.stats import chi2
 
 from hrob_assets.risk.monitoring.drift import (
     DRIFT,
-    Stretches,
+    ComparedPeriods,
     code_changes,
-    compare_columns,
-    contributions_by_group,
+    column_drift,
     delay_changes,
-    expected_if_calibrated,
     index_by_chance,
-    list_sizes,
-    risk_shift,
     volumes,
 )
 
 START = datetime(2024, 1, 1)
-STRETCHES = Stretches(
+PERIODS = ComparedPeriods(
     (START, START + timedelta(days=300)), (START + timedelta(days=300), START + timedelta(days=330))
 )
 
@@ -38,7 +34,7 @@ def test_a_column_that_was_constant_and_is_not_any_more_has_drifted(other):
     before = pl.DataFrame({"person_id": np.arange(1000), "x": np.ones(1000)})
     now = before.with_columns(x=pl.when(pl.col("person_id") < 800).then(other).otherwise(1.0))
 
-    found = compare_columns(before, now, columns=["x"], kind="feature", seed=1).row(0, named=True)
+    found = column_drift(before, now, columns=["x"], kind="feature", seed=1).row(0, named=True)
 
     # by hand: (0.8 - 1e-4) ln(0.8 / 1e-4) + (0.2 - 1) ln(0.2 / 1)
     assert found["psi"] == pytest.approx(8.4763, abs=1e-3)
@@ -48,7 +44,7 @@ def test_a_column_that_was_constant_and_is_not_any_more_has_drifted(other):
 def test_a_constant_that_stays_has_not_moved():
     rows = pl.DataFrame({"person_id": np.arange(1000), "x": np.ones(1000)})
 
-    found = compare_columns(rows, rows, columns=["x"], kind="feature", seed=1).row(0, named=True)
+    found = column_drift(rows, rows, columns=["x"], kind="feature", seed=1).row(0, named=True)
 
     assert (found["psi"], found["drifted"]) == (0.0, False)
 
@@ -58,7 +54,7 @@ def test_no_change_is_beyond_chance_as_often_as_declared_and_never_called_drift(
     frame = {f"x{n}": rng.normal(size=4000) for n in range(100)}
     rows = pl.DataFrame({"person_id": np.arange(4000), **frame})
 
-    found = compare_columns(rows[:3000], rows[3000:], columns=list(frame), kind="feature", seed=1)
+    found = column_drift(rows[:3000], rows[3000:], columns=list(frame), kind="feature", seed=1)
 
     DRIFT.check(found)
     assert 1 <= (found["psi"] > found["psi_by_chance"]).sum() <= 12
@@ -86,9 +82,7 @@ def test_moved_values_missing_values_and_new_levels_are_drift():
         }
     ).with_columns(pl.col("missing").fill_nan(None))
 
-    found = compare_columns(
-        reference, recent, columns=reference.columns[1:], kind="feature", seed=1
-    )
+    found = column_drift(reference, recent, columns=reference.columns[1:], kind="feature", seed=1)
 
     assert dict(found.select("column", "drifted").iter_rows()) == {
         "moved": True, "missing": True, "payer": True, "same": False,
@@ -101,7 +95,7 @@ def test_rows_of_the_same_person_do_not_count_as_many():
     person = np.repeat(np.arange(30), 40)
     rows = pl.DataFrame({"person_id": person, "x": np.repeat(rng.normal(size=30), 40)})
 
-    found = compare_columns(rows[:600], rows[600:], columns=["x"], kind="feature", seed=1)
+    found = column_drift(rows[:600], rows[600:], columns=["x"], kind="feature", seed=1)
 
     assert found["psi_by_chance"].item() > 1  # fifteen persons against fifteen say nothing
 
@@ -109,7 +103,7 @@ def test_rows_of_the_same_person_do_not_count_as_many():
 def test_few_persons_tell_nothing():
     rows = pl.DataFrame({"person_id": range(20), "x": range(20)})
 
-    found = compare_columns(rows[:15], rows[15:], columns=["x"], kind="feature", seed=1)
+    found = column_drift(rows[:15], rows[15:], columns=["x"], kind="feature", seed=1)
 
     assert found.select("psi", "drifted", "recent_missing").row(0) == (None, None, None)
 
@@ -137,14 +131,14 @@ def events(*codes):
 def test_codes_that_came_and_went_are_named_and_rare_ones_are_not():
     rare = events(("Z99", 1, 0))[:20]  # 2 expected now: none is no surprise
     found = code_changes(
-        pl.concat([events(("F329", 2, 0), ("F32A", 0, 2), ("I10", 3, 3)), rare]), STRETCHES
+        pl.concat([events(("F329", 2, 0), ("F32A", 0, 2), ("I10", 3, 3)), rare]), PERIODS
     )
 
     assert found.select("code", "change").rows() == [("F32A", "new"), ("F329", "retired")]
 
 
 def test_volumes_are_compared_with_the_rate_before():
-    found = volumes(events(("I10", 3, 6)), STRETCHES, by="domain").row(0, named=True)
+    found = volumes(events(("I10", 3, 6)), PERIODS, by="domain").row(0, named=True)
 
     assert found["expected"] == pytest.approx(90)
     assert found["ratio"] == pytest.approx(2.0)
@@ -155,48 +149,6 @@ def test_a_longer_delay_is_seen():
     late = (pl.col("known_at") >= START + timedelta(days=300)).cast(pl.Int64) * 30
     delays = known.with_columns(started_at=pl.col("known_at") - pl.duration(days=10 + late))
 
-    found = delay_changes(delays, STRETCHES).row(0, named=True)
+    found = delay_changes(delays, PERIODS).row(0, named=True)
 
     assert (found["median_before"], found["median_now"]) == (10.0, 40.0)
-
-
-def test_people_on_the_list_are_counted_once_and_against_capacity():
-    scores = pl.DataFrame(
-        {
-            "week": [date(2024, 1, 1)] * 4,
-            "person_id": [1, 1, 2, 3],
-            "high_risk": [True, True, True, False],
-        }
-    )
-
-    found = list_sizes(scores, reviews_per_week=1).row(0, named=True)
-
-    assert (found["rows"], found["people"], found["over_capacity"]) == (4, 2, 1)
-
-
-def test_the_expectation_is_labelled_and_sees_no_outcome():
-    rows = pl.DataFrame(
-        {"week": [date(2024, 1, 1)], "probability": [0.2], "high_risk": [True], "label": [True]}
-    )
-
-    found = expected_if_calibrated(rows)
-    other = expected_if_calibrated(rows.with_columns(label=pl.lit(value=False)))
-
-    assert found.equals(other)
-    assert found["label"].to_list() == ["expected if still calibrated"]
-
-
-def test_the_shift_of_the_mean_risk_adds_up_over_groups():
-    rng = np.random.default_rng(4)
-    before, now = rng.normal(size=(500, 3)), rng.normal(size=(400, 3)) + np.array((0.5, 0.0, -0.2))
-    parts, names = zip(
-        *(contributions_by_group(part, ["labs", "labs", "age"]) for part in (before, now)),
-        strict=True,
-    )
-
-    found = risk_shift(*parts, names[0])
-
-    assert found.total == pytest.approx(now.sum(axis=1).mean() - before.sum(axis=1).mean())
-    assert sum(found.by_group.values()) == pytest.approx(found.total)
-    assert found.sentence.startswith("The mean log odds rose by")
-    assert "labs +" in found.sentence

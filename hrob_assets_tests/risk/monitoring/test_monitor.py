@@ -1,14 +1,24 @@
 """The same ledger by both ways into monitoring: a score file, and the assets of a use case."""
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import numpy as np
 import polars as pl
 import pytest
 
+from hrob_assets.risk.cohort.groups import group_rows
+from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.files.outcomes import OutcomeColumns, check_outcomes
-from hrob_assets.risk.monitoring.monitor import watch
-from hrob_assets.risk.reporting.monitoring_files import MonitoringPlan, monitor_rows, summary
+from hrob_assets.risk.monitoring.ledger import ledger_as_of
+from hrob_assets.risk.monitoring.monitor import (
+    MonitoringInput,
+    MonitoringSettings,
+    monitor_ledger,
+)
+from hrob_assets.risk.reporting.monitoring_files import monitor_outcomes
+from hrob_assets.risk.reporting.monitoring_summary import monitoring_summary, publish_monitoring
+from hrob_assets.risk.tables import ROW_KEY
 from hrob_assets.risk.use_case import Monitoring
 
 START = datetime(2022, 1, 3)  # a Monday
@@ -43,8 +53,8 @@ def scored():
 @pytest.fixture(scope="module")
 def by_file():
     rows = check_outcomes(scored(), COLUMNS, threshold=0.2)
-    plan = MonitoringPlan(as_of=AS_OF, runout_days=14, histories=0)
-    return monitor_rows(rows, COLUMNS, plan, source="scores")
+    settings = MonitoringSettings(groups=("race",), runout_days=14, histories=0)
+    return monitor_outcomes(rows, settings, horizon_days=60, as_of=AS_OF)
 
 
 @pytest.fixture(scope="module")
@@ -60,19 +70,19 @@ def by_assets(by_file):
         minimum_events=60,
         sudden_weeks=4,
     )
-    return watch(
-        ledger,
-        monitoring=monitoring,
-        persons=race.lazy(),
-        coverage=pl.LazyFrame(),
-        since=date(2023, 3, 6),
+    columns = group_rows(
+        ledger.rows.select(ROW_KEY), groups=["race"], persons=race.lazy(), coverage=pl.LazyFrame()
+    )
+    settings = MonitoringSettings.of_use_case(monitoring)
+    return monitor_ledger(
+        MonitoringInput(ledger, settings, columns, calibrate_from=date(2023, 3, 6))
     )
 
 
-def raised(evidence):
+def raised(e_values):
     return [
         (level, week.isoformat(), since.isoformat(), round(log, 6))
-        for level, week, since, log in evidence.filter("alarm")
+        for level, week, since, log in e_values.filter("alarm")
         .select("level", "week", "since", "log_evidence")
         .rows()
     ]
@@ -80,7 +90,7 @@ def raised(evidence):
 
 @pytest.mark.parametrize("way", ["by_file", "by_assets"])
 def test_both_ways_have_the_same_e_values_and_alarms(request, way):
-    found = request.getfixturevalue(way).evidence
+    found = request.getfixturevalue(way).e_values
 
     assert raised(found) == [
         ("all", "2023-01-09", "2022-12-26", 6.837852),
@@ -134,12 +144,9 @@ def test_weekly_calibration_of_a_window_of_13_weeks(by_assets):
 
 
 def test_update_requests_are_a_cool_down_apart(by_assets):
-    asked = [
-        (each.alarm.key, each.week, each.events, by_assets.changed_since(each.alarm))
-        for each in by_assets.requests
-    ]
+    found = by_assets.update_requests.select("alarm", "week", "events", "changed_since")
 
-    assert asked == [
+    assert found.rows() == [
         ("version 1, everybody, week 2023-01-09", date(2023, 1, 9), 64, date(2022, 10, 13)),
         ("version 1, race Black, week 2023-02-13", date(2023, 2, 13), 150, date(2022, 10, 13)),
         ("version 1, everybody, week 2023-02-27", date(2023, 3, 13), 164, date(2022, 11, 3)),
@@ -149,7 +156,7 @@ def test_update_requests_are_a_cool_down_apart(by_assets):
 
 
 def test_the_summary_says_where_each_detector_stands(by_file):
-    told = summary(by_file)
+    told = monitoring_summary(publish_monitoring(by_file, source="scores"))
 
     same = {"alarm": True, "direction": "under-prediction", "began_about": "2022-12-26",
             "alarm_level": 780.0, "last_week": "2023-06-12"}  # fmt: skip
@@ -172,3 +179,57 @@ def test_the_summary_says_where_each_detector_stands(by_file):
     }
     drift = [(row["column"], row["psi"], row["psi_by_chance"]) for row in told["drift"]]
     assert drift == [("probability", 0.00714133, 0.0197537), ("race", 5.2299e-06, 0.00421534)]
+
+
+def test_stored_e_values_take_the_place_of_computed_ones(by_file):
+    stored = by_file.e_values.sample(fraction=1.0, shuffle=True, seed=1)
+
+    found = monitor_ledger(replace(by_file.given, stored_e_values=stored))
+
+    assert found.e_values.equals(by_file.e_values)
+    assert found.alarms.equals(by_file.alarms)
+
+
+def test_stored_e_values_of_weeks_that_are_not_over_are_left_out(by_file):
+    before = AS_OF - timedelta(weeks=2)
+    earlier = monitor_ledger(replace(by_file.given, ledger=ledger_as_of(by_file.ledger, before)))
+
+    found = monitor_ledger(replace(earlier.given, stored_e_values=by_file.e_values))
+
+    assert found.e_values.equals(earlier.e_values)
+    assert found.e_values.height < by_file.e_values.height
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        pl.col("week") != date(2023, 2, 27),
+        (pl.col("week") != date(2023, 2, 27)) | (pl.col("group") != "all"),
+    ],
+)
+def test_a_week_without_stored_e_values_is_refused_because_its_alarm_would_be_lost(by_file, stored):
+    some = by_file.e_values.filter(stored)
+
+    with pytest.raises(ContractError, match=r"found 1 weeks .* from 2023-02-27 to 2023-02-27"):
+        monitor_ledger(replace(by_file.given, stored_e_values=some))
+
+
+def test_a_person_who_moved_to_another_subgroup_leaves_stored_e_values_as_they_are(by_file):
+    moved = by_file.given.columns.with_columns(
+        race=pl.when(pl.col("person_id") % 50 == 0).then(pl.lit("Asian")).otherwise("race")
+    )
+
+    found = monitor_ledger(replace(by_file.given, columns=moved, stored_e_values=by_file.e_values))
+
+    assert found.e_values.equals(by_file.e_values)
+    told = monitoring_summary(publish_monitoring(found, source="scores"))
+    assert told["groups"]["race"].keys() == {"Black", "White"}
+
+
+def test_calibration_is_of_weeks_that_are_over(by_file):
+    wednesday = AS_OF - timedelta(days=5)
+    found = monitor_ledger(replace(by_file.given, ledger=ledger_as_of(by_file.ledger, wednesday)))
+
+    last = (wednesday - timedelta(days=wednesday.weekday() + 7)).date()
+    assert found.evaluable["ripe_week"].max() > last
+    assert found.calibration["week"].max() == found.e_values["week"].max() == last

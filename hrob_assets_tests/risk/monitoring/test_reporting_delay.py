@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.monitoring.reporting_delay import (
-    MOST_DAYS,
+    MOST_RUNOUT_DAYS,
     completion_by_age,
     estimate_runouts,
     fixed_runout,
-    ripe_times,
+    maturity_times,
 )
 
 START = datetime(2023, 1, 1)
@@ -71,7 +71,7 @@ def test_few_facts_keep_the_run_out_of_the_month_before_and_a_first_load_is_boun
 
     assert few["runout_days"][-6:].n_unique() == 1
     assert few["estimated_days"][-1] is None
-    assert loaded["runout_days"].max() == MOST_DAYS
+    assert loaded["runout_days"].max() == MOST_RUNOUT_DAYS
 
 
 @settings(max_examples=20, deadline=None)
@@ -109,7 +109,7 @@ def test_a_row_is_ripe_at_the_first_moment_at_which_the_run_out_in_force_has_pas
     )
     horizon_end = START + timedelta(days=end)
 
-    found = ripe_times(pl.Series([horizon_end]), runouts)["runout_ends_at"][0]
+    found = maturity_times(pl.Series([horizon_end]), runouts)["runout_ends_at"][0]
 
     def passed(moment):
         in_force = [d for s, d in zip(runouts["from_at"], days, strict=True) if s <= moment][-1]
@@ -120,7 +120,7 @@ def test_a_row_is_ripe_at_the_first_moment_at_which_the_run_out_in_force_has_pas
 
 
 def test_a_fixed_run_out_is_the_same_for_all_time():
-    found = ripe_times(pl.Series([START]), fixed_runout(30))
+    found = maturity_times(pl.Series([START]), fixed_runout(30))
 
     assert found["runout_ends_at"].to_list() == [START + timedelta(days=30)]
 

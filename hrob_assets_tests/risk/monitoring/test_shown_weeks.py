@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hrob_assets.risk.monitoring.alarm import AlarmRule, accumulate_evidence
+from hrob_assets.risk.monitoring.alarm import AlarmRule, compute_e_values
 from hrob_assets.risk.monitoring.calibration import nowcast_weeks
-from hrob_assets.risk.monitoring.drift import expected_if_calibrated
 from hrob_assets.risk.monitoring.ledger import OUTCOME_LEDGER, Ledger
 from hrob_assets.risk.monitoring.shown_weeks import (
     shown_calibration,
@@ -18,6 +17,7 @@ from hrob_assets.risk.monitoring.shown_weeks import (
     shown_evidence,
     shown_pending,
 )
+from hrob_assets.risk.monitoring.weekly_drift import expected_if_calibrated
 
 MONDAY = date(2024, 1, 1)
 EVER = 1000
@@ -213,9 +213,9 @@ def test_evidence_is_told_of_weeks_with_eleven_new_persons(a_week):
     rows = ripe(seed=3, weeks=40, a_week=a_week).with_columns(
         pl.col("ripe_week").alias("week"), model_version=pl.lit("1"), in_use=True
     )
-    evidence = accumulate_evidence(rows, AlarmRule(0.1, 260), groups=("race",))
+    e_values = compute_e_values(rows, AlarmRule(0.1, 260), groups=("race",))
 
-    found = shown_evidence(evidence, rows, groups=("race",))
+    found = shown_evidence(e_values, rows, groups=("race",))
 
     assert not {"rows", "expected", "events"} & set(found.columns)
     for (level,), part in found.partition_by("level", as_dict=True).items():
@@ -224,7 +224,7 @@ def test_evidence_is_told_of_weeks_with_eleven_new_persons(a_week):
         for first, last in zip([date(2000, 1, 1), *weeks[:-1]], weeks, strict=True):
             new = of_level.filter(pl.col("week") > first, pl.col("week") <= last)
             assert new["person_id"].n_unique() >= 11
-    crossed = evidence.group_by("level").agg(pl.col("crossed").any()).sort("level")
+    crossed = e_values.group_by("level").agg(pl.col("crossed").any()).sort("level")
     if a_week == 200:
         assert found.group_by("level").agg(pl.col("crossed").any()).sort("level").equals(crossed)
 

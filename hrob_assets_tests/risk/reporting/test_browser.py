@@ -11,7 +11,7 @@ from playwright.sync_api import sync_playwright
 
 from hrob_assets.risk.governance.model_card import CardEvidence, model_card
 from hrob_assets.risk.governance.six_steps import Standing, framework_steps
-from hrob_assets.risk.reporting.monitoring_files import summary, tables
+from hrob_assets.risk.reporting.monitoring_summary import monitoring_summary, monitoring_tables
 from hrob_assets.risk.reporting.pages.data_dictionary import dictionary_page
 from hrob_assets.risk.reporting.pages.model_card import model_card_page
 from hrob_assets.risk.reporting.pages.monitoring import monitoring_page
@@ -77,7 +77,7 @@ def pages_of_the_watch():
     steps = framework_steps(Standing(**(WHOLE | {"prospective": None, "alarms": ["everybody"]})))
     replay = replay_page(compared(), title="falls", world="a world", drift="The risk doubles.")
     return {
-        "monitoring.html": monitoring_page(summary(found), tables(found)),
+        "monitoring.html": monitoring_page(monitoring_summary(found), monitoring_tables(found)),
         "status_board.html": status_board_page(
             steps, title="Falls", pages={"monitoring": "monitoring.html"}
         ),

@@ -9,20 +9,20 @@ from click.testing import CliRunner
 from hrob_assets.cli import main
 from hrob_assets.risk.errors import ContractError, TooSmallError
 from hrob_assets.risk.files.outcomes import OutcomeColumns, check_outcomes
-from hrob_assets.risk.reporting.monitoring_files import (
-    MonitoringPlan,
-    file_runouts,
-    monitor_rows,
-    summary,
-    tables,
-    told_lines,
+from hrob_assets.risk.monitoring.monitor import MonitoringSettings
+from hrob_assets.risk.monitoring.reporting_delay import runouts_of_known_outcomes
+from hrob_assets.risk.reporting.monitoring_files import monitor_outcomes
+from hrob_assets.risk.reporting.monitoring_summary import (
+    monitoring_lines,
+    monitoring_summary,
+    monitoring_tables,
+    publish_monitoring,
 )
 from hrob_assets.risk.reporting.pages.monitoring import monitoring_page
 
 START = datetime(2022, 1, 3)
 COLUMNS = OutcomeColumns("member", "scored", "p", "y", "known", groups=("race",))
 AS_OF = datetime(2024, 1, 1)
-PLAN = MonitoringPlan(as_of=AS_OF, histories=0)
 
 
 def scored(*, shift=0.0, black_shift=0.0, weeks=110, per_week=140, seed=1):
@@ -49,13 +49,20 @@ def scored(*, shift=0.0, black_shift=0.0, weeks=110, per_week=140, seed=1):
     return frame.unique(["member", "scored"], keep="first", maintain_order=True)
 
 
-def look(frame, plan=PLAN, columns=COLUMNS):
-    return monitor_rows(check_outcomes(frame, columns, threshold=0.2), columns, plan, source="x")
+def look(frame, columns=COLUMNS, *, as_of=AS_OF, threshold=0.2, **settings: int):
+    named = {"groups": columns.groups, "features": columns.features, "histories": 0}
+    found = monitor_outcomes(
+        check_outcomes(frame, columns, threshold=threshold),
+        MonitoringSettings(**named | settings),
+        horizon_days=60,
+        as_of=as_of,
+    )
+    return publish_monitoring(found, source="x")
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_true_predictions_raise_no_alarm_and_a_shift_raises_one_in_time(seed):
-    quiet, moved = (summary(look(scored(shift=s, seed=seed))) for s in (0.0, 0.6))
+    quiet, moved = (monitoring_summary(look(scored(shift=s, seed=seed))) for s in (0.0, 0.6))
 
     assert quiet["alarm"] is False
     assert moved["alarm"] is True
@@ -68,7 +75,7 @@ def test_true_predictions_raise_no_alarm_and_a_shift_raises_one_in_time(seed):
 
 
 def test_a_shift_of_one_group_raises_the_alarm_of_that_group():
-    found = summary(look(scored(black_shift=0.8)))
+    found = monitoring_summary(look(scored(black_shift=0.8)))
 
     assert found["groups"]["race"]["Black"]["alarm"] is True
     assert found["groups"]["race"]["White"]["alarm"] is False
@@ -89,9 +96,9 @@ def test_what_is_known_later_changes_nothing():
     expected = look(frame)
 
     for other in (look(rewritten), look(unknown)):
-        assert summary(other) == summary(expected)
-        for name, table in tables(expected).items():
-            assert tables(other)[name].equals(table), name
+        assert monitoring_summary(other) == monitoring_summary(expected)
+        for name, table in monitoring_tables(expected).items():
+            assert monitoring_tables(other)[name].equals(table), name
 
 
 def test_the_order_of_rows_changes_nothing_but_their_numbers():
@@ -100,8 +107,8 @@ def test_the_order_of_rows_changes_nothing_but_their_numbers():
     shuffled = look(frame.sample(fraction=1.0, shuffle=True, seed=3))
 
     expected = look(frame)
-    assert shuffled.evidence.equals(expected.evidence)
-    assert summary(shuffled) == summary(expected)
+    assert shuffled.result.e_values.equals(expected.result.e_values)
+    assert monitoring_summary(shuffled) == monitoring_summary(expected)
 
 
 def test_outcomes_that_are_known_before_their_absence_give_no_evidence():
@@ -111,13 +118,15 @@ def test_outcomes_that_are_known_before_their_absence_give_no_evidence():
         .then(pl.col("scored") + pl.duration(days=30))
         .otherwise(pl.col("scored") + pl.duration(days=120))
     )
-    runouts = file_runouts(check_outcomes(frame, COLUMNS, threshold=None), PLAN)
+    rows = check_outcomes(frame, COLUMNS, threshold=None)
+
+    runouts = runouts_of_known_outcomes(rows, horizon_days=60, share=0.95, as_of=AS_OF)
 
     assert runouts["runout_days"].to_list()[:4] == [180, 180, 180, 180]
     assert runouts["runout_days"][-1] == 60
     found = look(frame)
-    assert summary(found)["alarm"] is False
-    ripe = found.ledger.rows.filter(pl.col("label").is_not_null())
+    assert monitoring_summary(found)["alarm"] is False
+    ripe = found.result.ledger.rows.filter(pl.col("label").is_not_null())
     assert abs(ripe["label"].sum() / ripe["probability"].sum() - 1) < 0.06
 
 
@@ -150,7 +159,7 @@ def test_a_new_version_is_judged_by_its_own_rows():
     )  # fmt: skip
     columns = OutcomeColumns("member", "scored", "p", "y", "known", model_version="version")
 
-    found = summary(look(frame, PLAN, columns))
+    found = monitoring_summary(look(frame, columns))
 
     assert found["model_version"] == "b"
     assert found["earlier_versions"]["a"]["alarm"] is True
@@ -164,11 +173,11 @@ def test_small_groups_are_not_told():
 
     found = look(frame)
 
-    assert "Rare" not in json.dumps(summary(found))
-    for name, table in tables(found).items():
+    assert "Rare" not in json.dumps(monitoring_summary(found))
+    for name, table in monitoring_tables(found).items():
         assert "level" not in table.columns or "Rare" not in table["level"].to_list(), name
-    assert summary(found)["notes"] == [
-        "1 levels with fewer than 11 persons have a detector but are not told."
+    assert monitoring_summary(found)["notes"] == [
+        "Subgroups with a detector but fewer than 11 patients, not reported: 1."
     ]
 
 
@@ -188,8 +197,8 @@ def test_an_alarm_of_a_level_of_few_persons_is_told_without_its_name():
     frame = scored()
     found = look(pl.concat([frame, rare.select(frame.columns).cast(frame.schema)]))
 
-    told = summary(found)
-    page, lines = monitoring_page(told, tables(found)), told_lines(told)
+    told = monitoring_summary(found)
+    page, lines = monitoring_page(told, monitoring_tables(found)), monitoring_lines(told)
 
     stands = [told["overall"], *told["groups"]["race"].values()]
     assert told["alarm"] is True
@@ -241,7 +250,7 @@ def test_the_command_writes_summary_report_and_tables(tmp_path, suffix):
         ({}, ["--person", "membr"], "Did you mean 'member'?"),
         ({}, ["--groups", "rase"], "Did you mean 'race'?"),
         ({}, ["--as-of", "2021-01-01"], "must lie after the first prediction"),
-        ({}, ["--as-of", "2022-02-01"], "needs ripe outcomes of 11 persons or more"),
+        ({}, ["--as-of", "2022-02-01"], "needs mature outcomes of 11 patients or more"),
         (
             {"known": pl.col("scored") - pl.duration(hours=1)},
             [],
@@ -292,13 +301,11 @@ def test_what_becomes_known_at_the_moment_of_the_look_is_not_known_then(day, rip
     """All outcomes become known at one midnight; only a later look has them."""
     frame = scored(weeks=60).with_columns(known=pl.lit(datetime(2024, 1, 1)))
     as_of = day + timedelta(days=7 if ripe else 0)
-    plan = MonitoringPlan(as_of=as_of, runout_days=30, histories=0)
-
     if not ripe:
-        with pytest.raises(TooSmallError, match="ripe outcomes of 11 persons"):
-            look(frame, plan)
+        with pytest.raises(TooSmallError, match="mature outcomes of 11 patients"):
+            look(frame, as_of=as_of, runout_days=30)
         return
-    found = look(frame, plan).ledger.rows
+    found = look(frame, as_of=as_of, runout_days=30).result.ledger.rows
     assert found["status"].unique().to_list() == ["mature"]
     assert found["ripe_week"].unique().to_list() == [date(2024, 1, 1)]  # the week that begins then
 
@@ -385,8 +392,8 @@ def waiting(sizes, *, censored, weeks):
         known=pl.col("scored") + pl.duration(days=60),
         left=pl.when("left").then(pl.col("scored") + pl.duration(days=10)),
     )
-    plan = MonitoringPlan(as_of=START + timedelta(weeks=weeks), runout_days=10, histories=0)
-    return monitor_rows(check_outcomes(frame, WAITING, threshold=0.9), WAITING, plan, source="x")
+    as_of = START + timedelta(weeks=weeks)
+    return look(frame, WAITING, as_of=as_of, threshold=0.9, runout_days=10)
 
 
 def test_few_censored_rows_are_no_difference_of_what_is_told():
@@ -394,21 +401,25 @@ def test_few_censored_rows_are_no_difference_of_what_is_told():
     sizes, censored = [44] * 30, [0] * 5 + [3] + [0] * 24
     early, late = (waiting(sizes, censored=censored, weeks=weeks) for weeks in (13, 30))
 
-    counts = summary(late)["counts"]
+    counts = monitoring_summary(late)["counts"]
 
     assert (counts["mature"], counts["censored"]) == (44 * 20 - 3, "suppressed")
     assert "rows" not in counts
     assert set(early.nowcast["rows"]) == set(late.nowcast["rows"]) == {40}
-    assert set(early.unripe["rows"]) == set(late.unripe["rows"]) == {40}
+    assert (
+        set(early.expected_if_calibrated["rows"])
+        == set(late.expected_if_calibrated["rows"])
+        == {40}
+    )
     assert counts["pending"] == 400
-    assert summary(late)["censoring"] == []
+    assert monitoring_summary(late)["censoring"] == []
 
 
 def test_the_page_tells_what_censoring_changes_once_it_is_of_eleven_rows():
     few, many = (waiting([60] * 30, censored=[left] * 30, weeks=30) for left in (0, 10))
 
-    told = summary(many)
-    page = monitoring_page(told, tables(many))
+    told = monitoring_summary(many)
+    page = monitoring_page(told, monitoring_tables(many))
 
     plain, weighted = told["censoring"]
     assert told["counts"]["censored"] == 200
@@ -418,14 +429,14 @@ def test_the_page_tells_what_censoring_changes_once_it_is_of_eleven_rows():
     }  # fmt: skip
     assert "People who left before their outcome could be seen" in page
     assert "weighted for those who left" in page
-    assert "who left" not in monitoring_page(summary(few), tables(few))
+    assert "who left" not in monitoring_page(monitoring_summary(few), monitoring_tables(few))
 
 
 def test_no_row_that_ripened_after_the_last_told_week_is_counted():
     """Five weeks of 56, then 8 with an outcome and 5 censored."""
     found = waiting([60] * 4 + [13] + [40] * 10, censored=[4] * 4 + [5] + [0] * 10, weeks=15)
 
-    told = summary(found)
+    told = monitoring_summary(found)
 
     assert told["counts"]["mature"] == told["calibration"][0]["rows"] == 4 * 56
     assert told["counts"]["censored"] == 12
@@ -435,7 +446,8 @@ def test_counts_of_two_reports_a_week_apart_differ_by_whole_stretches():
     """In the week between them 3 rows ripened."""
     sizes = [30] * 6 + [13, 3] + [40] * 11
     one, other = (
-        summary(waiting(sizes, censored=[0] * 19, weeks=weeks))["counts"] for weeks in (17, 18)
+        monitoring_summary(waiting(sizes, censored=[0] * 19, weeks=weeks))["counts"]
+        for weeks in (17, 18)
     )
 
     changes = {name: other[name] - one[name] for name in one if isinstance(one[name], int)}

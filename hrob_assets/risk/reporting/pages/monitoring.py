@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from hrob_assets.risk.disclosure import SMALL, SMALLEST_CELL, SUPPRESSED
-from hrob_assets.risk.monitoring import OVER, UNDER
+from hrob_assets.risk.monitoring import OVER_PREDICTION, UNDER_PREDICTION
 from hrob_assets.risk.reporting.charts.charts import Axis, Limit, Line, line_chart
 from hrob_assets.risk.reporting.charts.svg import Drawing
 from hrob_assets.risk.reporting.pages.page import render
@@ -63,7 +63,10 @@ def monitoring_page(told: Mapping[str, Any], tables: Mapping[str, pl.DataFrame])
 
 
 OF_FEW = f"of a level with fewer than {SMALLEST_CELL} persons, which is not told"
-_SAID = {UNDER: "more happens than predicted", OVER: "less happens than predicted"}
+_SAID = {
+    UNDER_PREDICTION: "more happens than predicted",
+    OVER_PREDICTION: "less happens than predicted",
+}
 
 
 _WEIGHTS = {
