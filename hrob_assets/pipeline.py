@@ -154,11 +154,12 @@ def weeks_to_monitor(environment: Environment, name: str, weeks: Weeks, *, lates
     """
     root = str(environment.data_root)
     folder = Storage(data_root=root).asset_path(use_case_key(name, "calibration_evidence"))
-    scored = ScoreTable(data_root=root).scorings(name)["week"].min()
+    first_scored = min(ScoreTable(data_root=root).scorings(name)["week"].to_list(), default=None)
     missing = [
         week
         for week in weeks.mondays
-        if scored is not None and week >= scored and not (folder / f"{week}.parquet").exists()
+        if first_scored is not None and week >= first_scored
+        if not (folder / f"{week}.parquet").exists()
     ]
     return Weeks(min([*missing, weeks.latest(latest).first]), weeks.last)
 

@@ -181,7 +181,7 @@ def studentise(rows: RankedRows, draw: Draw) -> Studentised:
     count, over = person_sums(rows.person, columns, rows.persons).T
     products = np.column_stack([count, over, count * count, count * over, over * over])
     sums = resampled_sums(
-        np.arange(rows.persons), products, replicates=draw.replicates, seed=draw.seed,
+        np.arange(rows.persons), products, replicates=draw.replicates, seed=draw.seed_for(rows),
         threads=draw.threads,
     )  # fmt: skip
     n, d, nn, nd, dd = np.vstack([products.sum(axis=0), sums]).T
@@ -252,12 +252,16 @@ def measure_groups(
     for dimension, levels in groups.items():
         for level in np.unique(levels).tolist():
             which = levels == level
-            seed = seed_of(str(draw.seed), dimension, level)
-            part, own = rows.part(which), replace(draw, seed=seed)
+            part, own = rows.part(which), group_draw(draw, dimension, level)
             factor = studentise(part, own) if part.has_interval else None
             measured = by(part, threshold=threshold, draw=own)
             found.append(Group(dimension, level, which, measured, factor))
     return tuple(found)
+
+
+def group_draw(draw: Draw, dimension: str, level: str) -> Draw:
+    """Draws of one group: groups of the same size are drawn independently of each other."""
+    return replace(draw, seed=seed_of(str(draw.seed), dimension, level))
 
 
 def cross(groups: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -420,8 +424,8 @@ def _allocation(
         membership = np.column_stack([part.which[rows.order] for part in parts])
         columns = np.hstack([membership * high[:, None], membership * rows.outcome[:, None]])
         sums = resampled_sums(
-            rows.person, columns.astype(np.float64), replicates=draw.replicates, seed=draw.seed,
-            threads=draw.threads,
+            rows.person, columns.astype(np.float64), replicates=draw.replicates,
+            seed=draw.seed_for(rows), threads=draw.threads,
         )  # fmt: skip
         flags = [h for g, h in zip(groups, hidden, strict=True) if g.dimension == dimension]
         yield from _allocated(parts, flags, columns.sum(axis=0), sums)

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from hrob_assets.risk.errors import ContractError
 
 SCHEMA_NAME = "hrob_assets/evaluation"
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "2.0"
 Tag = Literal["pre-specified", "exploratory"]
 Unit = Literal["encounter", "patient"]
 Verdict = Literal["calibrated", "not calibrated", "undetermined", "too few"]
@@ -412,7 +412,7 @@ class EvaluationReport:
     analyses: tuple[Analysis, ...]
     fairness: FairnessReport | None
     schema: Literal["hrob_assets/evaluation"] = SCHEMA_NAME
-    schema_version: Literal["1.0"] = SCHEMA_VERSION
+    schema_version: Literal["2.0"] = SCHEMA_VERSION
 
     def analysis(self, unit: Unit, dimension: str | None = None) -> Analysis:
         """The first analysis of this unit and dimension; of all rows by default."""
@@ -443,7 +443,7 @@ def from_json(text: str) -> EvaluationReport:
     >>> from_json("{}")
     Traceback (most recent call last):
     ...
-    hrob_assets.risk.errors.ContractError: an evaluation.json must follow ... version 1.0...
+    hrob_assets.risk.errors.ContractError: an evaluation.json must follow ... version 2.0...
     """
     try:
         return _ADAPTER.validate_json(text)

@@ -8,7 +8,6 @@ Bergstra et al. 2011, NeurIPS (tree-structured Parzen estimator, as in Hyperopt)
 """
 
 from hrob_assets.risk.training.compare_model_types import (
-    METRICS,
     choose_family,
     compare_families,
     family_table,
@@ -76,7 +75,6 @@ from hrob_assets.risk.training.tuning import (
 
 __all__ = [
     "JUDGED_SHARE",
-    "METRICS",
     "TRAINING_COLUMNS",
     "ComparedSelection",
     "CrossFit",
