@@ -13,6 +13,7 @@ import polars as pl
 from hrob_assets.assets.as_of import end_of_week, knowledge_tags
 from hrob_assets.assets.keys import use_case_key
 from hrob_assets.assets.partitions import Weeks
+from hrob_assets.assets.weekly.stored_monitoring import stored_alarms
 from hrob_assets.pipeline import prepare_weeks
 from hrob_assets.resources.environment import Environment, load_environment
 from hrob_assets.resources.records.model_registry import CHAMPION, ModelRegistry, RegisteredModel
@@ -156,11 +157,11 @@ def run_replay(use_case_name: str, *, weeks: int, say: Callable[[str], None]) ->
         dagster.run(f"ripen_{use_case_name}", all_weeks.tags)
         start = end_of_week(replayed.first)
         say(f"... first champion, on what was known on {start.date()}")
-        registry = _registry(environment)
+        registry, storage = _registry(environment), Storage(data_root=str(environment.data_root))
         first = _first_champion(dagster, registry, use_case_name, knowledge_tags(start))
         mondays: list[LivedMonday] = []
         for week in replayed.mondays:
-            monday = _live(dagster, registry, use_case_name, week)
+            monday = _live(dagster, registry, storage, use_case_name, week)
             mondays.append(monday)
             _tell(monday, say)
     rows = _two_histories(environment, use_case_name, first.model)
@@ -185,17 +186,19 @@ def _first_champion(
     return first
 
 
-def _live(dagster: _Dagster, registry: ModelRegistry, name: str, week: date) -> LivedMonday:
+def _live(
+    dagster: _Dagster, registry: ModelRegistry, storage: Storage, name: str, week: date
+) -> LivedMonday:
     """One Monday."""
     tags = {**Weeks(week, week).tags, **knowledge_tags(end_of_week(week))}
     champion = registry.version(name, CHAMPION) or ""
     dagster.run(f"score_{name}", tags)
-    watched = dagster.run(f"monitor_{name}", tags)
+    dagster.run(f"monitor_{name}", tags)
     dagster.answer(f"alert_list_and_champion_{name}")
     dagster.answer(f"alert_calibration_drift_{name}")
     updates = dagster.answer(f"calibration_drift_{name}")
-    found = dagster.metadata(watched, use_case_key(name, "weekly_calibration"))
-    alarms = tuple(f"{alarm['who']}: {alarm['direction']}" for alarm in found.get("alarms", []))
+    raised = stored_alarms(storage, name, [week])
+    alarms = tuple(f"{alarm.detector}: {alarm.direction}" for alarm in raised)
     update = None
     for run_id in updates:
         decision = dagster.metadata(run_id, use_case_key(name, "update_decision"))

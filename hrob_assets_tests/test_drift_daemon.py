@@ -21,11 +21,12 @@ from sklearn.base import clone
 
 from hrob_assets.assets.keys import use_case_key
 from hrob_assets.assets.partitions import Weeks
-from hrob_assets.assets.weekly.monitoring import ALARMS, UPDATE_REQUEST
+from hrob_assets.assets.weekly.stored_monitoring import stored_alarms, stored_requests
 from hrob_assets.pipeline import decisions_on, use_data_root
 from hrob_assets.resources.environment import read_data_environment, write_data_environment
 from hrob_assets.resources.records.decision_records import DecisionRecords
 from hrob_assets.resources.records.model_registry import CHAMPION, JUDGED_FROM, ModelRegistry
+from hrob_assets.resources.storage.io_manager import Storage
 from hrob_assets.risk.models.design_matrix import design_matrix
 from hrob_assets.risk.models.recalibration import Recalibration
 from hrob_assets.risk.promotion.audit_trail import Decision
@@ -35,7 +36,7 @@ from hrob_assets_tests.dagster_ui import dagster_ui, wait_until
 USE_CASE = "oncology_ed_visit"
 UPDATE, DRIFT = f"update_{USE_CASE}", f"calibration_drift_{USE_CASE}"
 LEDGER = ("outcome_ledger", "claims_runout")
-CALIBRATION = ("weekly_calibration", "calibration_evidence")
+CALIBRATION = ("weekly_calibration", "calibration_evidence", "update_requests")
 ADDRESS = "HROB_TEST_WEBHOOK"
 LOW = Recalibration(intercept=-1.8, slope=1.15)  # about a fifth of the events are expected
 SCORED = Weeks(date(2023, 10, 2), date(2025, 12, 29))
@@ -117,38 +118,29 @@ def plant_champion(root: Path, registry: ModelRegistry) -> str:
     return version
 
 
-def run_job(stage: str, weeks: Weeks, instance: dg.DagsterInstance, only=()) -> dict[str, dict]:
-    """Run a job, or some of its assets, in this process; return metadata by week."""
+def run_job(stage: str, weeks: Weeks, instance: dg.DagsterInstance, only=()) -> None:
+    """Run a job, or some of its assets, in this process."""
     from hrob_assets.definitions import defs  # noqa: PLC0415 - reads the environment
 
-    result = (
-        defs()
-        .resolve_job_def(f"{stage}_{USE_CASE}")
-        .execute_in_process(
-            instance=instance,
-            tags=weeks.tags,
-            asset_selection=[use_case_key(USE_CASE, name) for name in only] or None,
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        )
+    job = defs().resolve_job_def(f"{stage}_{USE_CASE}")
+    job.execute_in_process(
+        instance=instance,
+        tags=weeks.tags,
+        asset_selection=[use_case_key(USE_CASE, name) for name in only] or None,
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
     )
-    made = [event.materialization for event in result.get_asset_materialization_events()]
-    return {
-        each.partition: {name: value.value for name, value in each.metadata.items()}
-        for each in made
-        if each.asset_key.path[-1] == CALIBRATION[0]
-    }
 
 
-def weeks_of_the_request(instance: dg.DagsterInstance) -> Weeks:
-    """From the last alarm of everybody before it to the week that asks for the update."""
-    weeks = run_job("monitor", SCORED, instance, only=(*LEDGER, *CALIBRATION))
-    request = min(week for week, found in weeks.items() if UPDATE_REQUEST in found)
+def weeks_of_the_request(root: Path, instance: dg.DagsterInstance) -> Weeks:
+    """From the last alarm of everybody before it to the week that requests the update."""
+    run_job("monitor", SCORED, instance, only=(*LEDGER, *CALIBRATION))
+    storage = Storage(data_root=str(root))
+    request = stored_requests(storage, USE_CASE, SCORED.mondays)["week"].to_list()[0]
+    alarms = stored_alarms(storage, USE_CASE, SCORED.mondays)
     alarm = max(
-        week
-        for week, found in weeks.items()
-        if week <= request and any(each["who"] == "everybody" for each in found[ALARMS])
+        alarm.week for alarm in alarms if alarm.week <= request and alarm.detector == "everybody"
     )
-    return Weeks(date.fromisoformat(alarm), date.fromisoformat(request))
+    return Weeks(alarm, request)
 
 
 def stops_half_way(worker: int, root: Path) -> bool:
@@ -185,7 +177,7 @@ def drifted(demo, tmp_path):
         with dg.DagsterInstance.get() as instance:
             run_job("score", SCORED, instance)
         with dg.DagsterInstance.ephemeral() as instance:  # so that the daemon sees nothing of it
-            weeks = weeks_of_the_request(instance)
+            weeks = weeks_of_the_request(root, instance)
         yield SimpleNamespace(root=root, registry=registry, planted=planted, weeks=weeks)
 
 

@@ -82,6 +82,7 @@ def test_the_assets_are_these(nodes):
         "trained_model",
         "training_set",
         "update_decision",
+        "update_requests",
         "updated_model",
         "weekly_calibration",
         "weekly_drift",
@@ -140,6 +141,7 @@ def test_weekly_assets_are_backfilled_in_one_run(nodes):
         "weekly_scores",
         "weekly_calibration",
         "calibration_evidence",
+        "update_requests",
         "weekly_drift",
     }
     policies = {node.backfill_policy.policy_type for node in weekly}
@@ -201,8 +203,9 @@ def test_data_flow_from_raw_to_the_weekly_list(house):
         "claims_runout": {"weekly_scores", "events", "coverage", "persons", "load"},
         "weekly_calibration": _WATCHED,
         "calibration_evidence": _WATCHED,
-        "monitoring_report": {"weekly_calibration", "calibration_evidence", *_WATCHED},
-        "status_board": {"champion_model", "weekly_calibration", "monitoring_report"},
+        "update_requests": _WATCHED,
+        "monitoring_report": {"calibration_evidence", *_WATCHED},
+        "status_board": {"champion_model", "calibration_evidence", "monitoring_report"},
         "weekly_drift": {
             "weekly_scores",
             "encounter_features",

@@ -1,7 +1,6 @@
-"""What follows an alarm: people are told, and the smallest sufficient update is asked for."""
+"""What follows an alarm: people are alerted, and the smallest sufficient update is requested."""
 
 import json
-from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -16,14 +15,16 @@ from hrob_assets.assets.alerts import (
 )
 from hrob_assets.assets.as_of import CHANGED_SINCE_TAG, UPDATE_OF_TAG, end_of_week, knowledge_tags
 from hrob_assets.assets.keys import use_case_key
-from hrob_assets.assets.weekly.monitoring import ALARMS, UPDATE_REQUEST
+from hrob_assets.assets.weekly.stored_monitoring import stored_alarms, stored_requests
 from hrob_assets.resources.alerts import Alert
 from hrob_assets.resources.records.model_registry import CHAMPION, ModelRegistry
+from hrob_assets.resources.storage.io_manager import Storage
+from hrob_assets.risk.monitoring import Alarm, latest_open_request
 from hrob_assets.risk.use_case import UseCase
 
 
 def calibration_drift_definitions(use_case: UseCase, *, started: bool) -> dg.Definitions:
-    """The sensor that asks for the update, and the one that tells people."""
+    """The sensor that requests the update, and the one that alerts people."""
     status = sensor_status(started)
     return dg.Definitions(
         sensors=[_calibration_drift(use_case, status), _alert_calibration_drift(use_case, status)]
@@ -31,8 +32,7 @@ def calibration_drift_definitions(use_case: UseCase, *, started: bool) -> dg.Def
 
 
 def _calibration_drift(use_case: UseCase, status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
-    name = use_case.name
-    calibration = use_case_key(name, "weekly_calibration")
+    name, monitoring = use_case.name, use_case.monitoring
 
     @dg.sensor(
         name=f"calibration_drift_{name}",
@@ -40,49 +40,41 @@ def _calibration_drift(use_case: UseCase, status: dg.DefaultSensorStatus) -> dg.
         default_status=status,
         minimum_interval_seconds=60,
         description=(
-            "The alarm of weekly_calibration asks for the smallest update that is enough: once "
-            f"per alarm, {use_case.monitoring.cool_down_days} days apart at least, with "
-            f"{use_case.monitoring.minimum_events} ripe events or more."
+            "Runs the smallest sufficient update that an alarm requests: once per alarm, "
+            f"{monitoring.cool_down_days} days apart at least, with {monitoring.minimum_events} "
+            "mature events or more."
         ),
     )
     def calibration_drift(
-        context: dg.SensorEvaluationContext, model_registry: ModelRegistry
+        context: dg.SensorEvaluationContext, model_registry: ModelRegistry, storage: Storage
     ) -> dg.SensorResult:
-        new, cursor = new_materializations(
-            context.instance, calibration, read_cursor(context.cursor)
-        )
-        champion = model_registry.version(name, CHAMPION)
-        request = latest_request(new, champion)
+        cursor = read_cursor(context.cursor)
+        weeks, cursor = _new_weeks(context, use_case_key(name, "update_requests"), cursor)
+        requests = stored_requests(storage, name, weeks)
+        request = latest_open_request(requests, model_registry.version(name, CHAMPION))
         return dg.SensorResult(
             run_requests=[] if request is None else [_update_run(use_case, request)],
-            skip_reason=None if request else "no alarm of the present champion asks for an update",
+            skip_reason=None if request else "no alarm of the present champion requests an update",
             cursor=json.dumps(cursor),
         )
 
     return calibration_drift
 
 
-def latest_request(
-    weeks: Sequence[dg.AssetMaterialization], champion: str | None
-) -> dict[str, str] | None:
-    """The latest request of new weeks that is about the present champion.
-
-    Of a backfill only the last counts: an earlier one would have been answered by it.
-    """
-    requests: list[Any] = [
-        week.metadata[UPDATE_REQUEST].value for week in weeks if UPDATE_REQUEST in week.metadata
-    ]
-    present = [request for request in requests if request["model_version"] == champion]
-    return max(present, key=lambda request: request["week"], default=None)
+def _new_weeks(
+    context: dg.SensorEvaluationContext, key: dg.AssetKey, cursor: dict[str, int]
+) -> tuple[list[date], dict[str, int]]:
+    """Weeks of an asset that were made since the cursor, and the cursor after them."""
+    new, after = new_materializations(context.instance, key, cursor)
+    return [date.fromisoformat(made.partition) for made in new if made.partition], after
 
 
-def _update_run(use_case: UseCase, request: Mapping[str, str]) -> dg.RunRequest:
-    week = date.fromisoformat(request["week"])
+def _update_run(use_case: UseCase, request: dict[str, Any]) -> dg.RunRequest:
     return dg.RunRequest(
-        run_key=f"{use_case.name}: {request['key']}",
+        run_key=f"{use_case.name}: {request['alarm']}",
         tags={
-            **knowledge_tags(end_of_week(week)),
-            CHANGED_SINCE_TAG: request["changed_since"],
+            **knowledge_tags(end_of_week(request["week"])),
+            CHANGED_SINCE_TAG: request["changed_since"].isoformat(),
             UPDATE_OF_TAG: request["model_version"],
         },
     )
@@ -92,20 +84,24 @@ def _alert_calibration_drift(
     use_case: UseCase, status: dg.DefaultSensorStatus
 ) -> dg.SensorDefinition:
     name = use_case.name
-    calibration = use_case_key(name, "weekly_calibration")
+    e_values = use_case_key(name, "calibration_evidence")
 
     @dg.sensor(
         name=f"alert_calibration_drift_{name}",
         job_name=SEND_ALERT,
         default_status=status,
         minimum_interval_seconds=60,
-        description="People are told of each alarm, also where it asks for no update.",
+        description="Alerts people to each alarm, also where it requests no update.",
     )
-    def alert_calibration_drift(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        new, cursor = new_materializations(
-            context.instance, calibration, read_cursor(context.cursor)
-        )
-        alerts = [request_alert(_drift_alert(use_case, alarm)) for alarm in latest_alarms(new)]
+    def alert_calibration_drift(
+        context: dg.SensorEvaluationContext, storage: Storage
+    ) -> dg.SensorResult:
+        cursor = _carried_over(read_cursor(context.cursor), e_values)
+        weeks, cursor = _new_weeks(context, e_values, cursor)
+        alarms = stored_alarms(storage, name, weeks)
+        # Of a detector with several alarms, as after a backfill, only the latest is news.
+        latest = {(alarm.model_version, alarm.detector): alarm for alarm in alarms}
+        alerts = [request_alert(_drift_alert(use_case, alarm)) for alarm in latest.values()]
         return dg.SensorResult(
             run_requests=alerts,
             skip_reason=None if alerts else "no alarm in the weeks that are new",
@@ -115,25 +111,26 @@ def _alert_calibration_drift(
     return alert_calibration_drift
 
 
-def latest_alarms(weeks: Sequence[dg.AssetMaterialization]) -> list[dict[str, str]]:
-    """Alarms of new weeks; of a detector that raised several, as in a backfill, the latest."""
-    alarms: dict[tuple[str, str], dict[str, str]] = {}
-    for week in sorted(weeks, key=lambda made: made.partition or ""):
-        found: Any = week.metadata[ALARMS].value if ALARMS in week.metadata else []
-        alarms |= {(alarm["model version"], alarm["who"]): alarm for alarm in found}
-    return list(alarms.values())
+def _carried_over(cursor: dict[str, int], key: dg.AssetKey) -> dict[str, int]:
+    """A cursor of before alarms were read from their table, which followed weekly_calibration.
+
+    Storage ids count all records of an instance, so the place in one asset's records is one in
+    the other's: the sensor goes on where it was and does not alert to years of past alarms.
+    """
+    name, former = key.to_user_string(), use_case_key(key.path[0], "weekly_calibration")
+    seen = cursor.get(former.to_user_string())
+    return cursor if name in cursor or seen is None else {name: seen}
 
 
-def _drift_alert(use_case: UseCase, alarm: Mapping[str, str]) -> Alert:
-    facts = {name: value for name, value in alarm.items() if name != "key"}
+def _drift_alert(use_case: UseCase, alarm: Alarm) -> Alert:
     return Alert(
-        key=f"calibration drift {use_case.name} {alarm['key']}",
+        key=f"calibration drift {use_case.name} {alarm.key}",
         kind="calibration_drift",
         title=f"Predictions of {use_case.name} are off by more than is harmless",
-        facts=facts,
+        facts=alarm.facts(),
         action=(
-            "The smallest sufficient update is asked for where enough outcomes are ripe; read "
-            "update_decision and the gate's decision. Until then read the list with care."
+            "The smallest sufficient update is requested once enough outcomes are mature; read "
+            "update_decision and the gate's decision. Until then read the worklist with care."
         ),
         path=f"/assets/{use_case.name}/weekly_calibration",
     )

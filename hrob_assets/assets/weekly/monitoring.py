@@ -1,6 +1,7 @@
-"""Which outcomes are ripe, how true the predictions were, and the alarm, week by week."""
+"""Mature outcomes, calibration, alarms and update requests, week by week."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from typing import Any
@@ -24,6 +25,7 @@ from hrob_assets.assets.partitions import (
     request_weeks_since,
     weekly_schedule,
 )
+from hrob_assets.assets.weekly.stored_monitoring import stored_ledger
 from hrob_assets.resources.records.model_registry import ModelRegistry
 from hrob_assets.resources.sources.feedback import Feedback
 from hrob_assets.resources.storage.io_manager import KNOWN_UNTIL, Storage
@@ -37,6 +39,7 @@ from hrob_assets.risk.monitoring import (
     E_VALUES,
     OUTCOME_LEDGER,
     RUNOUTS,
+    UPDATE_REQUESTS,
     WEEKLY_CALIBRATION,
     Ledger,
     MonitoringInput,
@@ -51,12 +54,11 @@ from hrob_assets.risk.monitoring import (
     shown_calibration,
     shown_evidence,
 )
-from hrob_assets.risk.tables import ROW_KEY
+from hrob_assets.risk.tables import ROW_KEY, Table
 from hrob_assets.risk.use_case import UseCase
 from hrob_assets.risk.vocabulary import CodeSet
 
-ALARMS, UPDATE_REQUEST = "alarms", "update request"
-"""Names of the metadata of a week that sensors read."""
+_Frame = dg.Output[pl.DataFrame]
 
 
 def monitoring_definitions(
@@ -66,7 +68,7 @@ def monitoring_definitions(
     weekly: dg.WeeklyPartitionsDefinition,
     start_schedules: bool = False,
 ) -> dg.Definitions:
-    """The ledger, the weekly calibration with its evidence, their job, schedule and sensor."""
+    """The ledger, the weekly calibration with alarms and update requests, job and schedule."""
     name = use_case.name
     assets = [
         _outcome_ledger(use_case, code_sets),
@@ -75,7 +77,7 @@ def monitoring_definitions(
     job = dg.define_asset_job(
         f"monitor_{name}",
         selection=dg.AssetSelection.assets(*assets),
-        description="Which outcomes are ripe, how true the predictions were, and the alarm.",
+        description="Mature outcomes, calibration, alarms and update requests.",
     )
     schedule = weekly_schedule(
         f"monitor_{name}_weekly",
@@ -98,8 +100,8 @@ def _outcome_ledger(use_case: UseCase, code_sets: Mapping[str, CodeSet]) -> dg.A
             "outcome_ledger": _out(
                 use_case,
                 "outcome_ledger",
-                "Of every row that was sent: whether its outcome is ripe, and what it is. Built "
-                "anew from what was sent and what is known.",
+                "Whether the outcome of every row that was sent is mature, and what it is. Built "
+                "from what was sent and what is known.",
             ),
             "claims_runout": _out(
                 use_case,
@@ -119,7 +121,7 @@ def _outcome_ledger(use_case: UseCase, code_sets: Mapping[str, CodeSet]) -> dg.A
         load: pl.LazyFrame,
         score_table: ScoreTable,
         model_registry: ModelRegistry,
-    ) -> tuple[dg.Output[pl.DataFrame], dg.Output[pl.DataFrame]]:
+    ) -> tuple[_Frame, _Frame]:
         sent = first_sent(score_table.read(name), model_registry.judged_from(name))
         ledger = build_ledger(
             sent,
@@ -158,14 +160,6 @@ def _ledger_metadata(ledger: Ledger) -> dict[str, Any]:
     return described(ledger.rows, OUTCOME_LEDGER, **until, **figures)
 
 
-def stored_ledger(
-    use_case: UseCase, ledger: pl.LazyFrame, runouts: pl.LazyFrame, storage: Storage
-) -> Ledger:
-    """The ledger from its assets, which knows what was known when it was made."""
-    until = storage.known_until(use_case_key(use_case.name, "outcome_ledger"))
-    return Ledger(ledger.collect(), runouts.collect(), use_case.outcome.horizon_days, until)
-
-
 def _runout_metadata(ledger: Ledger) -> dict[str, Any]:
     last = ledger.runouts.row(-1, named=True)
     estimated = last["estimated_days"]
@@ -175,7 +169,7 @@ def _runout_metadata(ledger: Ledger) -> dict[str, Any]:
             {
                 "run_out_days": int(last["runout_days"]),
                 "estimated_days": "too few facts" if estimated is None else int(estimated),
-                "weeks_from_prediction_to_ripe_outcome": -(-ledger.mature_after_days() // 7),
+                "weeks_from_prediction_to_mature_outcome": -(-ledger.mature_after_days() // 7),
             }
         ),
     }
@@ -184,35 +178,18 @@ def _runout_metadata(ledger: Ledger) -> dict[str, Any]:
 def _weekly_calibration(
     use_case: UseCase, weekly: dg.WeeklyPartitionsDefinition
 ) -> dg.AssetsDefinition:
-    name, monitoring = use_case.name, use_case.monitoring
+    name = use_case.name
 
     @dg.multi_asset(
         name=f"{name}__weekly_calibration",
         partitions_def=weekly,
         backfill_policy=SINGLE_RUN,
         pool=STAGED_POOL,
-        outs={
-            "weekly_calibration": _out(
-                use_case,
-                "weekly_calibration",
-                "Calibration of the outcomes that became mature in the "
-                f"{CALIBRATION_WINDOW_WEEKS} weeks up to this one, of everybody and by group, as "
-                "it was known at the end of the week.",
-            ),
-            "calibration_evidence": _out(
-                use_case,
-                "calibration_evidence",
-                f"Evidence that predictions are off by more than {monitoring.tolerance:g} in "
-                "log-odds. The alarm: at most one false one in "
-                f"{monitoring.alarm_weeks} weeks in the mean, all detectors together.",
-            ),
-        },
+        outs=_calibration_outs(use_case),
         ins={
             "ledger": dg.AssetIn(use_case_key(name, "outcome_ledger")),
             "runouts": dg.AssetIn(use_case_key(name, "claims_runout")),
-            "persons": dg.AssetIn(staged_key("persons")),
-            "coverage": dg.AssetIn(staged_key("coverage")),
-            "load": dg.AssetIn(staged_key("load")),
+            **{table: dg.AssetIn(staged_key(table)) for table in ("persons", "coverage", "load")},
         },
         deps=[ENCOUNTER_FEATURES],
     )
@@ -225,91 +202,133 @@ def _weekly_calibration(
         load: pl.LazyFrame,
         storage: Storage,
         feedback: Feedback,
-    ) -> tuple[dg.Output[pl.DataFrame], dg.Output[pl.DataFrame]]:
+    ) -> tuple[_Frame, _Frame, _Frame]:
         weeks = mondays(context.partition_keys)
-        as_of = known_until(context, load)
-        built = stored_ledger(use_case, ledger, runouts, storage)
-        cut = ledger_as_of(built, min(as_of, end_of_week(weeks[-1])))
-        columns = group_rows(
-            cut.rows.select(ROW_KEY),
-            groups=monitoring.groups,
+        as_of = min(known_until(context, load), end_of_week(weeks[-1]))
+        given = monitoring_input(
+            use_case,
+            ledger_as_of(stored_ledger(use_case, ledger, runouts, storage), as_of),
             persons=persons,
             coverage=coverage,
-            features=pl.scan_parquet(storage.asset_path(ENCOUNTER_FEATURES) / "*.parquet"),
+            storage=storage,
+            feedback=feedback,
         )
-        found = monitor_ledger(
-            MonitoringInput(
-                ledger=cut,
-                settings=MonitoringSettings.of_use_case(monitoring),
-                columns=columns,
-                actions=feedback.actions(name),
-                salt=feedback.salt(monitoring.silent_arm),
-                calibrate_from=weeks[0],
-            )
+        found = monitor_ledger(replace(given, calibrate_from=weeks[0]))
+        _add_figures(context, found, weeks, name)
+        return (
+            _weeks_of(found.calibration, weeks, WEEKLY_CALIBRATION),
+            _weeks_of(found.e_values, weeks, E_VALUES),
+            _weeks_of(found.update_requests, weeks, UPDATE_REQUESTS),
         )
-        shown = _shown(found, weeks[0])
-        for week in weeks:
-            context.add_asset_metadata(
-                _figures(found, shown, week),
-                asset_key=use_case_key(name, "weekly_calibration"),
-                partition_key=week.isoformat(),
-            )
-        asked = pl.col("week").is_in(weeks)
-        tables = ((found.calibration, WEEKLY_CALIBRATION), (found.e_values, E_VALUES))
-        one, other = (
-            dg.Output(
-                frame.filter(asked), metadata={"dagster/column_schema": table_schema(contract)}
-            )
-            for frame, contract in tables
-        )
-        return one, other
 
     return weekly_calibration
 
 
-def _shown(found: MonitoringResult, since: date) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Calibration and e-values of all rows as they may be published, week by week."""
-    of_all = found.e_values.filter(pl.col("group") == ALL_ROWS)
+def _weeks_of(frame: pl.DataFrame, weeks: Sequence[date], table: Table) -> _Frame:
+    """The rows of the weeks of a run."""
+    return dg.Output(
+        frame.filter(pl.col("week").is_in(weeks)),
+        metadata={"dagster/column_schema": table_schema(table)},
+    )
+
+
+def _calibration_outs(use_case: UseCase) -> dict[str, dg.AssetOut]:
+    """What the weekly monitoring stores, in the order in which it is returned."""
+    monitoring = use_case.monitoring
+    descriptions = {
+        "weekly_calibration": (
+            f"Calibration of the outcomes that became mature in the {CALIBRATION_WINDOW_WEEKS} "
+            "weeks up to this one, of all rows and by subgroup, as known at the end of the week."
+        ),
+        "calibration_evidence": (
+            "E-values of the hypothesis that predictions are off by no more than "
+            f"{monitoring.tolerance:g} in log odds, and alarms. On average at most one false alarm "
+            f"in {monitoring.alarm_weeks} weeks, of all detectors together."
+        ),
+        "update_requests": (
+            "Model updates that alarms request, with the alarm, the version, the reason and the "
+            "first day that no longer fits. The sensor calibration_drift answers them."
+        ),
+    }
+    return {asset: _out(use_case, asset, text) for asset, text in descriptions.items()}
+
+
+def monitoring_input(
+    use_case: UseCase,
+    ledger: Ledger,
+    *,
+    persons: pl.LazyFrame,
+    coverage: pl.LazyFrame,
+    storage: Storage,
+    feedback: Feedback,
+) -> MonitoringInput:
+    """A ledger of a use case with its groups and with what people did, to be monitored."""
+    monitoring = use_case.monitoring
+    columns = group_rows(
+        ledger.rows.select(ROW_KEY),
+        groups=monitoring.groups,
+        persons=persons,
+        coverage=coverage,
+        features=pl.scan_parquet(storage.asset_path(ENCOUNTER_FEATURES) / "*.parquet"),
+    )
+    return MonitoringInput(
+        ledger=ledger,
+        settings=MonitoringSettings.of_use_case(monitoring),
+        columns=columns,
+        actions=feedback.actions(use_case.name),
+        salt=feedback.salt(monitoring.silent_arm),
+    )
+
+
+def _add_figures(
+    context: dg.AssetExecutionContext, found: MonitoringResult, weeks: Sequence[date], name: str
+) -> None:
+    """Show estimates of all rows, alarms and requests of each week in the UI; nothing reads them.
+
+    A week whose estimates may not be published by itself has none: the next one that may
+    includes it.
+    """
     calibration = shown_calibration(
         found.evaluable,
         as_of=found.ledger.as_of,
         window_weeks=CALIBRATION_WINDOW_WEEKS,
-        since=since,
+        since=weeks[0],
     )
-    return calibration, shown_evidence(of_all, found.independent)
+    of_all = found.e_values.filter(pl.col("group") == ALL_ROWS)
+    e_values = shown_evidence(of_all, found.independent)
+    for week in weeks:
+        of_week = pl.col("week") == week
+        figures = _figures(calibration.filter(of_week), e_values.filter(of_week), found.caution)
+        alarms = [alarm.facts() for alarm in raised_alarms(found.e_values.filter(of_week))]
+        requests = [
+            {column: str(request[column]) for column in _SHOWN_OF_REQUEST}
+            for request in found.update_requests.filter(of_week).iter_rows(named=True)
+        ]
+        shown = {
+            "weekly_calibration": readable(figures | {"alarms": dg.MetadataValue.json(alarms)}),
+            "update_requests": {"requests": dg.MetadataValue.json(requests)},
+        }
+        for asset, metadata in shown.items():
+            context.add_asset_metadata(
+                metadata, asset_key=use_case_key(name, asset), partition_key=week.isoformat()
+            )
+
+
+_SHOWN_OF_REQUEST = ("alarm", "model_version", "kind", "reason", "changed_since", "requested_at")
 
 
 def _figures(
-    found: MonitoringResult, shown: tuple[pl.DataFrame, pl.DataFrame], week: date
+    calibration: pl.DataFrame, e_values: pl.DataFrame, caution: str | None
 ) -> dict[str, Any]:
-    """Estimates of one week from all rows; the UI plots them over weeks.
-
-    A week that may not be published by itself has none: the next one that may includes it.
-    """
-    calibration, e_values = (frame.filter(pl.col("week") == week) for frame in shown)
+    """Estimates of one week from all rows; the UI plots them over weeks."""
     figures: dict[str, Any] = {}
     for row in calibration.iter_rows(named=True):
-        figures["ripe rows of the window"] = row["rows"]
+        figures["mature rows of the window"] = row["rows"]
         figures |= {name: row[name] for name in CALIBRATION_ESTIMATES if row[name] is not None}
     for row in e_values.iter_rows(named=True):
-        figures["evidence, natural logarithm"] = row["log_evidence"]
-        figures["alarm from, natural logarithm"] = row["log_level"]
+        figures["e-value, natural logarithm"] = row["log_evidence"]
+        figures["alarm threshold, natural logarithm"] = row["log_level"]
         figures["detectors"] = row["detectors"]
-    if found.caution is not None:
-        figures["caution"] = found.caution
-    alarms = [
-        {"key": alarm.key, **alarm.facts()}
-        for alarm in raised_alarms(found.e_values)
-        if alarm.week == week
-    ]
-    figures[ALARMS] = dg.MetadataValue.json(alarms)
-    requests = found.update_requests.filter(pl.col("week") == week)
-    for request in requests.iter_rows(named=True):
-        asked = {
-            "key": request["alarm"],
-            "model_version": request["model_version"],
-            "week": week.isoformat(),
-            "changed_since": request["changed_since"].isoformat(),
-        }
-        figures[UPDATE_REQUEST] = dg.MetadataValue.json(asked)
-    return readable(figures)
+    if caution is not None:
+        figures["caution"] = caution
+    return figures

@@ -1,6 +1,7 @@
 """The monitoring report of a use case, and where it stands in the six steps of the framework."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -18,22 +19,23 @@ from hrob_assets.assets.keys import (
 )
 from hrob_assets.assets.metadata import readable
 from hrob_assets.assets.partitions import ended_weeks
-from hrob_assets.assets.weekly.monitoring import ALARMS, stored_ledger
+from hrob_assets.assets.weekly.monitoring import monitoring_input
+from hrob_assets.assets.weekly.stored_monitoring import (
+    monitored_weeks,
+    stored_alarms,
+    stored_ledger,
+)
 from hrob_assets.resources.records.decision_records import DecisionRecords
 from hrob_assets.resources.records.model_registry import CHAMPION, ModelRegistry
 from hrob_assets.resources.sources.feedback import Feedback
 from hrob_assets.resources.storage.io_manager import Storage, write_text
-from hrob_assets.risk.cohort import group_rows
 from hrob_assets.risk.governance import Standing, framework_steps
 from hrob_assets.risk.monitoring import (
-    MonitoringInput,
-    MonitoringSettings,
     current_ledger,
     monitor_ledger,
 )
 from hrob_assets.risk.reporting import monitoring_summary, publish_monitoring, write_monitoring
 from hrob_assets.risk.reporting.pages import status_board_page
-from hrob_assets.risk.tables import ROW_KEY
 from hrob_assets.risk.use_case import UseCase
 
 
@@ -63,7 +65,7 @@ def report_folder(storage: Storage, use_case_name: str) -> Path:
 
 
 def _monitoring_report(use_case: UseCase) -> dg.AssetsDefinition:
-    name, monitoring = use_case.name, use_case.monitoring
+    name = use_case.name
 
     @dg.asset(
         key=use_case_key(name, "monitoring_report"),
@@ -71,7 +73,7 @@ def _monitoring_report(use_case: UseCase) -> dg.AssetsDefinition:
         owners=[use_case.owner],
         kinds={"html", "json"},
         pool=STAGED_POOL,
-        deps=[use_case_key(name, "weekly_calibration"), ENCOUNTER_FEATURES],
+        deps=[ENCOUNTER_FEATURES],
         ins={
             "ledger": dg.AssetIn(use_case_key(name, "outcome_ledger")),
             "runouts": dg.AssetIn(use_case_key(name, "claims_runout")),
@@ -99,23 +101,15 @@ def _monitoring_report(use_case: UseCase) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         stored = stored_ledger(use_case, ledger, runouts, storage)
         built = current_ledger(stored, known_until(context, load))
-        columns = group_rows(
-            built.rows.select(ROW_KEY),
-            groups=monitoring.groups,
+        given = monitoring_input(
+            use_case,
+            built,
             persons=persons,
             coverage=coverage,
-            features=pl.scan_parquet(storage.asset_path(ENCOUNTER_FEATURES) / "*.parquet"),
+            storage=storage,
+            feedback=feedback,
         )
-        found = monitor_ledger(
-            MonitoringInput(
-                ledger=built,
-                settings=MonitoringSettings.of_use_case(monitoring),
-                columns=columns,
-                actions=feedback.actions(name),
-                salt=feedback.salt(monitoring.silent_arm),
-                stored_e_values=e_values.collect(),
-            )
-        )
+        found = monitor_ledger(replace(given, stored_e_values=e_values.collect()))
         published = publish_monitoring(found, source=use_case.title)
         folder = report_folder(storage, name) / "monitoring"
         write_monitoring(published, folder)
@@ -149,7 +143,7 @@ def _status_board(use_case: UseCase, weekly: dg.WeeklyPartitionsDefinition) -> d
         kinds={"html"},
         deps=[
             use_case_key(name, stage)
-            for stage in ("champion_model", "weekly_calibration", "monitoring_report")
+            for stage in ("champion_model", "calibration_evidence", "monitoring_report")
         ],
         description=(
             "Where the use case stands in the six steps of the framework: goal, model, evaluation, "
@@ -165,6 +159,7 @@ def _status_board(use_case: UseCase, weekly: dg.WeeklyPartitionsDefinition) -> d
         standing = _standing(
             use_case,
             context.instance,
+            storage,
             champion=model_registry.version(name, CHAMPION),
             records=decision_records.verified(name, model_registry),
             due=date.fromisoformat(ended_weeks(weekly, now=datetime.now(UTC))[-1]),
@@ -193,6 +188,7 @@ def _pages(folder: Path) -> dict[str, str]:
 def _standing(
     use_case: UseCase,
     instance: dg.DagsterInstance,
+    storage: Storage,
     *,
     champion: str | None,
     records: Sequence[Mapping[str, Any]],
@@ -200,12 +196,11 @@ def _standing(
 ) -> Standing:
     name = use_case.name
     judged = [record for record in records if record["champion"] == champion]
-    weeks = _watched_weeks(instance, use_case_key(name, "weekly_calibration"))
+    weeks = monitored_weeks(storage, name)
     alarms = [
-        f"{alarm['who']} ({alarm['direction']}), week of {alarm['week of ripe outcomes']}"
-        for week in weeks.values()
-        for alarm in week
-        if alarm["model version"] == champion
+        f"{alarm.detector} ({alarm.direction}), week of {alarm.week}"
+        for alarm in stored_alarms(storage, name, weeks)
+        if alarm.model_version == champion
     ]
     return Standing(
         goal=use_case.goal.sentence,
@@ -216,23 +211,6 @@ def _standing(
         due=due,
         alarms=alarms,
     )
-
-
-def _watched_weeks(
-    instance: dg.DagsterInstance, key: dg.AssetKey
-) -> dict[date, list[dict[str, str]]]:
-    """Alarms of each week that was looked at, as it was looked at last."""
-    records = instance.fetch_materializations(key, limit=_MOST_RECORDS, ascending=True).records
-    found: dict[date, list[dict[str, str]]] = {}
-    for record in records:
-        made = record.asset_materialization
-        if made is not None and made.partition is not None and ALARMS in made.metadata:
-            alarms: Any = made.metadata[ALARMS].value
-            found[date.fromisoformat(made.partition)] = alarms
-    return found
-
-
-_MOST_RECORDS = 10_000
 
 
 def _verdicts(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, int]:

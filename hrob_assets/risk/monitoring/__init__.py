@@ -58,7 +58,12 @@ from hrob_assets.risk.monitoring.shown_weeks import (
     shown_evidence,
     shown_pending,
 )
-from hrob_assets.risk.monitoring.update_requests import raised_alarms
+from hrob_assets.risk.monitoring.update_requests import (
+    UPDATE_REQUESTS,
+    Alarm,
+    latest_open_request,
+    raised_alarms,
+)
 from hrob_assets.risk.monitoring.weekly_drift import (
     IF_CALIBRATED,
     WEEKLY_DRIFT,
@@ -82,8 +87,10 @@ __all__ = [
     "OVER_PREDICTION",
     "RUNOUTS",
     "UNDER_PREDICTION",
+    "UPDATE_REQUESTS",
     "WEEKLY_CALIBRATION",
     "WEEKLY_DRIFT",
+    "Alarm",
     "AlarmRule",
     "ComparedPeriods",
     "DriftInputs",
@@ -110,6 +117,7 @@ __all__ = [
     "first_of_horizon",
     "first_sent",
     "fixed_runout",
+    "latest_open_request",
     "ledger_as_of",
     "ledger_of_known_outcomes",
     "log_e_values_without_outcome",

@@ -10,7 +10,7 @@ import pytest
 
 from hrob_assets.assets.as_of import AS_OF_TAG
 from hrob_assets.assets.data.staged import LOAD
-from hrob_assets.assets.weekly.monitoring import ALARMS, UPDATE_REQUEST, monitoring_definitions
+from hrob_assets.assets.weekly.monitoring import monitoring_definitions
 from hrob_assets.assets.weekly.monitoring_report import monitoring_report_definitions
 from hrob_assets.resources.records.decision_records import DecisionRecords
 from hrob_assets.resources.sources.feedback import Feedback
@@ -18,6 +18,8 @@ from hrob_assets.resources.storage.io_manager import Storage
 from hrob_assets.resources.storage.score_table import ScoreTable
 from hrob_assets.risk.arms.silent_arm import in_silent_arm
 from hrob_assets.risk.errors import ContractError
+from hrob_assets.risk.monitoring.alarm import E_VALUES
+from hrob_assets.risk.monitoring.update_requests import UPDATE_REQUESTS
 from hrob_assets.risk.scoring.weekly_list import WEEKLY_SCORES
 from hrob_assets.risk.tables import COVERAGE, EVENTS, PERSONS, TIMESTAMP
 from hrob_assets.risk.use_case import SilentArm, use_case_from
@@ -142,11 +144,18 @@ def monitored(tmp_path, registry):
     return run
 
 
-def test_a_world_that_is_as_predicted_raises_no_alarm(monitored):
+def stored(root, asset):
+    """All weeks of an asset."""
+    return pl.read_parquet(root / "assets" / "example" / asset / "*.parquet")
+
+
+def test_a_world_that_is_as_predicted_raises_no_alarm(monitored, tmp_path):
     found = monitored(12, WEEKS - 1, true_risk=lambda _: RISK)
 
     assert len(found) == WEEKS - 12
-    assert all(week[ALARMS].value == [] for week in found.values())
+    assert all(week["alarms"].value == [] for week in found.values())
+    assert stored(tmp_path, "update_requests").is_empty()
+    assert not stored(tmp_path, "calibration_evidence")["alarm"].any()
     told = [week for week in found if "calibration factor" in found[week]]
     assert 5 < len(told) < len(found)  # a week of few outcomes is told with the next ones
     last = found[max(told)]
@@ -154,25 +163,30 @@ def test_a_world_that_is_as_predicted_raises_no_alarm(monitored):
     assert last["detectors"].value == 3  # everybody, and two races
 
 
-def test_a_change_raises_an_alarm_that_asks_for_an_update_from_the_change_on(monitored):
-    found = monitored(12, WEEKS - 1, true_risk=lambda week: RISK if week < 25 else 0.4)
+def test_a_change_raises_an_alarm_that_requests_an_update_from_the_change_on(monitored, tmp_path):
+    monitored(12, WEEKS - 1, true_risk=lambda week: RISK if week < 25 else 0.4)
 
-    asked = {week: m[UPDATE_REQUEST].value for week, m in found.items() if UPDATE_REQUEST in m}
-    first = asked[min(asked)]
+    requests = stored(tmp_path, "update_requests")
+    UPDATE_REQUESTS.check(requests)
+    first = requests.row(0, named=True)
     assert first["model_version"] == "1"
-    # Outcomes of week 25 are ripe 60 + 14 days after its Monday: eleven weeks later.
-    assert monday(36) <= date.fromisoformat(min(asked)) <= monday(42)
-    assert monday(22) <= date.fromisoformat(first["changed_since"]) <= monday(28)
-    alarms = [alarm for week in found.values() for alarm in week[ALARMS].value]
-    assert {alarm["direction"] for alarm in alarms} == {"under-prediction"}
+    assert first["kind"] == "calibration_alarm"
+    # Outcomes of week 25 are mature 60 + 14 days after its Monday: eleven weeks later.
+    assert monday(36) <= first["week"] <= monday(42)
+    assert monday(22) <= first["changed_since"] <= monday(28)
+    assert first["requested_at"].date() == first["week"] + timedelta(weeks=1)
+    raised = stored(tmp_path, "calibration_evidence").filter("alarm")
+    assert raised["direction"].unique().to_list() == ["under-prediction"]
+    assert first["alarm_week"] in raised["week"].to_list()
 
 
 def test_a_week_made_at_the_time_and_the_same_week_made_later_are_the_same(monitored, tmp_path):
     def shifted(week):
         return RISK if week < 20 else 0.35
 
-    files = [tmp_path / "assets" / "example" / name / f"{monday(40)}.parquet"
-             for name in ("weekly_calibration", "calibration_evidence")]  # fmt: skip
+    names = ("weekly_calibration", "calibration_evidence", "update_requests")
+    folder, file = tmp_path / "assets" / "example", f"{monday(40)}.parquet"
+    files = [folder / name / file for name in names]
     at_the_time = monitored(40, 40, true_risk=shifted, as_of=START + timedelta(weeks=41))
     live = [pl.read_parquet(path) for path in files]
     later = monitored(12, WEEKS - 1, true_risk=shifted)
@@ -287,29 +301,25 @@ def test_the_board_knows_the_alarms_of_the_champion(tmp_path, registry, run_cont
     with registry.tracked_run(run_context, "board"):
         version = registry.register("board", fitted(("x__last_value_ever",), [1.0]), tags={})
     registry.set_alias("board", "champion", version)
-    alarm = {"who": "everybody", "direction": "under-prediction", "model version": version,
-             "week of ripe outcomes": "2024-01-01"}  # fmt: skip
-    made = dg.AssetMaterialization(
-        dg.AssetKey(["board", "weekly_calibration"]),
-        None,
-        {"alarms": dg.MetadataValue.json([alarm])},
-        "2024-01-01",
+    alarm = dict.fromkeys(E_VALUES.schema, 0) | {
+        "model_version": version, "group": "all", "level": "all", "week": date(2024, 1, 1),
+        "since": date(2024, 1, 1), "direction": "under-prediction", "crossed": True, "alarm": True,
+    }  # fmt: skip
+    store(
+        tmp_path, {"board/calibration_evidence/2024-01-01": pl.DataFrame([alarm], E_VALUES.schema)}
     )
     records = DecisionRecords(folder=str(tmp_path / "decisions"))
     records.adopt("board", registry, reason="a test")
     asset = next(a for a in definitions.assets if a.key.path[-1] == "status_board")
-    with dg.DagsterInstance.ephemeral() as instance:
-        instance.report_runless_asset_event(made)
-        dg.materialize(
-            [asset, *(dg.AssetSpec(key) for key in asset.dependency_keys)],
-            instance=instance,
-            selection=[asset],
-            resources={
-                "model_registry": registry,
-                "decision_records": records,
-                "storage": Storage(data_root=str(tmp_path)),
-            },
-        )
+    dg.materialize(
+        [asset, *(dg.AssetSpec(key) for key in asset.dependency_keys)],
+        selection=[asset],
+        resources={
+            "model_registry": registry,
+            "decision_records": records,
+            "storage": Storage(data_root=str(tmp_path)),
+        },
+    )
 
     board = (tmp_path / "reports" / "board" / "status_board.html").read_text()
     assert f"Version {version} scores people" in board
