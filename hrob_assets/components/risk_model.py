@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import dagster as dg
 
-from hrob_assets.assets.alerts import list_alert_definitions
 from hrob_assets.assets.data.cohort import cohort_definitions
 from hrob_assets.assets.data.labels import label_definitions
 from hrob_assets.assets.model.baseline import baseline_definitions
@@ -22,13 +21,15 @@ from hrob_assets.assets.model.selection_comparison import selection_comparison_d
 from hrob_assets.assets.model.sensitivity import sensitivity_definitions
 from hrob_assets.assets.model.training import training_definitions
 from hrob_assets.assets.partitions import weekly_partitions
+from hrob_assets.assets.stage_context import StageContext
 from hrob_assets.assets.weekly.calibration_drift import calibration_drift_definitions
+from hrob_assets.assets.weekly.list_alerts import list_alert_definitions
 from hrob_assets.assets.weekly.monitoring import monitoring_definitions
 from hrob_assets.assets.weekly.monitoring_report import monitoring_report_definitions
 from hrob_assets.assets.weekly.scoring import scoring_definitions
 from hrob_assets.assets.weekly.weekly_drift import weekly_drift_definitions
 from hrob_assets.components.catalogue import SHARED_CODE_SETS
-from hrob_assets.resources.environment import load_environment
+from hrob_assets.resources.environment import Environment, load_environment
 from hrob_assets.resources.records.lineage import lineage_of
 from hrob_assets.risk.cohort import require_characteristics, require_features
 from hrob_assets.risk.errors import ConfigurationError, nearest
@@ -61,6 +62,31 @@ def _place(context: dg.ResolutionContext, problem: UseCaseProblem) -> str:
     return f"{position}: "
 
 
+STAGES = (
+    cohort_definitions,
+    label_definitions,
+    data_dictionary_definitions,
+    feature_selection_definitions,
+    selection_comparison_definitions,
+    training_definitions,
+    baseline_definitions,
+    model_update_definitions,
+    model_comparison_definitions,
+    sensitivity_definitions,
+    evaluation_definitions,
+    fairness_definitions,
+    promotion_definitions,
+    report_definitions,
+    scoring_definitions,
+    monitoring_definitions,
+    weekly_drift_definitions,
+    monitoring_report_definitions,
+    calibration_drift_definitions,
+    list_alert_definitions,
+)
+"""The stages of a use case, in the order of the data flow."""
+
+
 class RiskModel(dg.Component, dg.Model, dg.Resolvable):
     """One use case as assets, from cohort to weekly scores."""
 
@@ -71,90 +97,41 @@ class RiskModel(dg.Component, dg.Model, dg.Resolvable):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Merge the stages in the order of the data flow."""
         environment = load_environment()
-        use_case: UseCase = self.use_case
-        if use_case.name not in environment.use_cases:
+        if self.use_case.name not in environment.use_cases:
             return dg.Definitions()
-        files = UseCaseFiles(Path(context.path), SHARED_CODE_SETS)
-        spark = environment.spark if environment.search_engine == "spark" else None
-        weekly, started = weekly_partitions(environment.first_week), environment.start_schedules
-        code_sets = read_code_sets(files.code_set_folders)
-        catalogue = read_feature_mappings(files.feature_mappings, code_set_names=tuple(code_sets))
-        selection = read_feature_selection(files.feature_selection, catalogue)
-        rules = read_imputation(files.imputation, catalogue)
-        lineage = lineage_of(files.folder, SHARED_CODE_SETS)
-        comparator = comparator_design(use_case, files.folder, catalogue.column_names, rules)
-        _require_code_sets(use_case, tuple(code_sets))
-        require_features(catalogue.column_names, use_case.cohort.criteria)
-        require_characteristics(catalogue.column_names, use_case.baseline)
-        return dg.Definitions.merge(
-            cohort_definitions(use_case, weekly=weekly),
-            label_definitions(
-                use_case, code_sets=code_sets, weekly=weekly, start_schedules=started
-            ),
-            data_dictionary_definitions(
-                use_case,
-                catalogue=catalogue,
-                code_sets=code_sets,
-                selection=selection,
-                rules=rules,
-            ),
-            feature_selection_definitions(
-                use_case, candidates=catalogue.columns, selection=selection, rules=rules
-            ),
-            selection_comparison_definitions(
-                use_case,
-                catalogue=catalogue,
-                selection=selection,
-                variants=files.feature_selection_variants,
-                rules=rules,
-            ),
-            training_definitions(
-                use_case,
-                columns=catalogue.column_names,
-                selection=selection,
-                rules=rules,
-                lineage=lineage,
-                comparator=comparator,
-                spark=spark,
-            ),
-            baseline_definitions(use_case),
-            model_update_definitions(
-                use_case,
-                group_of_column={column.name: column.group for column in catalogue.columns},
-                selection=selection,
-                rules=rules,
-                lineage=lineage,
-                comparator=comparator,
-                spark=spark,
-            ),
-            model_comparison_definitions(
-                use_case, selection=selection, rules=rules, comparator=comparator, spark=spark
-            ),
-            sensitivity_definitions(use_case, candidates=catalogue.columns, rules=rules),
-            evaluation_definitions(use_case, lineage=lineage),
-            fairness_definitions(use_case, code_sets=code_sets),
-            promotion_definitions(use_case, lineage=lineage),
-            report_definitions(use_case, catalogue=catalogue),
-            scoring_definitions(
-                use_case,
-                catalogue=catalogue,
-                code_sets=code_sets,
-                weekly=weekly,
-                start_schedules=started,
-            ),
-            monitoring_definitions(
-                use_case, code_sets=code_sets, weekly=weekly, start_schedules=started
-            ),
-            weekly_drift_definitions(
-                use_case,
-                group_of_column={column.name: column.group for column in catalogue.columns},
-                weekly=weekly,
-                start_schedules=started,
-            ),
-            monitoring_report_definitions(use_case, weekly=weekly),
-            calibration_drift_definitions(use_case, started=started),
-            list_alert_definitions(use_case, weekly=weekly, started=started),
-        )
+        stage = stage_context(self.use_case, Path(context.path), environment)
+        return dg.Definitions.merge(*(definitions(stage) for definitions in STAGES))
+
+
+def stage_context(use_case: UseCase, folder: Path, environment: Environment) -> StageContext:
+    """Read the files of a use case, check that they fit, and put them together.
+
+    Raises
+    ------
+    ConfigurationError
+        If a file has a mistake, or names a feature or a code set that does not exist.
+    """
+    files = UseCaseFiles(folder, SHARED_CODE_SETS)
+    code_sets = read_code_sets(files.code_set_folders)
+    catalogue = read_feature_mappings(files.feature_mappings, code_set_names=tuple(code_sets))
+    rules = read_imputation(files.imputation, catalogue)
+    stage = StageContext(
+        use_case=use_case,
+        catalogue=catalogue,
+        code_sets=code_sets,
+        selection=read_feature_selection(files.feature_selection, catalogue),
+        selection_variants=tuple(files.feature_selection_variants),
+        rules=rules,
+        lineage=lineage_of(files.folder, SHARED_CODE_SETS),
+        comparator=comparator_design(use_case, files.folder, catalogue.column_names, rules),
+        weekly=weekly_partitions(environment.first_week),
+        start_schedules=environment.start_schedules,
+        spark=environment.spark if environment.search_engine == "spark" else None,
+    )
+    _require_code_sets(use_case, tuple(code_sets))
+    require_features(catalogue.column_names, use_case.cohort.criteria)
+    require_characteristics(catalogue.column_names, use_case.baseline)
+    return stage
 
 
 def _require_code_sets(use_case: UseCase, names: tuple[str, ...]) -> None:

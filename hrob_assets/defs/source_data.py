@@ -2,10 +2,10 @@
 
 import dagster as dg
 
-from hrob_assets.assets.alerts import alert_definitions
 from hrob_assets.assets.data.feature_store import feature_store_definitions
 from hrob_assets.assets.data.raw import raw_definitions
 from hrob_assets.assets.data.staged import staged_definitions
+from hrob_assets.assets.failed_runs import failed_run_definitions
 from hrob_assets.assets.partitions import weekly_partitions
 from hrob_assets.components.catalogue import shared_catalogue
 from hrob_assets.resources.environment import load_environment
@@ -32,5 +32,5 @@ def source_data() -> dg.Definitions:
             spark=environment.spark if environment.feature_engine == "spark" else None,
             start_schedules=environment.start_schedules,
         ),
-        alert_definitions(started=environment.start_schedules),
+        failed_run_definitions(started=environment.start_schedules),
     )

@@ -11,6 +11,7 @@ from hrob_assets.assets.data.labels import label_definitions
 from hrob_assets.assets.partitions import weekly_partitions
 from hrob_assets.assets.weekly.scoring import scoring_definitions
 from hrob_assets.risk.features.catalogue import Catalogue
+from hrob_assets_tests.assets.worlds import stage_of
 
 WEEKLY = weekly_partitions(date(2024, 1, 1))
 USE_CASE = SimpleNamespace(
@@ -31,8 +32,8 @@ def schedules():
         feature_store_definitions(
             catalogue=nothing, code_sets={}, weekly=WEEKLY, owner="team:data", threads=1
         ),
-        label_definitions(USE_CASE, code_sets={}, weekly=WEEKLY),
-        scoring_definitions(USE_CASE, catalogue=nothing, code_sets={}, weekly=WEEKLY),
+        label_definitions(stage_of(USE_CASE, weekly=WEEKLY)),
+        scoring_definitions(stage_of(USE_CASE, weekly=WEEKLY)),
     )
     return {schedule.name: schedule for stage in stages for schedule in stage.schedules}
 
@@ -117,6 +118,6 @@ def test_a_week_that_can_still_ripen_is_asked_for_until_its_last_row_is_ripe(sch
     [(True, dg.DefaultScheduleStatus.RUNNING), (False, dg.DefaultScheduleStatus.STOPPED)],
 )
 def test_schedules_start_by_themselves_only_where_the_environment_says_so(started, status):
-    stage = label_definitions(USE_CASE, code_sets={}, weekly=WEEKLY, start_schedules=started)
+    stage = label_definitions(stage_of(USE_CASE, weekly=WEEKLY, start_schedules=started))
 
     assert [schedule.default_status for schedule in stage.schedules] == [status]

@@ -1,16 +1,18 @@
 """One use case of two columns, its tables on disk, and models that rank its people."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import numpy as np
 import polars as pl
 
+from hrob_assets.assets.partitions import weekly_partitions
+from hrob_assets.assets.stage_context import StageContext
 from hrob_assets.resources.records.decision_records import DecisionRecords
 from hrob_assets.resources.sources.feedback import Feedback
 from hrob_assets.resources.storage.io_manager import ParquetIOManager, Storage
-from hrob_assets.risk.features.catalogue import FeatureColumn
+from hrob_assets.risk.features.catalogue import Catalogue, FeatureColumn, FeatureFamily
 from hrob_assets.risk.features.selection import FeatureSelection, ImputationRule, Screening
 from hrob_assets.risk.files.parquet import write_parquet
 from hrob_assets.risk.promotion.audit_trail import Decision
@@ -23,14 +25,40 @@ CANDIDATES = (
     FeatureColumn("age__years", "age", "demographics", "person", measure="years"),
     FeatureColumn("ed__last_value_ever", "ed", "utilisation", "codes", aggregation="last_value"),
 )
+CATALOGUE = Catalogue(
+    tuple(
+        FeatureFamily(each.family, each.group, each.kind, None, (each,), "Reason", "Study")
+        for each in CANDIDATES
+    )
+)
 RULES = dict.fromkeys(COLUMNS, ImputationRule("median"))
 BOUNDS = Periods(
     datetime(2023, 1, 2), datetime(2024, 1, 1), datetime(2024, 3, 4), datetime(2024, 6, 3)
 )
 
 
+WEEKLY = weekly_partitions(date(2023, 1, 2))
+
+
 def use_case_named(name):
     return use_case_from(example_values() | {"name": name})
+
+
+def stage_of(use_case, **changes: object) -> StageContext:
+    """What the stages of a use case of two columns are made from; keywords change it."""
+    values = {
+        "catalogue": CATALOGUE,
+        "code_sets": {},
+        "selection": FeatureSelection(Path("none.yml"), COLUMNS, {}, Screening()),
+        "selection_variants": (),
+        "rules": RULES,
+        "lineage": {"git_commit": "abc"},
+        "comparator": None,
+        "weekly": WEEKLY,
+        "start_schedules": False,
+        "spark": None,
+    }
+    return StageContext(use_case, **values | changes)
 
 
 def selection_of(folder: Path, *columns, **limits: object):

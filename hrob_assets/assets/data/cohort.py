@@ -3,6 +3,7 @@
 from typing import Any
 
 import dagster as dg
+from hrob_assets.assets.stage_context import StageContext
 import polars as pl
 
 from hrob_assets.assets.keys import ENCOUNTER_FEATURES, model_group, use_case_key
@@ -13,21 +14,16 @@ from hrob_assets.risk.disclosure import shown_steps
 from hrob_assets.risk.use_case import UseCase
 
 
-def cohort_definitions(
-    use_case: UseCase, *, weekly: dg.WeeklyPartitionsDefinition
-) -> dg.Definitions:
+def cohort_definitions(stage: StageContext) -> dg.Definitions:
     """The asset that says of each encounter whether it is eligible."""
-    criteria = use_case.cohort.criteria
+    criteria = stage.use_case.cohort.criteria
     needed = sorted({criterion.feature for criterion in criteria})
 
-    @dg.asset(
-        key=use_case_key(use_case.name, "cohort"),
-        group_name=model_group(use_case.name),
-        partitions_def=weekly,
-        backfill_policy=SINGLE_RUN,
-        owners=[use_case.owner],
+    @stage.model_asset(
+        "cohort",
+        **stage.by_week,
         kinds={"polars", "parquet"},
-        ins={"features": dg.AssetIn(ENCOUNTER_FEATURES)},
+        ins=stage.inputs(features=True),
         description=(
             "Eligibility of each encounter as known at its prediction time. Criteria: "
             + "; ".join(criterion.name for criterion in criteria)

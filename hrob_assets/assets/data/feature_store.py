@@ -65,6 +65,29 @@ def feature_store_definitions(
         threads=threads,
         spark=spark,
     )
+    stage, refresh, build = jobs = _jobs(features)
+    schedule = weekly_schedule(
+        "refresh_weekly",
+        job=refresh,
+        cron=_REFRESH,
+        description="Every Monday before the lists are made: the source, and the week that ended.",
+        started=start_schedules,
+        request=partial(request_weeks_since, weekly, days=LATE_DAYS),
+    )
+    return dg.Definitions(
+        assets=[
+            _input_fingerprints(definition, weekly=weekly, owner=owner),
+            _week_inputs(weekly, owner=owner),
+            features,
+        ],
+        jobs=jobs,
+        schedules=[schedule],
+        sensors=[_stale_weeks_sensor(definition, [stage, refresh], build, started=start_schedules)],
+    )
+
+
+def _jobs(features: dg.AssetsDefinition) -> list[Any]:
+    """Jobs that stage the source, refresh all of it, and build features of weeks."""
     stage = dg.define_asset_job(
         "stage_source",
         selection=dg.AssetSelection.groups(RAW, STAGED),
@@ -80,24 +103,7 @@ def feature_store_definitions(
         selection=[features],
         description="Features of weeks from the staged tables as they are.",
     )
-    schedule = weekly_schedule(
-        "refresh_weekly",
-        job=refresh,
-        cron=_REFRESH,
-        description="Every Monday before the lists are made: the source, and the week that ended.",
-        started=start_schedules,
-        request=partial(request_weeks_since, weekly, days=LATE_DAYS),
-    )
-    return dg.Definitions(
-        assets=[
-            _input_fingerprints(definition, weekly=weekly, owner=owner),
-            _week_inputs(weekly, owner=owner),
-            features,
-        ],
-        jobs=[stage, refresh, build],
-        schedules=[schedule],
-        sensors=[_stale_weeks_sensor(definition, [stage, refresh], build, started=start_schedules)],
-    )
+    return [stage, refresh, build]
 
 
 def _week_inputs(weekly: dg.WeeklyPartitionsDefinition, *, owner: str) -> dg.AssetSpec:

@@ -1,10 +1,11 @@
-"""What happened afterwards, week by week, as far as it is ripe."""
+"""What happened afterwards, week by week, as far as it is mature."""
 
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import dagster as dg
+from hrob_assets.assets.stage_context import StageContext
 import polars as pl
 
 from hrob_assets.assets.keys import STAGED_POOL, model_group, staged_key, use_case_key
@@ -22,58 +23,44 @@ from hrob_assets.risk.disclosure import SUPPRESSED, is_small, shown_parts, shown
 from hrob_assets.risk.use_case import UseCase
 
 
-def label_definitions(
-    use_case: UseCase,
-    *,
-    code_sets: Mapping[str, CodeSet],
-    weekly: dg.WeeklyPartitionsDefinition,
-    start_schedules: bool = False,
-) -> dg.Definitions:
-    """The label asset, and the weekly job that ripens the weeks that can still change."""
-    name, outcome = use_case.name, use_case.outcome
-    labels = _labels(use_case, code_sets=code_sets, weekly=weekly)
+def label_definitions(stage: StageContext) -> dg.Definitions:
+    """The label asset, and the weekly job that labels again the weeks that can still change."""
+    name, outcome = stage.name, stage.use_case.outcome
+    labels = _labels(stage)
     job = dg.define_asset_job(
         f"ripen_{name}",
-        selection=dg.AssetSelection.assets(use_case_key(name, "cohort"), labels.key),
-        description="Cohort and labels; again for the weeks whose outcomes may have become ripe.",
+        selection=dg.AssetSelection.assets(stage.key("cohort"), labels.key),
+        description="Cohort and labels; again for the weeks whose outcomes may have become mature.",
     )
     days = outcome.horizon_days + outcome.runout_days + LATE_DAYS
     schedule = weekly_schedule(
         f"ripen_{name}_weekly",
         job=job,
-        cron=use_case.scoring.cron,
+        cron=stage.use_case.scoring.cron,
         description=(
             "Every week: labels again for the weeks whose outcomes may still be pending, the last "
             f"{days} days."
         ),
-        started=start_schedules,
-        request=partial(request_weeks_since, weekly, days=days),
+        started=stage.start_schedules,
+        request=partial(request_weeks_since, stage.weekly, days=days),
     )
     return dg.Definitions(assets=[labels], jobs=[job], schedules=[schedule])
 
 
-def _labels(
-    use_case: UseCase, *, code_sets: Mapping[str, CodeSet], weekly: dg.WeeklyPartitionsDefinition
-) -> dg.AssetsDefinition:
-    outcome = use_case.outcome
-    everybody = use_case.cohort.train_on == "all"
+def _labels(stage: StageContext) -> dg.AssetsDefinition:
+    outcome = stage.use_case.outcome
+    everybody = stage.use_case.cohort.train_on == "all"
 
-    @dg.asset(
-        key=use_case_key(use_case.name, "labels"),
-        group_name=model_group(use_case.name),
-        partitions_def=weekly,
-        backfill_policy=SINGLE_RUN,
-        owners=[use_case.owner],
+    @stage.model_asset(
+        "labels",
+        **stage.by_week,
         kinds={"polars", "parquet"},
         pool=STAGED_POOL,
         metadata={DEFINITION: _DEFINITION},
-        ins={
-            "cohort": dg.AssetIn(use_case_key(use_case.name, "cohort")),
-            **{name: dg.AssetIn(staged_key(name)) for name in _TABLES},
-        },
+        ins=stage.inputs("cohort", staged=_TABLES),
         description=(
             f"{outcome.name} within {outcome.horizon_days} days of the prediction time: true, "
-            f"false, or null while pending (ripe {outcome.runout_days} days after the horizon) "
+            f"false, or null while pending (mature {outcome.runout_days} days after the horizon) "
             "or when censored. Figures of a run are of all its weeks."
         ),
     )
@@ -90,7 +77,7 @@ def _labels(
             coverage=coverage,
             persons=persons,
             outcome=outcome,
-            code_sets=code_sets,
+            code_sets=stage.code_sets,
             as_of=load.select("as_of").head(1).collect().item(),
         )
         return dg.Output(labelled, metadata=_metadata(labelled))

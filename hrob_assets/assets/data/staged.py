@@ -76,31 +76,36 @@ def staged_definitions(
             snapshot, folder, known_lag_days=known_lag_days, as_of=as_of, complete=write_load
         )
         context.log.info("staged facts known before %s", result.as_of.isoformat())
-        for table in STAGED_TABLES:
-            yield dg.MaterializeResult(
-                asset_key=staged_key(table.name), metadata=_table_metadata(result, table)
-            )
-        yield dg.MaterializeResult(
-            asset_key=staged_key(CODES.name),
-            metadata={
-                **row_count(result.rows[CODES.name]),
-                "dagster/column_schema": table_schema(CODES),
-            },
-        )
-        yield dg.MaterializeResult(
-            asset_key=staged_key("quarantine"), metadata=_quarantine_metadata(result)
-        )
-        yield dg.MaterializeResult(
-            asset_key=staged_key("load"),
-            metadata={
-                "dagster/row_count": len(STAGED_TABLES),
-                "dagster/column_schema": table_schema(LOAD),
-                "as_of": result.as_of.isoformat(),
-            },
-        )
+        yield from _results(result)
 
     checks = [_checks_of(table) for table in STAGED_TABLES]
     return dg.Definitions(assets=[staging], asset_checks=checks)
+
+
+def _results(result: StagingResult) -> Iterator[dg.MaterializeResult]:
+    """One result per staged table, and those of codes, quarantine and load."""
+    for table in STAGED_TABLES:
+        yield dg.MaterializeResult(
+            asset_key=staged_key(table.name), metadata=_table_metadata(result, table)
+        )
+    yield dg.MaterializeResult(
+        asset_key=staged_key(CODES.name),
+        metadata={
+            **row_count(result.rows[CODES.name]),
+            "dagster/column_schema": table_schema(CODES),
+        },
+    )
+    yield dg.MaterializeResult(
+        asset_key=staged_key("quarantine"), metadata=_quarantine_metadata(result)
+    )
+    yield dg.MaterializeResult(
+        asset_key=staged_key("load"),
+        metadata={
+            "dagster/row_count": len(STAGED_TABLES),
+            "dagster/column_schema": table_schema(LOAD),
+            "as_of": result.as_of.isoformat(),
+        },
+    )
 
 
 def _spec(table: Table, owner: str) -> dg.AssetSpec:

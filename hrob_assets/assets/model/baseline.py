@@ -5,30 +5,24 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from hrob_assets.assets.keys import model_group, staged_key, use_case_key
 from hrob_assets.assets.metadata import frame_schema, markdown_table, row_count
+from hrob_assets.assets.stage_context import StageContext
 from hrob_assets.risk.cohort import baseline_summary, baseline_table, characteristics_of
 from hrob_assets.risk.reporting.pages import baseline_cells
-from hrob_assets.risk.use_case import UseCase
 
 PARTS = ("train", "validation", "test")
 _PERSON = ("gender", "race", "ethnicity")
 
 
-def baseline_definitions(use_case: UseCase) -> dg.Definitions:
+def baseline_definitions(stage: StageContext) -> dg.Definitions:
     """The baseline table of the training set, per encounter and per patient."""
-    characteristics = characteristics_of(use_case.baseline)
+    characteristics = characteristics_of(stage.use_case.baseline)
     columns = list(dict.fromkeys(each.feature for each in characteristics if each.feature))
 
-    @dg.asset(
-        key=use_case_key(use_case.name, "baseline"),
-        group_name=model_group(use_case.name),
-        owners=[use_case.owner],
+    @stage.model_asset(
+        "baseline",
         kinds={"polars", "parquet"},
-        ins={
-            "training_set": dg.AssetIn(use_case_key(use_case.name, "training_set")),
-            "persons": dg.AssetIn(staged_key("persons")),
-        },
+        ins=stage.inputs("training_set", staged=["persons"]),
         description=(
             "Table 1: characteristics of training, validation and test, per encounter and per "
             "patient, as median [minimum-maximum; quartiles] or count (share), with the "

@@ -1,21 +1,17 @@
 """What each feature says and how it is spread over the cohort, as a table and as a page."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
-from hrob_assets.assets.keys import ENCOUNTER_FEATURES, model_group, staged_key, use_case_key
 from hrob_assets.assets.metadata import frame_schema, markdown_table, row_count
+from hrob_assets.assets.stage_context import StageContext
 from hrob_assets.resources.storage.io_manager import Storage, write_text
 from hrob_assets.risk.disclosure import shown_count
 from hrob_assets.risk.features import (
     GROUPS,
-    Catalogue,
-    FeatureSelection,
-    ImputationRule,
     Reference,
     describe_features,
     drift_table,
@@ -26,33 +22,17 @@ from hrob_assets.risk.reporting.pages import dictionary_page
 from hrob_assets.risk.tables import ROW_KEY
 from hrob_assets.risk.training import periods
 from hrob_assets.risk.use_case import UseCase
-from hrob_assets.risk.vocabulary import CodeSet
 
 _MOST_SHOWN = 15
 
 
-def data_dictionary_definitions(
-    use_case: UseCase,
-    *,
-    catalogue: Catalogue,
-    code_sets: Mapping[str, CodeSet],
-    selection: FeatureSelection,
-    rules: Mapping[str, ImputationRule],
-) -> dg.Definitions:
+def data_dictionary_definitions(stage: StageContext) -> dg.Definitions:
     """The data dictionary of a use case, and the job that makes it."""
-    key = use_case_key(use_case.name, "data_dictionary")
 
-    @dg.asset(
-        key=key,
-        group_name=model_group(use_case.name),
-        owners=[use_case.owner],
+    @stage.model_asset(
+        "data_dictionary",
         kinds={"polars", "parquet"},
-        ins={
-            "features": dg.AssetIn(ENCOUNTER_FEATURES),
-            "cohort": dg.AssetIn(use_case_key(use_case.name, "cohort")),
-            "persons": dg.AssetIn(staged_key("persons")),
-            "load": dg.AssetIn(staged_key("load")),
-        },
+        ins=stage.inputs("cohort", staged=["persons", "load"], features=True),
         description=(
             "One row per feature: what it means, why it is there, whether the model may take it, "
             "its spread and missing share over the cohort (also by group of persons), its first "
@@ -66,42 +46,50 @@ def data_dictionary_definitions(
         load: pl.LazyFrame,
         storage: Storage,
     ) -> dg.Output[pl.DataFrame]:
-        rows = (
-            cohort.filter("eligible")
-            .select(*ROW_KEY, "week")
-            .join(persons.select("person_id", *GROUPS), on="person_id", maintain_order="left")
-            .collect()
-        )
-        bounds = periods(
-            use_case.split,
-            as_of=load.select("as_of").head(1).collect().item(),
-            horizon_days=use_case.outcome.horizon_days,
-            runout_days=use_case.outcome.runout_days,
-        )
-        recent = recent_since(rows["week"].unique().to_list())
-        reference = Reference(bounds.train_start.date(), bounds.train_end.date(), recent)
+        rows = _eligible_rows(cohort, persons)
+        reference = _reference(stage.use_case, rows, load)
         table = describe_features(
             features,
             rows,
-            catalogue=catalogue,
-            code_sets=code_sets,
-            selection=selection,
-            rules=rules,
+            catalogue=stage.catalogue,
+            code_sets=stage.code_sets,
+            selection=stage.selection,
+            rules=stage.rules,
             reference=reference,
         )
-        page = storage.asset_path(key).with_suffix(".html")
+        page = storage.asset_path(stage.key("data_dictionary")).with_suffix(".html")
         lead = _lead(rows, reference)
-        write_text(
-            dictionary_page(table, use_case_name=use_case.name, lead=lead, source=lead), page
-        )
+        write_text(dictionary_page(table, use_case_name=stage.name, lead=lead, source=lead), page)
         return dg.Output(table, metadata=_metadata(table, page))
 
     job = dg.define_asset_job(
-        f"describe_{use_case.name}",
+        f"describe_{stage.name}",
         selection=[data_dictionary],
         description="The data dictionary, from the features and the cohort as they are.",
     )
     return dg.Definitions(assets=[data_dictionary], jobs=[job])
+
+
+def _eligible_rows(cohort: pl.LazyFrame, persons: pl.LazyFrame) -> pl.DataFrame:
+    """Eligible rows with the groups of their persons."""
+    return (
+        cohort.filter("eligible")
+        .select(*ROW_KEY, "week")
+        .join(persons.select("person_id", *GROUPS), on="person_id", maintain_order="left")
+        .collect()
+    )
+
+
+def _reference(use_case: UseCase, rows: pl.DataFrame, load: pl.LazyFrame) -> Reference:
+    """The training period, and the first of the recent weeks."""
+    bounds = periods(
+        use_case.split,
+        as_of=load.select("as_of").head(1).collect().item(),
+        horizon_days=use_case.outcome.horizon_days,
+        runout_days=use_case.outcome.runout_days,
+    )
+    recent = recent_since(rows["week"].unique().to_list())
+    return Reference(bounds.train_start.date(), bounds.train_end.date(), recent)
 
 
 def _lead(rows: pl.DataFrame, reference: Reference) -> str:

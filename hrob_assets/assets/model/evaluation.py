@@ -1,13 +1,11 @@
 """How the challenger does on the test period: frozen predictions and figures."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
 import numpy as np
 import polars as pl
 
-from hrob_assets.assets.keys import model_group, use_case_key
 from hrob_assets.assets.metadata import (
     calibration_plot,
     described,
@@ -15,6 +13,7 @@ from hrob_assets.assets.metadata import (
     safe_calibration,
 )
 from hrob_assets.assets.model.evidence import sign_evidence
+from hrob_assets.assets.stage_context import StageContext
 from hrob_assets.resources.records.decision_records import DecisionRecords
 from hrob_assets.resources.records.model_registry import (
     CHALLENGER,
@@ -38,22 +37,19 @@ from hrob_assets.risk.training import (
     judged_rows,
     training_set_tag,
 )
-from hrob_assets.risk.use_case import UseCase
 
 _PREDICTION_COLUMNS = ("person_id", "encounter_id", "prediction_time", "week", "person_seen")
 
 
-def evaluation_definitions(use_case: UseCase, *, lineage: Mapping[str, str]) -> dg.Definitions:
+def evaluation_definitions(stage: StageContext) -> dg.Definitions:
     """The frozen test predictions of the challenger, signed, with their metrics as metadata."""
-    draw = Draw(use_case.fairness.replicates)
+    draw = Draw(stage.use_case.fairness.replicates)
 
-    @dg.asset(
-        key=use_case_key(use_case.name, "evaluation"),
-        group_name=model_group(use_case.name),
-        owners=[use_case.owner],
+    @stage.model_asset(
+        "evaluation",
         kinds={"polars", "parquet", "mlflow"},
-        deps=[use_case_key(use_case.name, name) for name in ("trained_model", "updated_model")],
-        ins={"training_set": dg.AssetIn(use_case_key(use_case.name, "training_set"))},
+        deps=[stage.key("trained_model"), stage.key("updated_model")],
+        ins=stage.inputs("training_set"),
         description=(
             "Frozen predictions of the challenger on the test period, with discrimination, "
             "calibration and capacity figures; intervals by patient-cluster bootstrap. Also for "
@@ -67,7 +63,7 @@ def evaluation_definitions(use_case: UseCase, *, lineage: Mapping[str, str]) -> 
         model_registry: ModelRegistry,
         decision_records: DecisionRecords,
     ) -> dg.Output[pl.DataFrame]:
-        challenger = required_model(model_registry, use_case.name, CHALLENGER)
+        challenger = required_model(model_registry, stage.name, CHALLENGER)
         rows = its_training_set(challenger, training_set)
         test = judged_rows(challenger.model, rows)
         probability = judged_probability(challenger.model, test)
@@ -81,7 +77,7 @@ def evaluation_definitions(use_case: UseCase, *, lineage: Mapping[str, str]) -> 
         sign_evidence(
             predictions,
             challenger,
-            lineage=lineage,
+            lineage=stage.lineage,
             model_registry=model_registry,
             decision_records=decision_records,
         )

@@ -169,19 +169,7 @@ def gather_evidence(
     models = [model for model in (challenger, champion) if model is not None]
     columns = list(dict.fromkeys(name for model in models for name in model.model.columns))
     _require_columns(features, columns)
-    key = list(ROW_KEY)
-    today = (
-        stored.lazy()
-        .select(key)
-        .join(labels.select(*key, "label"), on=key, how="left", maintain_order="left")
-        .join(
-            features.select(*key, *columns).with_columns(pl.lit(value=True).alias(_PRESENT)),
-            on=key,
-            how="left",
-            maintain_order="left",
-        )
-        .collect()
-    )
+    today = _rows_today(stored, features.select(*ROW_KEY, *columns), labels)
     whole = today.height == stored.height and today[_PRESENT].null_count() == 0
     known = today.height == stored.height and today["label"].null_count() == 0
     new = judged_probability(challenger.model, today) if whole else None
@@ -208,6 +196,19 @@ def gather_evidence(
 
 
 _PRESENT = "in the feature store"
+
+
+def _rows_today(stored: pl.DataFrame, features: pl.LazyFrame, labels: pl.LazyFrame) -> pl.DataFrame:
+    """Stored rows in their order, with the label and the features that they have today."""
+    key = list(ROW_KEY)
+    present = features.with_columns(pl.lit(value=True).alias(_PRESENT))
+    return (
+        stored.lazy()
+        .select(key)
+        .join(labels.select(*key, "label"), on=key, how="left", maintain_order="left")
+        .join(present, on=key, how="left", maintain_order="left")
+        .collect()
+    )
 
 
 def _is_whole(

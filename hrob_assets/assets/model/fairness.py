@@ -7,9 +7,9 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
-from hrob_assets.assets.keys import model_group, staged_key, use_case_key
 from hrob_assets.assets.metadata import described, interval_plot, markdown_table
 from hrob_assets.assets.model.evaluation import required_model
+from hrob_assets.assets.stage_context import StageContext
 from hrob_assets.resources.records.model_registry import CHALLENGER, ModelRegistry, RegisteredModel
 from hrob_assets.resources.storage.io_manager import Storage, write_text
 from hrob_assets.risk.cohort import AREA_DEPRIVATION, group_rows
@@ -34,33 +34,19 @@ from hrob_assets.risk.vocabulary import CodeSet
 _MOST_COLUMNS = 15
 
 
-def fairness_definitions(use_case: UseCase, *, code_sets: Mapping[str, CodeSet]) -> dg.Definitions:
+def fairness_definitions(stage: StageContext) -> dg.Definitions:
     """The whole evaluation with fairness by group, from the frozen predictions."""
-    key = use_case_key(use_case.name, "fairness")
+    key = stage.key("fairness")
 
-    @dg.asset(
-        key=key,
-        group_name=model_group(use_case.name),
-        owners=[use_case.owner],
+    @stage.model_asset(
+        "fairness",
         kinds={"polars", "parquet"},
-        ins={
-            "evaluation": dg.AssetIn(use_case_key(use_case.name, "evaluation")),
-            "training_set": dg.AssetIn(use_case_key(use_case.name, "training_set")),
-            "labels": dg.AssetIn(use_case_key(use_case.name, "labels")),
-            "persons": dg.AssetIn(staged_key("persons")),
-            "coverage": dg.AssetIn(staged_key("coverage")),
-        },
-        check_specs=[
-            dg.AssetCheckSpec(
-                _CHECK,
-                asset=key,
-                description="No group has a calibration factor that is off beyond the margin.",
-            )
-        ],
+        ins=stage.inputs("evaluation", "training_set", "labels", staged=["persons", "coverage"]),
+        check_specs=[dg.AssetCheckSpec(_CHECK, asset=key, description=_CHECKED)],
         description=(
             "Calibration of each group with a three-valued verdict, classification parity, "
             "allocation, missing values and the label audit, on the frozen predictions of "
-            "evaluation; evaluation.json beside it has every figure of both."
+            "evaluation; evaluation.json beside it has every estimate of both."
         ),
     )
     def fairness(
@@ -73,36 +59,48 @@ def fairness_definitions(use_case: UseCase, *, code_sets: Mapping[str, CodeSet])
         model_registry: ModelRegistry,
         storage: Storage,
     ) -> Iterator[dg.Output[pl.DataFrame] | dg.AssetCheckResult]:
-        challenger = required_model(model_registry, use_case.name, CHALLENGER)
+        challenger = required_model(model_registry, stage.name, CHALLENGER)
         predictions = _of_challenger(evaluation, challenger)
         test = _test_rows(training_set, challenger)
-        names = use_case.fairness.groups
         rows = group_rows(
             predictions,
-            groups=names,
+            groups=stage.use_case.fairness.groups,
             persons=persons,
             coverage=coverage,
             features=test.lazy(),
         )
-        levels = {name: rows[name].to_numpy() for name in names}
-        report = evaluate_scores(
-            rows,
-            subject=_subject(use_case, predictions, challenger),
-            options=_options(use_case),
-            missing=_missing(predictions, test, challenger, levels),
-            label_audit=_label_audit(use_case, code_sets, predictions, labels, levels),
-        )
+        report = _report(stage, challenger, rows, test, labels)
         page = storage.asset_path(key).with_name("evaluation.json")
         write_text(to_json(report), page)
         table = evaluation_tables(report)["verdicts"]
-        context.log.info("judged %s groups of version %s", table.height, challenger.version)
+        context.log.info("evaluated %s groups of version %s", table.height, challenger.version)
         yield dg.Output(table, metadata=_metadata(report, table, str(page), challenger))
         yield _check(report)
 
     return dg.Definitions(assets=[fairness])
 
 
+def _report(
+    stage: StageContext,
+    challenger: RegisteredModel,
+    rows: pl.DataFrame,
+    test: pl.DataFrame,
+    labels: pl.LazyFrame,
+) -> EvaluationReport:
+    """The report of predictions with their groups."""
+    use_case = stage.use_case
+    levels = {name: rows[name].to_numpy() for name in use_case.fairness.groups}
+    return evaluate_scores(
+        rows,
+        subject=_subject(use_case, rows, challenger),
+        options=_options(use_case),
+        missing=_missing(rows, test, challenger, levels),
+        label_audit=_label_audit(use_case, stage.code_sets, rows, labels, levels),
+    )
+
+
 _CHECK = "no_group_is_miscalibrated"
+_CHECKED = "No group has a calibration factor that is off beyond the margin."
 
 
 def _of_challenger(evaluation: pl.LazyFrame, challenger: RegisteredModel) -> pl.DataFrame:

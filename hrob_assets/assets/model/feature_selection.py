@@ -1,62 +1,56 @@
 """Which columns the challenger trains on, and why."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
-from hrob_assets.assets.keys import model_group, use_case_key
 from hrob_assets.assets.metadata import frame_schema, markdown_table, row_count
+from hrob_assets.assets.stage_context import StageContext
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.features import (
     RECORD_MEANINGS,
-    FeatureColumn,
     FeatureSelection,
     ImputationRule,
+    kept_columns,
 )
 from hrob_assets.risk.training import (
     TRAINING_COLUMNS,
     require_enough,
     select_features,
     selection_tag,
+    with_columns_of,
 )
-from hrob_assets.risk.use_case import UseCase
 
 _MADE_FROM = "made_from"
 
 
-def feature_selection_definitions(
-    use_case: UseCase,
-    *,
-    candidates: Sequence[FeatureColumn],
-    selection: FeatureSelection,
-    rules: Mapping[str, ImputationRule],
-) -> dg.Definitions:
+def feature_selection_definitions(stage: StageContext) -> dg.Definitions:
     """The record of every column's decision."""
+    model, selection, rules = stage.use_case.model, stage.selection, stage.rules
 
-    @dg.asset(
-        key=use_case_key(use_case.name, "feature_selection"),
-        group_name=model_group(use_case.name),
-        owners=[use_case.owner],
+    @stage.model_asset(
+        "feature_selection",
         kinds={"polars", "parquet"},
-        ins={"training_set": dg.AssetIn(use_case_key(use_case.name, "training_set"))},
+        ins=stage.inputs("training_set"),
         description=(
             "One row per column of the feature store: kept or dropped, and why. First the file "
-            "feature_selection_config.yml, then data quality and importance, judged on the "
-            "training rows only."
+            "feature_selection_config.yml, then data quality and importance, estimated on "
+            "the training rows only."
         ),
     )
     def feature_selection(training_set: pl.LazyFrame) -> dg.Output[pl.DataFrame]:
-        rows = rows_of(training_set)
-        require_enough(rows, use_case.model)
+        rows = _rows_of(training_set)
+        require_enough(rows, model)
         train = training_set.filter(pl.col("split") == "train")
         record = select_features(
             train.select(*TRAINING_COLUMNS, *selection.columns).collect(),
-            candidates=candidates,
+            candidates=stage.catalogue.columns,
             selection=selection,
             rules=rules,
-            model=use_case.model,
+            model=model,
         )
         made_from = selection_tag(rows, selection, rules)
         return dg.Output(
@@ -66,7 +60,51 @@ def feature_selection_definitions(
     return dg.Definitions(assets=[feature_selection])
 
 
-def rows_of(training_set: pl.LazyFrame) -> pl.DataFrame:
+@dataclass(frozen=True)
+class SelectedRows:
+    """A training set with the columns that the feature selection keeps.
+
+    Parameters
+    ----------
+    record : DataFrame
+        Decision on each column.
+    columns : sequence of str
+        Those that are kept.
+    frame : DataFrame
+        Keys, split, label and the kept columns.
+    with_comparator : DataFrame
+        The same, and the columns of the baseline model.
+    """
+
+    record: pl.DataFrame
+    columns: Sequence[str]
+    frame: pl.DataFrame
+    with_comparator: pl.DataFrame
+
+
+def selected_rows(
+    stage: StageContext, training_set: pl.LazyFrame, feature_selection: pl.LazyFrame
+) -> SelectedRows:
+    """The rows that a model trains on.
+
+    Raises
+    ------
+    ContractError
+        If the record of the selection is of other files or another training set.
+    """
+    record = present_record(
+        feature_selection,
+        rows=_rows_of(training_set),
+        selection=stage.selection,
+        rules=stage.rules,
+    )
+    columns = kept_columns(record)
+    frame = training_set.select(*TRAINING_COLUMNS, *columns).collect()
+    rows = with_columns_of(frame, training_set, stage.comparator_columns)
+    return SelectedRows(record, columns, frame, rows)
+
+
+def _rows_of(training_set: pl.LazyFrame) -> pl.DataFrame:
     """Keys, split and label of a training set, without its features."""
     return training_set.select(TRAINING_COLUMNS).collect()
 

@@ -1,7 +1,7 @@
 """The gate: who becomes champion, judged from stored evidence; asset checks only show it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,15 +9,13 @@ import dagster as dg
 import polars as pl
 
 from hrob_assets.assets.keys import (
-    ENCOUNTER_FEATURES,
     STAGED_POOL,
-    model_group,
-    staged_key,
     use_case_key,
 )
 from hrob_assets.assets.metadata import markdown_table, readable
 from hrob_assets.assets.model.evaluation import required_model
 from hrob_assets.assets.model.evidence import Evidence, examine, gather_evidence
+from hrob_assets.assets.stage_context import StageContext
 from hrob_assets.resources.records.decision_records import DecisionRecords, operating_system_user
 from hrob_assets.resources.records.model_registry import (
     CHALLENGER,
@@ -52,51 +50,24 @@ _ASKED_BY = {
 _WORDS = {True: "yes", False: "no", None: "does not apply"}
 
 
-def promotion_definitions(use_case: UseCase, *, lineage: Mapping[str, str]) -> dg.Definitions:
-    """The champion, the criteria as checks, and the training job.
-
-    Parameters
-    ----------
-    use_case : UseCase
-    lineage : mapping of str to str
-        Code and configuration as they are now, from `lineage_of`.
-    """
-    name = use_case.name
+def promotion_definitions(stage: StageContext) -> dg.Definitions:
+    """The champion, the criteria as checks, and the training job."""
     job = dg.define_asset_job(
-        f"train_{name}",
-        selection=dg.AssetSelection.assets(
-            *(use_case_key(name, stage) for stage in _TRAINING_STAGES)
-        ),
+        f"train_{stage.name}",
+        selection=dg.AssetSelection.assets(*(stage.key(asset) for asset in _TRAINING_STAGES)),
         description="Training set, selection, challenger, evaluation, and the gate to champion.",
     )
-    return dg.Definitions(assets=[_champion_model(use_case, lineage)], jobs=[job])
+    return dg.Definitions(assets=[_champion_model(stage)], jobs=[job])
 
 
-def _champion_model(use_case: UseCase, lineage: Mapping[str, str]) -> dg.AssetsDefinition:
-    name = use_case.name
-
-    @dg.asset(
-        key=use_case_key(name, "champion_model"),
-        group_name=model_group(name),
-        owners=[use_case.owner],
+def _champion_model(stage: StageContext) -> dg.AssetsDefinition:
+    @stage.model_asset(
+        "champion_model",
         kinds={"mlflow"},
         pool=STAGED_POOL,  # one run at a time: of these, and of those that write the groups
-        ins={
-            "evaluation": dg.AssetIn(use_case_key(name, "evaluation")),
-            "features": dg.AssetIn(ENCOUNTER_FEATURES),
-            "labels": dg.AssetIn(use_case_key(name, "labels")),
-            "cohort": dg.AssetIn(use_case_key(name, "cohort")),
-            "persons": dg.AssetIn(staged_key("persons")),
-            "coverage": dg.AssetIn(staged_key("coverage")),
-            "load": dg.AssetIn(staged_key("load")),
-        },
-        description=(
-            "The model that scores people. The gate judges the challenger from the stored rows of "
-            "its evaluation, which must be signed and still hold: absolute criteria, and against "
-            "a champion on the same rows a gain beyond chance, no group worse off, better than the "
-            "comparator. Each decision is a signed record."
-        ),
-        check_specs=_check_specs(name),
+        ins=stage.inputs("evaluation", "labels", "cohort", staged=_STAGED, features=True),
+        description=_DESCRIPTION,
+        check_specs=_check_specs(stage.name),
     )
     def champion_model(
         context: dg.AssetExecutionContext,
@@ -111,44 +82,82 @@ def _champion_model(use_case: UseCase, lineage: Mapping[str, str]) -> dg.AssetsD
         decision_records: DecisionRecords,
         feedback: Feedback,
     ) -> dg.MaterializeResult:
-        records = decision_records.verified(name, model_registry)
+        records = decision_records.verified(stage.name, model_registry)
         evidence = gather_evidence(
             evaluation.collect(),
             features=features,
             labels=labels,
             cohort=cohort,
             as_of=load.select("as_of").head(1).collect().item(),
-            use_case=use_case,
-            challenger=required_model(model_registry, name, CHALLENGER),
-            champion=model_registry.load(name, CHAMPION),
-            salt=feedback.salt(use_case.monitoring.silent_arm),
+            use_case=stage.use_case,
+            challenger=required_model(model_registry, stage.name, CHALLENGER),
+            champion=model_registry.load(stage.name, CHAMPION),
+            salt=feedback.salt(stage.use_case.monitoring.silent_arm),
         )
-        sound = examine(
-            evidence, lineage=lineage, records=records, decision_records=decision_records
-        )
-        groups = group_rows(
-            evidence.stored.select(ROW_KEY),
-            groups=use_case.fairness.groups,
-            persons=persons,
-            coverage=coverage,
-            features=features,
-        ).drop(ROW_KEY)
-        verdicts = (*sound, *_judged(evidence, sound, use_case, groups))
+        tables = _GroupSources(persons, coverage, features)
+        verdicts = _verdicts(stage, evidence, tables, records, decision_records)
         decision = decide(
-            evidence, verdicts, records=records, lineage=lineage, asked_by=asked_by(context)
+            evidence, verdicts, records=records, lineage=stage.lineage, asked_by=asked_by(context)
         )
         record = _carry_out(decision, decision_records, model_registry)
         context.log.info("%s: %s", decision.kind, decision.reason)
-        if decision.champion is None:
-            raise dg.Failure(
-                _refusal(verdicts), metadata=_metadata(record, None), allow_retries=False
-            )
-        scoring = required_model(model_registry, name, CHAMPION)
-        return dg.MaterializeResult(
-            metadata=_metadata(record, scoring), check_results=_checks(decision, verdicts)
-        )
+        return _outcome(decision, verdicts, record, model_registry)
 
     return champion_model
+
+
+_STAGED = ("persons", "coverage", "load")
+_DESCRIPTION = (
+    "The model that scores people. The gate evaluates the challenger on the stored rows of its "
+    "evaluation, which must be signed and still hold: absolute criteria, and against a champion "
+    "on the same rows a gain beyond chance, no group worse off, better than the baseline model. "
+    "Each decision is a signed record."
+)
+
+
+@dataclass(frozen=True)
+class _GroupSources:
+    """Tables that say to which groups a row belongs."""
+
+    persons: pl.LazyFrame
+    coverage: pl.LazyFrame
+    features: pl.LazyFrame
+
+
+def _verdicts(
+    stage: StageContext,
+    evidence: Evidence,
+    tables: _GroupSources,
+    records: Sequence[Mapping[str, Any]],
+    decision_records: DecisionRecords,
+) -> tuple[Verdict, ...]:
+    """Verdicts on the evidence, and those of the gate where it is sound."""
+    sound = examine(
+        evidence, lineage=stage.lineage, records=records, decision_records=decision_records
+    )
+    groups = group_rows(
+        evidence.stored.select(ROW_KEY),
+        groups=stage.use_case.fairness.groups,
+        persons=tables.persons,
+        coverage=tables.coverage,
+        features=tables.features,
+    ).drop(ROW_KEY)
+    return (*sound, *_judged(evidence, sound, stage.use_case, groups))
+
+
+def _outcome(
+    decision: Decision,
+    verdicts: tuple[Verdict, ...],
+    record: Mapping[str, Any],
+    model_registry: ModelRegistry,
+) -> dg.MaterializeResult:
+    """What the UI shows of a decision; a failure where no version may score people."""
+    if decision.champion is None:
+        raise dg.Failure(_refusal(verdicts), metadata=_metadata(record, None), allow_retries=False)
+    scoring = required_model(model_registry, decision.use_case, CHAMPION)
+    return dg.MaterializeResult(
+        metadata=_metadata(record, scoring), check_results=_checks(decision, verdicts)
+    )
 
 
 def _judged(

@@ -8,9 +8,10 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from hrob_assets.assets.keys import model_group, use_case_key
+from hrob_assets.assets.keys import use_case_key
 from hrob_assets.assets.metadata import readable
 from hrob_assets.assets.model.evidence import EVIDENCE
+from hrob_assets.assets.stage_context import StageContext
 from hrob_assets.resources.records.decision_records import DecisionRecords
 from hrob_assets.resources.records.model_registry import ModelRegistry, RegisteredModel
 from hrob_assets.resources.sources.current_source import RawSource
@@ -57,40 +58,28 @@ _JUDGES = ("person_id", "split", "label")
 _MADE_BEFORE = ("fairness", "champion_model", "model_comparison", "sensitivity")
 
 
-def report_definitions(use_case: UseCase, *, catalogue: Catalogue) -> dg.Definitions:
-    """The reports of the version that was evaluated last, and the job that makes them.
-
-    Parameters
-    ----------
-    use_case : UseCase
-    catalogue : Catalogue
-        Tells the group of each column of the model.
-    """
+def report_definitions(stage: StageContext) -> dg.Definitions:
+    """The reports of the version that was evaluated last, and the job that makes them."""
     job = dg.define_asset_job(
-        f"report_{use_case.name}",
+        f"report_{stage.name}",
         selection=dg.AssetSelection.assets(
-            *(use_case_key(use_case.name, stage) for stage in ("baseline", "fairness", "reports"))
+            *(stage.key(asset) for asset in ("baseline", "fairness", "reports"))
         ),
         description=(
             "Baseline table, fairness, and all reports of the version that was evaluated last."
         ),
     )
-    return dg.Definitions(assets=[_reports(use_case, catalogue)], jobs=[job])
+    return dg.Definitions(assets=[_reports(stage)], jobs=[job])
 
 
-def _reports(use_case: UseCase, catalogue: Catalogue) -> dg.AssetsDefinition:
-    name = use_case.name
+def _reports(stage: StageContext) -> dg.AssetsDefinition:
+    name, use_case = stage.name, stage.use_case
 
-    @dg.asset(
-        key=use_case_key(name, "reports"),
-        group_name=model_group(name),
-        owners=[use_case.owner],
+    @stage.model_asset(
+        "reports",
         kinds={"html", "json", "mlflow"},
-        deps=[use_case_key(name, stage) for stage in _MADE_BEFORE],
-        ins={
-            stage: dg.AssetIn(use_case_key(name, stage))
-            for stage in ("evaluation", "baseline", "training_set")
-        },
+        deps=[stage.key(asset) for asset in _MADE_BEFORE],
+        ins=stage.inputs("evaluation", "baseline", "training_set"),
         description=(
             "Evaluation, fairness, one-page summary and model card of the version that was "
             "evaluated last, drawn from the figures of fairness as pages that open offline; the "
@@ -115,7 +104,7 @@ def _reports(use_case: UseCase, catalogue: Catalogue) -> dg.AssetsDefinition:
         record = _record_of(version, decision_records.verified(name, model_registry))
         known = report_context(use_case, model, baseline=baseline.collect(), record=record)
         known = replace(known, terms=terms_of(model, training_set), **beside.comparison())
-        evidence = _card_evidence(model, report, known, record, catalogue)
+        evidence = _card_evidence(model, report, known, record, stage.catalogue)
         evidence = replace(evidence, source=raw_source.in_words, **beside.evidence(model))
         card = model_card(use_case, evidence)
         folder = storage.root / "reports" / name / version

@@ -1,6 +1,5 @@
 """Feature selections side by side, before one of them is chosen."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +7,11 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
-from hrob_assets.assets.keys import model_group, use_case_key
 from hrob_assets.assets.metadata import frame_schema, interval_plot, markdown_table, row_count
 from hrob_assets.assets.model.training import log_selection
+from hrob_assets.assets.stage_context import StageContext
 from hrob_assets.resources.records.model_registry import ModelRegistry
 from hrob_assets.risk.features import (
-    Catalogue,
-    FeatureSelection,
-    ImputationRule,
     read_feature_selection,
 )
 from hrob_assets.risk.training import (
@@ -28,7 +24,6 @@ from hrob_assets.risk.training import (
     named_selections,
     shown_comparison,
 )
-from hrob_assets.risk.use_case import UseCase
 
 
 class SelectionFiles(dg.Config):
@@ -37,28 +32,20 @@ class SelectionFiles(dg.Config):
     paths: list[str] = Field(default_factory=list)
 
 
-def selection_comparison_definitions(
-    use_case: UseCase,
-    *,
-    catalogue: Catalogue,
-    selection: FeatureSelection,
-    variants: Sequence[Path],
-    rules: Mapping[str, ImputationRule],
-) -> dg.Definitions:
+def selection_comparison_definitions(stage: StageContext) -> dg.Definitions:
     """The comparison and the job that makes it; a mistake in a variant is an error here."""
+    catalogue, selection = stage.catalogue, stage.selection
     shipped = named_selections(
-        selection, [read_feature_selection(path, catalogue) for path in variants]
+        selection, [read_feature_selection(path, catalogue) for path in stage.selection_variants]
     )
 
-    @dg.asset(
-        key=use_case_key(use_case.name, "selection_comparison"),
-        group_name=model_group(use_case.name),
-        owners=[use_case.owner],
+    @stage.model_asset(
+        "selection_comparison",
         kinds={"scikitlearn", "mlflow"},
-        ins={"training_set": dg.AssetIn(use_case_key(use_case.name, "training_set"))},
+        ins=stage.inputs("training_set"),
         description=(
             "The selection in use and the variants of feature_selections/, trained on the same "
-            "rows, folds and search budget and judged on the validation patients, with paired "
+            "rows, folds and search budget and evaluated on the validation patients, with paired "
             "differences. The test period is not looked at."
         ),
     )
@@ -73,18 +60,18 @@ def selection_comparison_definitions(
             training_set,
             selections=named_selections(selection, others) if others else shipped,
             candidates=catalogue.columns,
-            rules=rules,
-            use_case=use_case,
+            rules=stage.rules,
+            use_case=stage.use_case,
         )
-        with model_registry.tracked_run(context, use_case.name) as run:
+        with model_registry.tracked_run(context, stage.name) as run:
             run.set_tag("comparison", "feature selections")
             for each in compared:
                 _log(run, each)
         table = comparison_table(compared)
-        return dg.Output(table, metadata=_metadata(table, use_case.name))
+        return dg.Output(table, metadata=_metadata(table, stage.name))
 
     job = dg.define_asset_job(
-        f"compare_selections_{use_case.name}",
+        f"compare_selections_{stage.name}",
         selection=[selection_comparison],
         description="Feature selections side by side, on the validation patients.",
     )

@@ -1,16 +1,14 @@
 """What each group of features is worth to the challenger."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
-from hrob_assets.assets.keys import model_group, use_case_key
 from hrob_assets.assets.metadata import frame_schema, interval_plot, markdown_table, row_count
 from hrob_assets.assets.model.evaluation import its_training_set, required_model
+from hrob_assets.assets.stage_context import StageContext
 from hrob_assets.resources.records.model_registry import CHALLENGER, ModelRegistry
-from hrob_assets.risk.features import FeatureColumn, ImputationRule
 from hrob_assets.risk.training import (
     analyse_sensitivity,
     sensitivity_table,
@@ -18,28 +16,20 @@ from hrob_assets.risk.training import (
     tellable,
     variants_of,
 )
-from hrob_assets.risk.use_case import UseCase
 
 
-def sensitivity_definitions(
-    use_case: UseCase,
-    *,
-    candidates: Sequence[FeatureColumn],
-    rules: Mapping[str, ImputationRule],
-) -> dg.Definitions:
+def sensitivity_definitions(stage: StageContext) -> dg.Definitions:
     """The sensitivity analysis and the job that makes it."""
-    name = use_case.name
+    name, rules = stage.name, stage.rules
 
-    @dg.asset(
-        key=use_case_key(name, "sensitivity"),
-        group_name=model_group(name),
-        owners=[use_case.owner],
+    @stage.model_asset(
+        "sensitivity",
         kinds={"scikitlearn", "mlflow"},
-        deps=[use_case_key(name, "trained_model")],
-        ins={"training_set": dg.AssetIn(use_case_key(name, "training_set"))},
+        deps=[stage.key("trained_model")],
+        ins=stage.inputs("training_set"),
         description=(
             "The challenger fitted again without each group of features, with each alone, and with "
-            "or without race and ethnicity; hyperparameters stay. Judged on the validation "
+            "or without race and ethnicity; hyperparameters stay. Evaluated on the validation "
             "patients with paired intervals; the test period is not looked at."
         ),
     )
@@ -48,9 +38,13 @@ def sensitivity_definitions(
     ) -> dg.Output[pl.DataFrame]:
         challenger = required_model(model_registry, name, CHALLENGER)
         its_training_set(challenger, training_set)
-        variants = variants_of(challenger.model.columns, candidates)
+        variants = variants_of(challenger.model.columns, stage.catalogue.columns)
         refits = analyse_sensitivity(
-            training_set, challenger.model, variants=variants, rules=rules, use_case=use_case
+            training_set,
+            challenger.model,
+            variants=variants,
+            rules=rules,
+            use_case=stage.use_case,
         )
         table = sensitivity_table(refits).with_columns(
             model_version=pl.lit(challenger.version),

@@ -1,13 +1,13 @@
 """The training set and the challenger that is fitted on it."""
 
-from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
 from hrob_assets.assets.as_of import changed_since, known_until
-from hrob_assets.assets.keys import ENCOUNTER_FEATURES, model_group, staged_key, use_case_key
 from hrob_assets.assets.metadata import (
     as_cells,
     bar_plot,
@@ -16,9 +16,9 @@ from hrob_assets.assets.metadata import (
     readable,
     search_figure,
 )
-from hrob_assets.assets.model.feature_selection import present_record, rows_of
+from hrob_assets.assets.model.feature_selection import SelectedRows, selected_rows
 from hrob_assets.assets.partitions import mondays
-from hrob_assets.resources.environment import Spark
+from hrob_assets.assets.stage_context import StageContext
 from hrob_assets.resources.records.model_registry import (
     JUDGED_FROM,
     ModelRegistry,
@@ -28,19 +28,17 @@ from hrob_assets.resources.sources.feedback import Feedback
 from hrob_assets.resources.spark.search_engine import search_engine
 from hrob_assets.resources.storage.io_manager import Storage
 from hrob_assets.resources.storage.trial_file import TrialFolder
-from hrob_assets.risk.arms import ACCEPTED_BY_TAG, learning_rows
+from hrob_assets.risk.arms import ACCEPTED_BY_TAG, LearningRows, learning_rows
 from hrob_assets.risk.disclosure import shown_count, shown_parts, shown_share
 from hrob_assets.risk.features import (
     FeatureSelection,
-    ImputationRule,
-    kept_columns,
     rules_of_record,
 )
-from hrob_assets.risk.models import Design
 from hrob_assets.risk.training import (
     TRAINING_COLUMNS,
     FittedModel,
     ListSize,
+    Periods,
     Trial,
     assemble_training_set,
     best_trial,
@@ -51,7 +49,6 @@ from hrob_assets.risk.training import (
     strongest_terms,
     train_model,
     training_set_tag,
-    with_columns_of,
     with_list_size,
 )
 from hrob_assets.risk.use_case import UseCase
@@ -59,49 +56,20 @@ from hrob_assets.risk.use_case import UseCase
 _SHOWN_TERMS = 20
 
 
-def training_definitions(
-    use_case: UseCase,
-    *,
-    columns: Sequence[str],
-    selection: FeatureSelection,
-    rules: Mapping[str, ImputationRule],
-    lineage: Mapping[str, str],
-    comparator: Design | None = None,
-    spark: Spark | None = None,
-) -> dg.Definitions:
-    """The training set with all columns of the catalogue, and the model of the selected ones.
-
-    Trials run on Spark where it is given, else in the process of the run.
-    """
-    return dg.Definitions(
-        assets=[
-            _training_set(use_case, columns),
-            _trained_model(
-                use_case,
-                selection,
-                rules=rules,
-                lineage=lineage,
-                comparator=comparator,
-                spark=spark,
-            ),
-        ]
-    )
+def training_definitions(stage: StageContext) -> dg.Definitions:
+    """The training set with all columns of the catalogue, and the model of the selected ones."""
+    return dg.Definitions(assets=[_training_set(stage), _trained_model(stage)])
 
 
-def _training_set(use_case: UseCase, columns: Sequence[str]) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=use_case_key(use_case.name, "training_set"),
-        group_name=model_group(use_case.name),
-        owners=[use_case.owner],
+def _training_set(stage: StageContext) -> dg.AssetsDefinition:
+    columns = stage.catalogue.column_names
+
+    @stage.model_asset(
+        "training_set",
         kinds={"polars", "parquet"},
-        ins={
-            "features": dg.AssetIn(ENCOUNTER_FEATURES),
-            "cohort": dg.AssetIn(use_case_key(use_case.name, "cohort")),
-            "labels": dg.AssetIn(use_case_key(use_case.name, "labels")),
-            "load": dg.AssetIn(staged_key("load")),
-        },
+        ins=stage.inputs("cohort", "labels", staged=["load"], features=True),
         description=(
-            f"Rows with a ripe outcome and all {len(columns)} features of the use case, split by "
+            f"Rows with a mature outcome and all {len(columns)} features of the use case, split by "
             "time and by patient: training, patient-disjoint validation, and a later test period "
             "after an embargo of one horizon. Which features a model takes is decided afterwards."
         ),
@@ -115,59 +83,62 @@ def _training_set(use_case: UseCase, columns: Sequence[str]) -> dg.AssetsDefinit
         storage: Storage,
         feedback: Feedback,
     ) -> dg.Output[pl.DataFrame]:
-        since, arm = changed_since(context), use_case.monitoring.silent_arm
+        use_case, since = stage.use_case, changed_since(context)
         plan = plan_split(use_case, as_of=known_until(context, load), changed_since=since)
-        bounds = plan.bounds
-        folder = storage.asset_path(use_case_key(use_case.name, "labels"))
-        weeks = context.asset_partition_keys_for_input("labels")
-        missing = [week for week in mondays(weeks) if not (folder / f"{week}.parquet").exists()]
-        require_ripe(labels, bounds, missing_weeks=missing, use_case_name=use_case.name)
+        missing = _missing_weeks(context, storage.asset_path(stage.key("labels")))
+        require_ripe(labels, plan.bounds, missing_weeks=missing, use_case_name=stage.name)
         assembled = assemble_training_set(
             features, cohort, labels, use_case=use_case, plan=plan, columns=columns
         )
-        learning = learning_rows(
-            assembled,
-            feedback.actions(use_case.name),
-            arm=arm,
-            salt=feedback.salt(arm),
-            mature_after_days=use_case.outcome.horizon_days + use_case.outcome.runout_days,
-            changed_since=since,
-            accepted_by=context.run.tags.get(ACCEPTED_BY_TAG),
-        )
-        frame = learning.rows
-        figures: dict[str, Any] = {
-            f"{name}": value.isoformat() for name, value in vars(bounds).items()
-        }
-        figures["censored rows"] = shown_count(censored_rows(labels, bounds))
-        figures["rows acted on"] = shown_count(learning.acted_on, whole=frame.height)
-        summary = _summary(frame)
-        return dg.Output(frame, metadata=described(frame, split=markdown_table(summary), **figures))
+        learning = _learning_rows(assembled, use_case, feedback, context)
+        figures = _set_figures(learning, labels, plan.bounds)
+        return dg.Output(learning.rows, metadata=described(learning.rows, **figures))
 
     return training_set
 
 
-def _trained_model(
-    use_case: UseCase,
-    selection: FeatureSelection,
-    *,
-    rules: Mapping[str, ImputationRule],
-    lineage: Mapping[str, str],
-    comparator: Design | None,
-    spark: Spark | None,
-) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=use_case_key(use_case.name, "trained_model"),
-        group_name=model_group(use_case.name),
-        owners=[use_case.owner],
+def _missing_weeks(context: dg.AssetExecutionContext, folder: Path) -> list[date]:
+    """Weeks of labels that were never made."""
+    weeks = context.asset_partition_keys_for_input("labels")
+    return [week for week in mondays(weeks) if not (folder / f"{week}.parquet").exists()]
+
+
+def _learning_rows(
+    assembled: pl.DataFrame, use_case: UseCase, feedback: Feedback, context: Any
+) -> LearningRows:
+    arm = use_case.monitoring.silent_arm
+    return learning_rows(
+        assembled,
+        feedback.actions(use_case.name),
+        arm=arm,
+        salt=feedback.salt(arm),
+        mature_after_days=use_case.outcome.horizon_days + use_case.outcome.runout_days,
+        changed_since=changed_since(context),
+        accepted_by=context.run.tags.get(ACCEPTED_BY_TAG),
+    )
+
+
+def _set_figures(learning: LearningRows, labels: pl.LazyFrame, bounds: Periods) -> dict[str, Any]:
+    rows = learning.rows
+    return {
+        "split": markdown_table(_summary(rows)),
+        **{name: value.isoformat() for name, value in vars(bounds).items()},
+        "censored rows": shown_count(censored_rows(labels, bounds)),
+        "rows acted on": shown_count(learning.acted_on, whole=rows.height),
+    }
+
+
+def _trained_model(stage: StageContext) -> dg.AssetsDefinition:
+    use_case = stage.use_case
+
+    @stage.model_asset(
+        "trained_model",
         kinds={"scikitlearn", "mlflow", "hyperopt"},
-        ins={
-            "training_set": dg.AssetIn(use_case_key(use_case.name, "training_set")),
-            "feature_selection": dg.AssetIn(use_case_key(use_case.name, "feature_selection")),
-        },
+        ins=stage.inputs("training_set", "feature_selection"),
         description=(
             "The challenger on the columns that feature_selection keeps: hyperparameters searched "
             "by Hyperopt with patient-grouped cross-validation, threshold frozen on the validation "
-            "patients. Registered in MLflow under the alias challenger, with the free comparator."
+            "patients. Registered in MLflow under the alias challenger, with the baseline model."
         ),
     )
     def trained_model(
@@ -177,38 +148,46 @@ def _trained_model(
         model_registry: ModelRegistry,
         storage: Storage,
     ) -> dg.MaterializeResult:
-        record = present_record(
-            feature_selection, rows=rows_of(training_set), selection=selection, rules=rules
-        )
-        columns = kept_columns(record)
-        frame = training_set.select(*TRAINING_COLUMNS, *columns).collect()
-        beside = () if comparator is None else comparator.columns
-        rows = with_columns_of(frame, training_set, beside)
-        family = use_case.model.family
-        trials = trial_folder(storage, use_case.name)
-        fitted = train_model(
-            rows,
-            columns=columns,
-            rules=rules_of_record(record, rules),
-            model=use_case.model,
-            threshold=use_case.threshold,
-            comparator=comparator,
-            log=trials,
-            earlier=model_registry.earlier_parameters(use_case.name, family),
-            engine=search_engine(context, trials, spark),
-        )
+        selected = selected_rows(stage, training_set, feature_selection)
+        rows = selected.with_comparator
+        fitted = fit_selected(stage, selected, context, model_registry, storage)
         fitted = with_list_size(fitted, rows, use_case)
-        judged = evidence_tags(frame, horizon_days=use_case.outcome.horizon_days)
-        tags = {**lineage, **judged, "family": fitted.family}
-        with model_registry.tracked_run(context, use_case.name) as run:
+        trained_on = evidence_tags(selected.frame, horizon_days=use_case.outcome.horizon_days)
+        tags = {**stage.lineage, **trained_on, "family": fitted.family}
+        with model_registry.tracked_run(context, stage.name) as run:
             log_trials(run, fitted)
-            log_selection(run, record, selection)
-            version = model_registry.register(use_case.name, fitted, tags=tags)
+            log_selection(run, selected.record, stage.selection)
+            version = model_registry.register(stage.name, fitted, tags=tags)
             run_id = run.active_run().info.run_id
         link = model_registry.run_link(run_id)
         return dg.MaterializeResult(metadata=_model_metadata(fitted, rows, version, run_id, link))
 
     return trained_model
+
+
+def fit_selected(
+    stage: StageContext,
+    selected: SelectedRows,
+    context: dg.AssetExecutionContext,
+    model_registry: ModelRegistry,
+    storage: Storage,
+) -> FittedModel:
+    """Search hyperparameters and fit the model of the use case on the selected columns.
+
+    Trials run on Spark where the environment has it, else in the process of the run.
+    """
+    use_case, trials = stage.use_case, trial_folder(storage, stage.name)
+    return train_model(
+        selected.with_comparator,
+        columns=selected.columns,
+        rules=rules_of_record(selected.record, stage.rules),
+        model=use_case.model,
+        threshold=use_case.threshold,
+        comparator=stage.comparator,
+        log=trials,
+        earlier=model_registry.earlier_parameters(stage.name, use_case.model.family),
+        engine=search_engine(context, trials, stage.spark),
+    )
 
 
 def evidence_tags(

@@ -11,33 +11,29 @@ from hrob_assets.assets.alerts import (
     new_materializations,
     read_cursor,
     request_alert,
-    sensor_status,
 )
 from hrob_assets.assets.as_of import CHANGED_SINCE_TAG, UPDATE_OF_TAG, end_of_week, knowledge_tags
 from hrob_assets.assets.keys import use_case_key
+from hrob_assets.assets.stage_context import StageContext
 from hrob_assets.assets.weekly.stored_monitoring import stored_alarms, stored_requests
 from hrob_assets.resources.alerts import Alert
 from hrob_assets.resources.records.model_registry import CHAMPION, ModelRegistry
 from hrob_assets.resources.storage.io_manager import Storage
 from hrob_assets.risk.monitoring import Alarm, latest_open_request
-from hrob_assets.risk.use_case import UseCase
 
 
-def calibration_drift_definitions(use_case: UseCase, *, started: bool) -> dg.Definitions:
+def calibration_drift_definitions(stage: StageContext) -> dg.Definitions:
     """The sensor that requests the update, and the one that alerts people."""
-    status = sensor_status(started)
-    return dg.Definitions(
-        sensors=[_calibration_drift(use_case, status), _alert_calibration_drift(use_case, status)]
-    )
+    return dg.Definitions(sensors=[_calibration_drift(stage), _alert_calibration_drift(stage)])
 
 
-def _calibration_drift(use_case: UseCase, status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
-    name, monitoring = use_case.name, use_case.monitoring
+def _calibration_drift(stage: StageContext) -> dg.SensorDefinition:
+    name, monitoring = stage.name, stage.use_case.monitoring
 
     @dg.sensor(
         name=f"calibration_drift_{name}",
         job_name=f"update_{name}",
-        default_status=status,
+        default_status=stage.sensor_status,
         minimum_interval_seconds=60,
         description=(
             "Runs the smallest sufficient update that an alarm requests: once per alarm, "
@@ -49,11 +45,11 @@ def _calibration_drift(use_case: UseCase, status: dg.DefaultSensorStatus) -> dg.
         context: dg.SensorEvaluationContext, model_registry: ModelRegistry, storage: Storage
     ) -> dg.SensorResult:
         cursor = read_cursor(context.cursor)
-        weeks, cursor = _new_weeks(context, use_case_key(name, "update_requests"), cursor)
+        weeks, cursor = _new_weeks(context, stage.key("update_requests"), cursor)
         requests = stored_requests(storage, name, weeks)
         request = latest_open_request(requests, model_registry.version(name, CHAMPION))
         return dg.SensorResult(
-            run_requests=[] if request is None else [_update_run(use_case, request)],
+            run_requests=[] if request is None else [_update_run(name, request)],
             skip_reason=None if request else "no alarm of the present champion requests an update",
             cursor=json.dumps(cursor),
         )
@@ -69,9 +65,9 @@ def _new_weeks(
     return [date.fromisoformat(made.partition) for made in new if made.partition], after
 
 
-def _update_run(use_case: UseCase, request: dict[str, Any]) -> dg.RunRequest:
+def _update_run(use_case_name: str, request: dict[str, Any]) -> dg.RunRequest:
     return dg.RunRequest(
-        run_key=f"{use_case.name}: {request['alarm']}",
+        run_key=f"{use_case_name}: {request['alarm']}",
         tags={
             **knowledge_tags(end_of_week(request["week"])),
             CHANGED_SINCE_TAG: request["changed_since"].isoformat(),
@@ -80,16 +76,13 @@ def _update_run(use_case: UseCase, request: dict[str, Any]) -> dg.RunRequest:
     )
 
 
-def _alert_calibration_drift(
-    use_case: UseCase, status: dg.DefaultSensorStatus
-) -> dg.SensorDefinition:
-    name = use_case.name
-    e_values = use_case_key(name, "calibration_evidence")
+def _alert_calibration_drift(stage: StageContext) -> dg.SensorDefinition:
+    name, e_values = stage.name, stage.key("calibration_evidence")
 
     @dg.sensor(
         name=f"alert_calibration_drift_{name}",
         job_name=SEND_ALERT,
-        default_status=status,
+        default_status=stage.sensor_status,
         minimum_interval_seconds=60,
         description="Alerts people to each alarm, also where it requests no update.",
     )
@@ -101,7 +94,7 @@ def _alert_calibration_drift(
         alarms = stored_alarms(storage, name, weeks)
         # Of a detector with several alarms, as after a backfill, only the latest is news.
         latest = {(alarm.model_version, alarm.detector): alarm for alarm in alarms}
-        alerts = [request_alert(_drift_alert(use_case, alarm)) for alarm in latest.values()]
+        alerts = [request_alert(_drift_alert(name, alarm)) for alarm in latest.values()]
         return dg.SensorResult(
             run_requests=alerts,
             skip_reason=None if alerts else "no alarm in the weeks that are new",
@@ -122,15 +115,15 @@ def _carried_over(cursor: dict[str, int], key: dg.AssetKey) -> dict[str, int]:
     return cursor if name in cursor or seen is None else {name: seen}
 
 
-def _drift_alert(use_case: UseCase, alarm: Alarm) -> Alert:
+def _drift_alert(use_case_name: str, alarm: Alarm) -> Alert:
     return Alert(
-        key=f"calibration drift {use_case.name} {alarm.key}",
+        key=f"calibration drift {use_case_name} {alarm.key}",
         kind="calibration_drift",
-        title=f"Predictions of {use_case.name} are off by more than is harmless",
+        title=f"Predictions of {use_case_name} are off by more than is harmless",
         facts=alarm.facts(),
         action=(
             "The smallest sufficient update is requested once enough outcomes are mature; read "
             "update_decision and the gate's decision. Until then read the worklist with care."
         ),
-        path=f"/assets/{use_case.name}/weekly_calibration",
+        path=f"/assets/{use_case_name}/weekly_calibration",
     )

@@ -1,6 +1,6 @@
 """Mature outcomes, calibration, alarms and update requests, week by week."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from functools import partial
@@ -13,18 +13,16 @@ from hrob_assets.assets.as_of import end_of_week, known_until
 from hrob_assets.assets.keys import (
     ENCOUNTER_FEATURES,
     STAGED_POOL,
-    staged_key,
     use_case_key,
-    weekly_group,
 )
 from hrob_assets.assets.metadata import described, readable, table_schema
 from hrob_assets.assets.partitions import (
     LATE_DAYS,
-    SINGLE_RUN,
     mondays,
     request_weeks_since,
     weekly_schedule,
 )
+from hrob_assets.assets.stage_context import StageContext
 from hrob_assets.assets.weekly.stored_monitoring import stored_ledger
 from hrob_assets.resources.records.model_registry import ModelRegistry
 from hrob_assets.resources.sources.feedback import Feedback
@@ -56,24 +54,14 @@ from hrob_assets.risk.monitoring import (
 )
 from hrob_assets.risk.tables import ROW_KEY, Table
 from hrob_assets.risk.use_case import UseCase
-from hrob_assets.risk.vocabulary import CodeSet
 
 _Frame = dg.Output[pl.DataFrame]
 
 
-def monitoring_definitions(
-    use_case: UseCase,
-    *,
-    code_sets: Mapping[str, CodeSet],
-    weekly: dg.WeeklyPartitionsDefinition,
-    start_schedules: bool = False,
-) -> dg.Definitions:
+def monitoring_definitions(stage: StageContext) -> dg.Definitions:
     """The ledger, the weekly calibration with alarms and update requests, job and schedule."""
-    name = use_case.name
-    assets = [
-        _outcome_ledger(use_case, code_sets),
-        _weekly_calibration(use_case, weekly),
-    ]
+    name = stage.name
+    assets = [_outcome_ledger(stage), _weekly_calibration(stage)]
     job = dg.define_asset_job(
         f"monitor_{name}",
         selection=dg.AssetSelection.assets(*assets),
@@ -82,36 +70,34 @@ def monitoring_definitions(
     schedule = weekly_schedule(
         f"monitor_{name}_weekly",
         job=job,
-        cron=use_case.monitoring.cron,
+        cron=stage.use_case.monitoring.cron,
         description="Every week, after the list: ledger, calibration and alarm of the week.",
-        started=start_schedules,
-        request=partial(request_weeks_since, weekly, days=LATE_DAYS),
+        started=stage.start_schedules,
+        request=partial(request_weeks_since, stage.weekly, days=LATE_DAYS),
     )
     return dg.Definitions(assets=assets, jobs=[job], schedules=[schedule])
 
 
-def _outcome_ledger(use_case: UseCase, code_sets: Mapping[str, CodeSet]) -> dg.AssetsDefinition:
-    name, monitoring = use_case.name, use_case.monitoring
+def _outcome_ledger(stage: StageContext) -> dg.AssetsDefinition:
+    name, monitoring = stage.name, stage.use_case.monitoring
+    ledger_text = (
+        "Whether the outcome of every row that was sent is mature, and what it is. Built from what "
+        "was sent and what is known."
+    )
+    runout_text = (
+        f"Days after the horizon until {monitoring.runout_share:.0%} of outcome facts are known, "
+        "estimated each month from the facts that became known before it."
+    )
 
     @dg.multi_asset(
         name=f"{name}__outcome_ledger",
         pool=STAGED_POOL,
         outs={
-            "outcome_ledger": _out(
-                use_case,
-                "outcome_ledger",
-                "Whether the outcome of every row that was sent is mature, and what it is. Built "
-                "from what was sent and what is known.",
-            ),
-            "claims_runout": _out(
-                use_case,
-                "claims_runout",
-                f"Days after the horizon until {monitoring.runout_share:.0%} of outcome facts "
-                "are known, estimated each month from the facts that became known before it.",
-            ),
+            "outcome_ledger": stage.weekly_out("outcome_ledger", ledger_text, kinds=_KINDS),
+            "claims_runout": stage.weekly_out("claims_runout", runout_text, kinds=_KINDS),
         },
-        deps=[use_case_key(name, "weekly_scores")],
-        ins={table: dg.AssetIn(staged_key(table)) for table in _TABLES},
+        deps=[stage.key("weekly_scores")],
+        ins=stage.inputs(staged=["events", "coverage", "persons", "load"]),
     )
     def outcome_ledger(
         context: dg.AssetExecutionContext,
@@ -126,9 +112,9 @@ def _outcome_ledger(use_case: UseCase, code_sets: Mapping[str, CodeSet]) -> dg.A
         ledger = build_ledger(
             sent,
             StagedTables(events, coverage, persons),
-            outcome=use_case.outcome,
+            outcome=stage.use_case.outcome,
             monitoring=monitoring,
-            code_sets=code_sets,
+            code_sets=stage.code_sets,
             as_of=known_until(context, load),
         )
         return (
@@ -139,17 +125,7 @@ def _outcome_ledger(use_case: UseCase, code_sets: Mapping[str, CodeSet]) -> dg.A
     return outcome_ledger
 
 
-_TABLES = ("events", "coverage", "persons", "load")
-
-
-def _out(use_case: UseCase, asset: str, description: str) -> dg.AssetOut:
-    return dg.AssetOut(
-        key=use_case_key(use_case.name, asset),
-        group_name=weekly_group(use_case.name),
-        owners=[use_case.owner],
-        kinds={"polars", "parquet"},
-        description=description,
-    )
+_KINDS = frozenset({"polars", "parquet"})
 
 
 def _ledger_metadata(ledger: Ledger) -> dict[str, Any]:
@@ -175,21 +151,16 @@ def _runout_metadata(ledger: Ledger) -> dict[str, Any]:
     }
 
 
-def _weekly_calibration(
-    use_case: UseCase, weekly: dg.WeeklyPartitionsDefinition
-) -> dg.AssetsDefinition:
-    name = use_case.name
-
+def _weekly_calibration(stage: StageContext) -> dg.AssetsDefinition:
     @dg.multi_asset(
-        name=f"{name}__weekly_calibration",
-        partitions_def=weekly,
-        backfill_policy=SINGLE_RUN,
+        name=f"{stage.name}__weekly_calibration",
+        **stage.by_week,
         pool=STAGED_POOL,
-        outs=_calibration_outs(use_case),
+        outs=_calibration_outs(stage),
         ins={
-            "ledger": dg.AssetIn(use_case_key(name, "outcome_ledger")),
-            "runouts": dg.AssetIn(use_case_key(name, "claims_runout")),
-            **{table: dg.AssetIn(staged_key(table)) for table in ("persons", "coverage", "load")},
+            "ledger": dg.AssetIn(stage.key("outcome_ledger")),
+            "runouts": dg.AssetIn(stage.key("claims_runout")),
+            **stage.inputs(staged=["persons", "coverage", "load"]),
         },
         deps=[ENCOUNTER_FEATURES],
     )
@@ -206,15 +177,15 @@ def _weekly_calibration(
         weeks = mondays(context.partition_keys)
         as_of = min(known_until(context, load), end_of_week(weeks[-1]))
         given = monitoring_input(
-            use_case,
-            ledger_as_of(stored_ledger(use_case, ledger, runouts, storage), as_of),
+            stage.use_case,
+            ledger_as_of(stored_ledger(stage.use_case, ledger, runouts, storage), as_of),
             persons=persons,
             coverage=coverage,
             storage=storage,
             feedback=feedback,
         )
         found = monitor_ledger(replace(given, calibrate_from=weeks[0]))
-        _add_figures(context, found, weeks, name)
+        _add_figures(context, found, weeks, stage.name)
         return (
             _weeks_of(found.calibration, weeks, WEEKLY_CALIBRATION),
             _weeks_of(found.e_values, weeks, E_VALUES),
@@ -232,9 +203,9 @@ def _weeks_of(frame: pl.DataFrame, weeks: Sequence[date], table: Table) -> _Fram
     )
 
 
-def _calibration_outs(use_case: UseCase) -> dict[str, dg.AssetOut]:
+def _calibration_outs(stage: StageContext) -> dict[str, dg.AssetOut]:
     """What the weekly monitoring stores, in the order in which it is returned."""
-    monitoring = use_case.monitoring
+    monitoring = stage.use_case.monitoring
     descriptions = {
         "weekly_calibration": (
             f"Calibration of the outcomes that became mature in the {CALIBRATION_WINDOW_WEEKS} "
@@ -250,7 +221,9 @@ def _calibration_outs(use_case: UseCase) -> dict[str, dg.AssetOut]:
             "first day that no longer fits. The sensor calibration_drift answers them."
         ),
     }
-    return {asset: _out(use_case, asset, text) for asset, text in descriptions.items()}
+    return {
+        asset: stage.weekly_out(asset, text, kinds=_KINDS) for asset, text in descriptions.items()
+    }
 
 
 def monitoring_input(

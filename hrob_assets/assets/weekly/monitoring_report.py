@@ -13,12 +13,11 @@ from hrob_assets.assets.as_of import known_until
 from hrob_assets.assets.keys import (
     ENCOUNTER_FEATURES,
     STAGED_POOL,
-    staged_key,
     use_case_key,
-    weekly_group,
 )
 from hrob_assets.assets.metadata import readable
 from hrob_assets.assets.partitions import ended_weeks
+from hrob_assets.assets.stage_context import StageContext
 from hrob_assets.assets.weekly.monitoring import monitoring_input
 from hrob_assets.assets.weekly.stored_monitoring import (
     monitored_weeks,
@@ -39,19 +38,17 @@ from hrob_assets.risk.reporting.pages import status_board_page
 from hrob_assets.risk.use_case import UseCase
 
 
-def monitoring_report_definitions(
-    use_case: UseCase, *, weekly: dg.WeeklyPartitionsDefinition
-) -> dg.Definitions:
+def monitoring_report_definitions(stage: StageContext) -> dg.Definitions:
     """The report, the status board and their jobs."""
-    report, board = _monitoring_report(use_case), _status_board(use_case, weekly)
+    report, board = _monitoring_report(stage), _status_board(stage)
     jobs = [
         dg.define_asset_job(
-            f"report_monitoring_{use_case.name}",
+            f"report_monitoring_{stage.name}",
             selection=dg.AssetSelection.assets(report),
             description="The monitoring report, from the ledger.",
         ),
         dg.define_asset_job(
-            f"status_{use_case.name}",
+            f"status_{stage.name}",
             selection=dg.AssetSelection.assets(board),
             description="The status board, from what was made before.",
         ),
@@ -64,29 +61,21 @@ def report_folder(storage: Storage, use_case_name: str) -> Path:
     return storage.root / "reports" / use_case_name
 
 
-def _monitoring_report(use_case: UseCase) -> dg.AssetsDefinition:
-    name = use_case.name
+def _monitoring_report(stage: StageContext) -> dg.AssetsDefinition:
+    use_case = stage.use_case
 
-    @dg.asset(
-        key=use_case_key(name, "monitoring_report"),
-        group_name=weekly_group(name),
-        owners=[use_case.owner],
+    @stage.weekly_asset(
+        "monitoring_report",
         kinds={"html", "json"},
         pool=STAGED_POOL,
         deps=[ENCOUNTER_FEATURES],
         ins={
-            "ledger": dg.AssetIn(use_case_key(name, "outcome_ledger")),
-            "runouts": dg.AssetIn(use_case_key(name, "claims_runout")),
-            "e_values": dg.AssetIn(use_case_key(name, "calibration_evidence")),
-            "persons": dg.AssetIn(staged_key("persons")),
-            "coverage": dg.AssetIn(staged_key("coverage")),
-            "load": dg.AssetIn(staged_key("load")),
+            "ledger": dg.AssetIn(stage.key("outcome_ledger")),
+            "runouts": dg.AssetIn(stage.key("claims_runout")),
+            "e_values": dg.AssetIn(stage.key("calibration_evidence")),
+            **stage.inputs(staged=["persons", "coverage", "load"]),
         },
-        description=(
-            "One page, and the same numbers as JSON and Parquet: which outcomes are ripe, "
-            "calibration and evidence over time, how the alarm behaves at this volume, drift, and "
-            "what is not ripe yet."
-        ),
+        description=_REPORT,
     )
     def monitoring_report(
         context: dg.AssetExecutionContext,
@@ -111,12 +100,19 @@ def _monitoring_report(use_case: UseCase) -> dg.AssetsDefinition:
         )
         found = monitor_ledger(replace(given, stored_e_values=e_values.collect()))
         published = publish_monitoring(found, source=use_case.title)
-        folder = report_folder(storage, name) / "monitoring"
+        folder = report_folder(storage, stage.name) / "monitoring"
         write_monitoring(published, folder)
         told = monitoring_summary(published)
         return dg.MaterializeResult(metadata=_report_metadata(told, folder))
 
     return monitoring_report
+
+
+_REPORT = (
+    "One page, and the same numbers as JSON and Parquet: which outcomes are mature, calibration "
+    "and e-values over time, how the alarm behaves at this volume, drift, and what is still "
+    "pending."
+)
 
 
 def _report_metadata(told: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -133,18 +129,14 @@ def _report_metadata(told: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     )
 
 
-def _status_board(use_case: UseCase, weekly: dg.WeeklyPartitionsDefinition) -> dg.AssetsDefinition:
-    name = use_case.name
+def _status_board(stage: StageContext) -> dg.AssetsDefinition:
+    name, use_case = stage.name, stage.use_case
+    made_before = ("champion_model", "calibration_evidence", "monitoring_report")
 
-    @dg.asset(
-        key=use_case_key(name, "status_board"),
-        group_name=weekly_group(name),
-        owners=[use_case.owner],
+    @stage.weekly_asset(
+        "status_board",
         kinds={"html"},
-        deps=[
-            use_case_key(name, stage)
-            for stage in ("champion_model", "calibration_evidence", "monitoring_report")
-        ],
+        deps=[stage.key(asset) for asset in made_before],
         description=(
             "Where the use case stands in the six steps of the framework: goal, model, evaluation, "
             "bias, prospective evaluation, monitoring."
@@ -162,7 +154,7 @@ def _status_board(use_case: UseCase, weekly: dg.WeeklyPartitionsDefinition) -> d
             storage,
             champion=model_registry.version(name, CHAMPION),
             records=decision_records.verified(name, model_registry),
-            due=date.fromisoformat(ended_weeks(weekly, now=datetime.now(UTC))[-1]),
+            due=date.fromisoformat(ended_weeks(stage.weekly, now=datetime.now(UTC))[-1]),
         )
         steps = framework_steps(standing)
         path = report_folder(storage, name) / "status_board.html"

@@ -1,6 +1,6 @@
 """The weekly list, scored by the champion every Monday or in a backfill."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -9,21 +9,17 @@ import dagster as dg
 import polars as pl
 
 from hrob_assets.assets.keys import (
-    ENCOUNTER_FEATURES,
     STAGED_POOL,
-    staged_key,
-    use_case_key,
-    weekly_group,
 )
 from hrob_assets.assets.metadata import add_figures_of_weeks, readable, table_schema
 from hrob_assets.assets.model.evaluation import decided_champion, moved_alias
 from hrob_assets.assets.partitions import (
     LATE_DAYS,
-    SINGLE_RUN,
     mondays,
     request_weeks_since,
     weekly_schedule,
 )
+from hrob_assets.assets.stage_context import StageContext
 from hrob_assets.resources.records.decision_records import DecisionRecords
 from hrob_assets.resources.records.model_registry import ModelRegistry, RegisteredModel
 from hrob_assets.resources.sources.feedback import Feedback
@@ -37,11 +33,9 @@ from hrob_assets.risk.disclosure import (
     shown_count,
     shown_share,
 )
-from hrob_assets.risk.features import Catalogue
 from hrob_assets.risk.scoring import WEEKLY_SCORES, explain_rows, score_rows, with_data_version
 from hrob_assets.risk.tables import ROW_KEY
 from hrob_assets.risk.use_case import UseCase
-from hrob_assets.risk.vocabulary import CodeSet
 
 AS_DECIDED = "champion_is_as_decided"
 """The check that fails when the alias of the champion was moved by hand."""
@@ -49,67 +43,43 @@ MOVED_ALIAS = "moved alias"
 """Metadata of a list that was made while it was: what was found, and what to do."""
 
 
-def scoring_definitions(
-    use_case: UseCase,
-    *,
-    catalogue: Catalogue,
-    code_sets: Mapping[str, CodeSet],
-    weekly: dg.WeeklyPartitionsDefinition,
-    start_schedules: bool = False,
-) -> dg.Definitions:
+def scoring_definitions(stage: StageContext) -> dg.Definitions:
     """The weekly scores, the job that makes a week and its schedule."""
-    name = use_case.name
-    explain = partial(explain_rows, code_sets=code_sets, catalogue=catalogue)
-    weekly_scores = _weekly_scores(use_case, weekly=weekly, explain=explain)
+    name = stage.name
+    weekly_scores = _weekly_scores(stage)
     job = dg.define_asset_job(
         f"score_{name}",
-        selection=dg.AssetSelection.assets(use_case_key(name, "cohort"), weekly_scores.key),
+        selection=dg.AssetSelection.assets(stage.key("cohort"), weekly_scores.key),
         description="The list of one week: eligibility and scores by the champion.",
     )
     schedule = weekly_schedule(
         f"score_{name}_weekly",
         job=job,
-        cron=use_case.scoring.cron,
+        cron=stage.use_case.scoring.cron,
         description=(
             "Every Monday: the list of the week that has just ended; again the lists of the four "
             "weeks before, where late rows have changed them."
         ),
-        started=start_schedules,
-        request=partial(request_weeks_since, weekly, days=LATE_DAYS),
+        started=stage.start_schedules,
+        request=partial(request_weeks_since, stage.weekly, days=LATE_DAYS),
     )
     return dg.Definitions(assets=[weekly_scores], jobs=[job], schedules=[schedule])
 
 
-def _weekly_scores(
-    use_case: UseCase,
-    *,
-    weekly: dg.WeeklyPartitionsDefinition,
-    explain: Callable[..., pl.DataFrame],
-) -> dg.AssetsDefinition:
-    name, scoring = use_case.name, use_case.scoring
+def _weekly_scores(stage: StageContext) -> dg.AssetsDefinition:
+    name, scoring = stage.name, stage.use_case.scoring
+    explain = partial(explain_rows, code_sets=stage.code_sets, catalogue=stage.catalogue)
 
-    @dg.asset(
-        key=use_case_key(name, "weekly_scores"),
-        group_name=weekly_group(name),
-        partitions_def=weekly,
-        backfill_policy=SINGLE_RUN,
-        owners=[use_case.owner],
+    @stage.weekly_asset(
+        "weekly_scores",
+        **stage.by_week,
         kinds={"deltalake", "scikitlearn"},
         pool=STAGED_POOL,
-        deps=[use_case_key(name, "champion_model")],
-        ins={
-            "cohort": dg.AssetIn(use_case_key(name, "cohort")),
-            "features": dg.AssetIn(ENCOUNTER_FEATURES),
-            "events": dg.AssetIn(staged_key("events")),
-        },
-        description=_description(use_case),
+        deps=[stage.key("champion_model")],
+        ins=stage.inputs("cohort", staged=["events"], features=True),
+        description=_description(stage.use_case),
         check_specs=[
-            dg.AssetCheckSpec(
-                AS_DECIDED,
-                asset=use_case_key(name, "weekly_scores"),
-                description="Fails when the alias of the champion was moved by hand; the list is "
-                "by the version that was decided on all the same.",
-            )
+            dg.AssetCheckSpec(AS_DECIDED, asset=stage.key("weekly_scores"), description=_CHECKED)
         ],
     )
     def weekly_scores(
@@ -125,7 +95,7 @@ def _weekly_scores(
         champion = decided_champion(name, model_registry, decision_records)
         frame = _eligible_rows(features, cohort, champion.model.columns)
         reasons = explain(frame, champion.model, events=events, count=scoring.reasons)
-        arm = use_case.monitoring.silent_arm
+        arm = stage.use_case.monitoring.silent_arm
         silent = in_silent_arm(frame["person_id"], arm, salt=feedback.salt(arm))
         scores = _scored_now(frame, champion, reasons, scoring.reviews_per_week, silent)
         new = score_table.append(name, scores)
@@ -137,6 +107,12 @@ def _weekly_scores(
         return dg.MaterializeResult(metadata=metadata, check_results=[_as_decided(moved)])
 
     return weekly_scores
+
+
+_CHECKED = (
+    "Fails when the alias of the champion was moved by hand; the list is made by the version that "
+    "was decided on all the same."
+)
 
 
 def _description(use_case: UseCase) -> str:

@@ -1,7 +1,7 @@
-"""What moved before outcomes are known: inputs, scores, list, codes, delays and population."""
+"""What changed before outcomes are known: inputs, scores, list, codes, delays, population."""
 
-from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime
 from functools import partial
 from typing import Any
 
@@ -11,19 +11,16 @@ import polars as pl
 from hrob_assets.assets.keys import (
     ENCOUNTER_FEATURES,
     STAGED_POOL,
-    staged_key,
-    use_case_key,
-    weekly_group,
 )
 from hrob_assets.assets.metadata import markdown_table, readable, table_schema
 from hrob_assets.assets.model.evaluation import decided_champion
 from hrob_assets.assets.partitions import (
     LATE_DAYS,
-    SINGLE_RUN,
     mondays,
     request_weeks_since,
     weekly_schedule,
 )
+from hrob_assets.assets.stage_context import StageContext
 from hrob_assets.resources.records.decision_records import DecisionRecords
 from hrob_assets.resources.records.model_registry import ModelRegistry
 from hrob_assets.resources.storage.io_manager import Storage
@@ -47,55 +44,36 @@ from hrob_assets.risk.use_case import UseCase
 _MOST_CODES = 20
 
 
-def weekly_drift_definitions(
-    use_case: UseCase,
-    *,
-    group_of_column: Mapping[str, str],
-    weekly: dg.WeeklyPartitionsDefinition,
-    start_schedules: bool = False,
-) -> dg.Definitions:
+def weekly_drift_definitions(stage: StageContext) -> dg.Definitions:
     """The asset, its job and its schedule."""
-    name = use_case.name
-    asset = _weekly_drift(use_case, group_of_column, weekly)
+    name, asset = stage.name, _weekly_drift(stage)
     job = dg.define_asset_job(
         f"watch_inputs_{name}",
         selection=dg.AssetSelection.assets(asset),
-        description="What moved in the inputs, scores and codes of a week.",
+        description="What changed in the inputs, scores and codes of a week.",
     )
     schedule = weekly_schedule(
         f"watch_inputs_{name}_weekly",
         job=job,
-        cron=use_case.monitoring.cron,
-        description="Every week, after the list: what moved before any outcome is known.",
-        started=start_schedules,
-        request=partial(request_weeks_since, weekly, days=LATE_DAYS),
+        cron=stage.use_case.monitoring.cron,
+        description="Every week, after the list: what changed before any outcome is known.",
+        started=stage.start_schedules,
+        request=partial(request_weeks_since, stage.weekly, days=LATE_DAYS),
     )
     return dg.Definitions(assets=[asset], jobs=[job], schedules=[schedule])
 
 
-def _weekly_drift(
-    use_case: UseCase, group_of_column: Mapping[str, str], weekly: dg.WeeklyPartitionsDefinition
-) -> dg.AssetsDefinition:
-    name = use_case.name
+def _weekly_drift(stage: StageContext) -> dg.AssetsDefinition:
+    name = stage.name
 
-    @dg.asset(
-        key=use_case_key(name, "weekly_drift"),
-        group_name=weekly_group(name),
-        partitions_def=weekly,
-        backfill_policy=SINGLE_RUN,
-        owners=[use_case.owner],
+    @stage.weekly_asset(
+        "weekly_drift",
+        **stage.by_week,
         kinds={"polars", "parquet"},
         pool=STAGED_POOL,
-        deps=[use_case_key(name, "weekly_scores"), ENCOUNTER_FEATURES],
-        ins={
-            "evaluation": dg.AssetIn(use_case_key(name, "evaluation")),
-            **{table: dg.AssetIn(staged_key(table)) for table in ("events", "persons", "coverage")},
-        },
-        description=(
-            "Population stability of the score, the population and every feature of the champion, "
-            "four weeks against the rows by which it was judged, beside the 95 % point of chance; "
-            "new and retired codes, volumes and delays. Never evidence for the alarm."
-        ),
+        deps=[stage.key("weekly_scores"), ENCOUNTER_FEATURES],
+        ins=stage.inputs("evaluation", staged=["events", "persons", "coverage"]),
+        description=_DESCRIPTION,
     )
     def weekly_drift(
         context: dg.AssetExecutionContext,
@@ -109,65 +87,83 @@ def _weekly_drift(
         storage: Storage,
     ) -> dg.Output[pl.DataFrame]:
         champion = decided_champion(name, model_registry, decision_records).model
-        folder = storage.asset_path(ENCOUNTER_FEATURES)
-        features = pl.scan_parquet(folder / "*.parquet").select(*ROW_KEY, "week", *champion.columns)
         scores = score_table.current(name)
-        enriched = partial(
-            _enriched,
-            features=features,
-            use_case=use_case,
-            persons=persons,
-            coverage=coverage,
-            champion=champion,
-        )
-        reference = enriched(evaluation.select(ROW_KEY).collect())
-        found: list[WeeklyDrift] = []
-        for week in mondays(context.partition_keys):
-            periods = drift_periods(week)
-            first, after = (day.date() for day in periods.recent)
-            known = _events(events, periods.reference[0], periods.recent[1])
-            recent = enriched(
-                scores.filter(pl.col("week") >= first, pl.col("week") < after).select(ROW_KEY)
-            )
-            moved = drift_of_week(
-                week,
-                DriftInputs(reference, recent, known),
-                champion,
-                groups=use_case.monitoring.groups,
-                group_of_column=group_of_column,
-            )
-            of_week = scores.filter(pl.col("week") == week)
-            context.add_asset_metadata(
-                _figures(moved, of_week, use_case), partition_key=week.isoformat()
-            )
-            found.append(moved)
+        features = pl.scan_parquet(storage.asset_path(ENCOUNTER_FEATURES) / "*.parquet")
+        sources = _RowSources(persons, coverage, features, champion)
+        reference = _enriched(evaluation.select(ROW_KEY).collect(), sources, stage)
+        weeks = mondays(context.partition_keys)
+        found = [_drift_of(week, reference, scores, events, sources, stage) for week in weeks]
+        for drift in found:
+            of_week = scores.filter(pl.col("week") == drift.week)
+            figures = _figures(drift, of_week, stage.use_case)
+            context.add_asset_metadata(figures, partition_key=drift.week.isoformat())
         return dg.Output(
-            pl.concat([moved.columns for moved in found]),
+            pl.concat([drift.columns for drift in found]),
             metadata={"dagster/column_schema": table_schema(WEEKLY_DRIFT)},
         )
 
     return weekly_drift
 
 
-def _enriched(
-    keys: pl.DataFrame,
-    *,
-    features: pl.LazyFrame,
-    use_case: UseCase,
-    persons: pl.LazyFrame,
-    coverage: pl.LazyFrame,
-    champion: FittedModel,
-) -> pl.DataFrame:
+_DESCRIPTION = (
+    "Population stability of the score, the population and every feature of the champion, four "
+    "weeks against the rows on which it was evaluated, with the 95th percentile of chance; new and "
+    "retired codes, volumes and delays. It never raises the alarm."
+)
+
+
+@dataclass(frozen=True)
+class _RowSources:
+    """What a row key is enriched with."""
+
+    persons: pl.LazyFrame
+    coverage: pl.LazyFrame
+    features: pl.LazyFrame
+    champion: FittedModel
+
+
+def _drift_of(
+    week: date,
+    reference: pl.DataFrame,
+    scores: pl.DataFrame,
+    events: pl.LazyFrame,
+    sources: _RowSources,
+    stage: StageContext,
+) -> WeeklyDrift:
+    recent = _enriched(_recent_rows(scores, week), sources, stage)
+    return drift_of_week(
+        week,
+        DriftInputs(reference, recent, _known_events(events, week)),
+        sources.champion,
+        groups=stage.use_case.monitoring.groups,
+        group_of_column=stage.group_of_column,
+    )
+
+
+def _enriched(keys: pl.DataFrame, sources: _RowSources, stage: StageContext) -> pl.DataFrame:
     """Rows with the champion's columns, its probability, and the groups."""
-    rows = keys.lazy().join(features, on=list(ROW_KEY)).collect()
+    columns = sources.features.select(*ROW_KEY, "week", *sources.champion.columns)
+    rows = keys.lazy().join(columns, on=list(ROW_KEY)).collect()
     named = group_rows(
         rows,
-        groups=use_case.monitoring.groups,
-        persons=persons,
-        coverage=coverage,
-        features=features,
+        groups=stage.use_case.monitoring.groups,
+        persons=sources.persons,
+        coverage=sources.coverage,
+        features=sources.features,
     )
-    return named.with_columns(pl.Series("probability", predict(champion, rows)))
+    return named.with_columns(pl.Series("probability", predict(sources.champion, rows)))
+
+
+def _recent_rows(scores: pl.DataFrame, week: date) -> pl.DataFrame:
+    """Keys of the rows that were scored in the recent weeks up to this one."""
+    first, after = (moment.date() for moment in drift_periods(week).recent)
+    return scores.filter(pl.col("week") >= first, pl.col("week") < after).select(ROW_KEY)
+
+
+def _known_events(events: pl.LazyFrame, week: date) -> pl.DataFrame:
+    """Events that became known in the recent weeks up to this one, or the year before them."""
+    periods = drift_periods(week)
+    return _events(events, periods.reference[0], periods.recent[1])
 
 
 def _events(events: pl.LazyFrame, start: datetime, end: datetime) -> pl.DataFrame:
@@ -178,13 +174,13 @@ def _events(events: pl.LazyFrame, start: datetime, end: datetime) -> pl.DataFram
     )
 
 
-def _figures(moved: WeeklyDrift, scores: pl.DataFrame, use_case: UseCase) -> dict[str, Any]:
+def _figures(drift: WeeklyDrift, scores: pl.DataFrame, use_case: UseCase) -> dict[str, Any]:
     """Figures of one week, without small cells."""
-    score = moved.columns.filter(pl.col("kind") == "score").row(0, named=True)
-    population = moved.columns.filter(pl.col("kind") == "population", pl.col("drifted"))
-    features = moved.columns.filter(pl.col("kind") == "feature", pl.col("drifted"))
+    score = drift.columns.filter(pl.col("kind") == "score").row(0, named=True)
+    population = drift.columns.filter(pl.col("kind") == "population", pl.col("drifted"))
+    features = drift.columns.filter(pl.col("kind") == "feature", pl.col("drifted"))
     figures: dict[str, Any] = {
-        "mean log-odds": moved.shift.sentence if moved.shift else "No rows to compare.",
+        "mean log-odds": drift.shift.sentence if drift.shift else "No rows to compare.",
         "population that moved": ", ".join(population["column"]) or "none",
         "features that moved": features.height,
         "strongest": markdown_table(
@@ -192,9 +188,9 @@ def _figures(moved: WeeklyDrift, scores: pl.DataFrame, use_case: UseCase) -> dic
             .head(_MOST_CODES)
             .select("column", "psi", "psi_by_chance", "reference_missing", "recent_missing")
         ),
-        "codes that came or went": markdown_table(moved.codes.head(_MOST_CODES)),
-        "volume by domain": markdown_table(moved.volumes),
-        "delay in days": markdown_table(moved.delays),
+        "codes that came or went": markdown_table(drift.codes.head(_MOST_CODES)),
+        "volume by domain": markdown_table(drift.volumes),
+        "delay in days": markdown_table(drift.delays),
         **_list_figures(scores, use_case.scoring.reviews_per_week),
     }
     if score["psi"] is not None:

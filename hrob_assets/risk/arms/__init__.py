@@ -10,6 +10,7 @@ Perdomo, Zrnic, Mendler-Dünner and Hardt 2020, *Performative Prediction*, ICML.
 
 from hrob_assets.risk.arms.interventions import (
     ACCEPTED_BY_TAG,
+    LearningRows,
     flag_interventions,
     intervention_caution,
     learning_rows,
@@ -18,6 +19,7 @@ from hrob_assets.risk.arms.silent_arm import evaluable_rows, in_silent_arm
 
 __all__ = [
     "ACCEPTED_BY_TAG",
+    "LearningRows",
     "evaluable_rows",
     "flag_interventions",
     "in_silent_arm",

@@ -33,6 +33,7 @@ from hrob_assets.risk.training.sensitivity_analysis import (
 )
 from hrob_assets.risk.training.split import (
     JUDGED_SHARE,
+    Periods,
     judged_from,
     judges_whole,
     periods,
@@ -81,6 +82,7 @@ __all__ = [
     "FittedModel",
     "Fold",
     "ListSize",
+    "Periods",
     "SearchEngine",
     "SearchPlan",
     "Trial",

@@ -12,6 +12,7 @@ from hrob_assets.risk.vocabulary.code_sets import Code, CodeSet
 from hrob_assets_tests.assets.worlds import (
     COLUMNS,
     materialise,
+    stage_of,
     store,
     training_set,
     use_case_named,
@@ -65,7 +66,7 @@ def world(tmp_path, registry, run_context, request):
         root = tmp_path / "assets" / name
 
         def judge(self):
-            definitions = fairness_definitions(use_case, code_sets=code_sets)
+            definitions = fairness_definitions(stage_of(use_case, code_sets=code_sets))
             storage = Storage(data_root=str(tmp_path))
             return materialise(definitions, tmp_path, registry, only="fairness", storage=storage)
 

@@ -9,11 +9,11 @@ from hrob_assets.resources.records.model_registry import CHALLENGER
 from hrob_assets.risk.models.design_matrix import Design
 from hrob_assets.risk.use_case import use_case_from
 from hrob_assets_tests.assets.worlds import (
-    CANDIDATES,
     RULES,
     logged,
     materialise,
     selection_of,
+    stage_of,
     store,
     training_set,
 )
@@ -29,17 +29,13 @@ def compare(tmp_path, registry, name):
         {"name": "hist_gradient_boosting", "trials": 1, "calibration": "logistic"}
     ]
     use_case = use_case_from(values)
-    selection = selection_of(tmp_path)
+    stage = stage_of(
+        use_case,
+        selection=selection_of(tmp_path),
+        comparator=Design(("age__years",), RULES, (), ("age__years",)),
+    )
     definitions = dg.Definitions.merge(
-        feature_selection_definitions(
-            use_case, candidates=CANDIDATES, selection=selection, rules=RULES
-        ),
-        model_comparison_definitions(
-            use_case,
-            selection=selection,
-            rules=RULES,
-            comparator=Design(("age__years",), RULES, (), ("age__years",)),
-        ),
+        feature_selection_definitions(stage), model_comparison_definitions(stage)
     )
     store(tmp_path, {f"{name}/training_set": training_set()})
     materialise(definitions, tmp_path, registry, only="feature_selection")

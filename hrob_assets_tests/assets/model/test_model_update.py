@@ -17,12 +17,12 @@ from hrob_assets.risk.models.design_matrix import Design
 from hrob_assets.risk.training.training import training_set_tag
 from hrob_assets_tests.assets.worlds import (
     BOUNDS,
-    CANDIDATES,
     COLUMNS,
     RULES,
     crown,
     materialise,
     selection_of,
+    stage_of,
     store,
     training_set,
     use_case_named,
@@ -46,18 +46,15 @@ def updated(tmp_path, registry, run_context):
             version = registry.register(name, champion, tags=made_from)
         crown(tmp_path, registry, name, version)
         store(tmp_path, {f"{name}/training_set": ROWS})
-        use_case, selection = use_case_named(name), selection_of(tmp_path)
-        files = {"selection": selection, "rules": RULES}
+        stage = stage_of(
+            use_case_named(name),
+            selection=selection_of(tmp_path),
+            comparator=Design(("age__years",), RULES, (), ("age__years",)),
+        )
         definitions = dg.Definitions.merge(
-            feature_selection_definitions(use_case, candidates=CANDIDATES, **files),
-            model_update_definitions(
-                use_case,
-                group_of_column={each.name: each.group for each in CANDIDATES},
-                lineage={"git_commit": "abc"},
-                comparator=Design(("age__years",), RULES, (), ("age__years",)),
-                **files,
-            ),
-            evaluation_definitions(use_case, lineage={"git_commit": "abc"}),
+            feature_selection_definitions(stage),
+            model_update_definitions(stage),
+            evaluation_definitions(stage),
         )
         materialise(definitions, tmp_path, registry, only="feature_selection")
         only = ("update_decision", "evaluation")

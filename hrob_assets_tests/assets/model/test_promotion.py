@@ -20,7 +20,7 @@ from hrob_assets.risk.promotion.criteria import CRITERIA
 from hrob_assets.risk.statistics import person_fraction
 from hrob_assets.risk.training.training import training_set_tag
 from hrob_assets.risk.use_case import use_case_from
-from hrob_assets_tests.assets.worlds import COLUMNS, materialise, store, training_set
+from hrob_assets_tests.assets.worlds import COLUMNS, materialise, stage_of, store, training_set
 from hrob_assets_tests.example import example_values, fitted
 
 pytestmark = pytest.mark.xdist_group("registry")  # one registry for all
@@ -116,11 +116,8 @@ class Gate:
         """Evaluation and gate with the code and configuration of now."""
         values = example_values() | {"name": self.name}
         values["acceptance"] |= {"non_inferiority": 0.02}
-        use_case = use_case_from(values)
-        return dg.Definitions.merge(
-            evaluation_definitions(use_case, lineage=self.lineage),
-            promotion_definitions(use_case, lineage=self.lineage),
-        )
+        stage = stage_of(use_case_from(values), lineage=self.lineage)
+        return dg.Definitions.merge(evaluation_definitions(stage), promotion_definitions(stage))
 
     def challenge(self, kind, **tags: str):
         """Register a version as the challenger."""

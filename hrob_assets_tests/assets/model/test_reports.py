@@ -24,16 +24,15 @@ from hrob_assets.risk.cohort.baseline import baseline_table
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.evaluation.differences import COMPARED
 from hrob_assets.risk.evaluation.report import from_json
-from hrob_assets.risk.features.catalogue import Catalogue, FeatureFamily
 from hrob_assets.risk.models.recalibration import Recalibration
 from hrob_assets.risk.promotion.audit_trail import Decision
 from hrob_assets.risk.training.training import TRAINING_COLUMNS, contributions, training_set_tag
 from hrob_assets.risk.use_case import Characteristic
 from hrob_assets.risk.vocabulary.code_sets import Code, CodeSet
 from hrob_assets_tests.assets.worlds import (
-    CANDIDATES,
     COLUMNS,
     materialise,
+    stage_of,
     store,
     training_set,
     use_case_named,
@@ -45,12 +44,6 @@ from hrob_assets_tests.risk.models.test_base import rows as family_rows
 pytestmark = pytest.mark.xdist_group("registry")  # one registry for all
 
 TRUE = {"coefficients": [0.0, 1.0], "intercept": -1.0}
-CATALOGUE = Catalogue(
-    tuple(
-        FeatureFamily(each.family, each.group, "person", "x", (each,), "Reason", "Study")
-        for each in CANDIDATES
-    )
-)
 TABLES = {
     "metrics.parquet", "verdicts.parquet", "calibration_curves.parquet", "thresholds.parquet",
 }  # fmt: skip
@@ -82,7 +75,7 @@ class World:
 
     def report(self):
         """Make the reports; give their folder and metadata."""
-        definitions = report_definitions(self.use_case, catalogue=CATALOGUE)
+        definitions = report_definitions(stage_of(self.use_case))
         event = self.make(definitions, "reports").get_asset_materialization_events()[0]
         folder = self.root / "reports" / self.name / self.version
         return folder, event.materialization.metadata
@@ -116,8 +109,9 @@ def built(tmp_path_factory, registry):
     world.store("training_set", world.rows)
     world.store("labels", world.rows.select(*keys, outcome__ed=pl.col("label")))
     world.store("baseline", baseline_table(world.rows, characteristics=[age], parts=parts))
-    world.make(evaluation_definitions(world.use_case, lineage={}), "evaluation")
-    world.make(fairness_definitions(world.use_case, code_sets=CODE_SETS), "fairness")
+    stage = stage_of(world.use_case, lineage={}, code_sets=CODE_SETS)
+    world.make(evaluation_definitions(stage), "evaluation")
+    world.make(fairness_definitions(stage), "fairness")
     decision = Decision(
         use_case=name, kind="promoted", decided_at=datetime(2026, 1, 5),
         challenger=world.version, champion_before=None, champion=world.version,

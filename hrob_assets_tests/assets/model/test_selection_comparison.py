@@ -6,24 +6,17 @@ from polars.testing import assert_frame_equal
 
 from hrob_assets.assets.model.selection_comparison import selection_comparison_definitions
 from hrob_assets.risk.errors import ConfigurationError
-from hrob_assets.risk.features.catalogue import Catalogue, FeatureFamily
 from hrob_assets.risk.training.compare_selections import caution, shown_comparison
 from hrob_assets_tests.assets.worlds import (
-    CANDIDATES,
-    RULES,
     materialise,
     selection_of,
+    stage_of,
     store,
     training_set,
     use_case_named,
 )
 
 pytestmark = pytest.mark.xdist_group("registry")  # one registry for all
-
-FAMILIES = tuple(
-    FeatureFamily(column.family, column.group, column.kind, None, (column,), "why", "who")
-    for column in CANDIDATES
-)
 
 
 def compare(root, registry, name, variants, frame=None):
@@ -33,13 +26,10 @@ def compare(root, registry, name, variants, frame=None):
         paths.append(root / f"{stem}.yml")
         features = "".join(f"  {family}: drop\n" for family in dropped)
         paths[-1].write_text(f"based_on: {selection_of(root).path.name}\nfeatures:\n{features}")
-    definitions = selection_comparison_definitions(
-        use_case_named(name),
-        catalogue=Catalogue(FAMILIES),
-        selection=selection_of(root),
-        variants=paths,
-        rules=RULES,
+    stage = stage_of(
+        use_case_named(name), selection=selection_of(root), selection_variants=tuple(paths)
     )
+    definitions = selection_comparison_definitions(stage)
     result = materialise(definitions, root, registry, only="selection_comparison")
     return result, pl.read_parquet(root / "assets" / name / "selection_comparison.parquet")
 
@@ -117,9 +107,5 @@ def test_a_mistake_in_a_variant_is_found_before_anything_runs(tmp_path):
 
     with pytest.raises(ConfigurationError, match=r"wrong.yml, line 3, .*Did you mean 'age'"):
         selection_comparison_definitions(
-            use_case_named("wrong"),
-            catalogue=Catalogue(FAMILIES),
-            selection=selection,
-            variants=[path],
-            rules=RULES,
+            stage_of(use_case_named("wrong"), selection=selection, selection_variants=(path,))
         )

@@ -8,10 +8,9 @@ from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.training.training import training_set_tag
 from hrob_assets_tests.assets.model.test_training import train
 from hrob_assets_tests.assets.worlds import (
-    CANDIDATES,
-    RULES,
     logged,
     materialise,
+    stage_of,
     store,
     training_set,
     use_case_named,
@@ -23,7 +22,7 @@ pytestmark = pytest.mark.xdist_group("registry")  # one registry for all
 def test_the_group_that_says_nothing_is_not_missed(tmp_path, registry):
     name = "sensitivity_analysed"
     train(tmp_path, registry, name, training_set())
-    definitions = sensitivity_definitions(use_case_named(name), candidates=CANDIDATES, rules=RULES)
+    definitions = sensitivity_definitions(stage_of(use_case_named(name)))
 
     result = materialise(definitions, tmp_path, registry, only="sensitivity")
 
@@ -43,7 +42,7 @@ def test_figures_of_too_few_patients_are_not_told_by_mlflow_either(tmp_path, reg
     name = "sensitivity_of_few"
     monkeypatch.setattr(module, "tellable", lambda _: False)
     train(tmp_path, registry, name, training_set())
-    definitions = sensitivity_definitions(use_case_named(name), candidates=CANDIDATES, rules=RULES)
+    definitions = sensitivity_definitions(stage_of(use_case_named(name)))
 
     materialise(definitions, tmp_path, registry, only="sensitivity")
 
@@ -54,7 +53,7 @@ def test_a_training_set_that_an_update_wrote_is_not_that_of_the_challenger(tmp_p
     name = "sensitivity_of_another"
     train(tmp_path, registry, name, training_set())
     store(tmp_path, {f"{name}/training_set": training_set(seed=6)})
-    definitions = sensitivity_definitions(use_case_named(name), candidates=CANDIDATES, rules=RULES)
+    definitions = sensitivity_definitions(stage_of(use_case_named(name)))
 
     with pytest.raises(ContractError, match="must have been trained on the present training set"):
         materialise(definitions, tmp_path, registry, only="sensitivity")

@@ -26,9 +26,9 @@ from hrob_assets.risk.use_case import SilentArm, use_case_from
 from hrob_assets_tests.assets.worlds import (
     CANDIDATES,
     COLUMNS,
-    RULES,
     materialise,
     selection_of,
+    stage_of,
     store,
     training_set,
     use_case_named,
@@ -39,19 +39,8 @@ pytestmark = pytest.mark.xdist_group("registry")  # one registry for all
 
 
 def definitions_of(name, selection, spark=None):
-    return dg.Definitions.merge(
-        feature_selection_definitions(
-            use_case_named(name), candidates=CANDIDATES, selection=selection, rules=RULES
-        ),
-        training_definitions(
-            use_case_named(name),
-            columns=COLUMNS,
-            selection=selection,
-            rules=RULES,
-            lineage={"git_commit": "abc"},
-            spark=spark,
-        ),
-    )
+    stage = stage_of(use_case_named(name), selection=selection, spark=spark)
+    return dg.Definitions.merge(feature_selection_definitions(stage), training_definitions(stage))
 
 
 def train(root, registry, name, frame, selection=None, spark=None):
@@ -289,13 +278,8 @@ def assembled(tmp_path, registry, monkeypatch):
         values["split"] = {"validation_share": 0.25, "train_days": 300, "test_days": 60}
         if arm:
             values["monitoring"] = values["monitoring"] | {"silent_arm": arm}
-        definitions = training_definitions(
-            use_case_from(values),
-            columns=COLUMNS,
-            selection=selection_of(tmp_path),
-            rules=RULES,
-            lineage={},
-        )
+        stage = stage_of(use_case_from(values), selection=selection_of(tmp_path))
+        definitions = training_definitions(stage)
         asset = next(each for each in definitions.assets if each.key.path[-1] == "training_set")
         inputs = [
             dg.AssetSpec(key, partitions_def=None if key.path[-1] == "load" else WEEKLY)

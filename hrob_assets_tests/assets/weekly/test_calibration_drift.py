@@ -13,6 +13,7 @@ from hrob_assets.resources.storage.io_manager import Storage
 from hrob_assets.risk.files.parquet import write_parquet
 from hrob_assets.risk.monitoring.alarm import E_VALUES
 from hrob_assets.risk.monitoring.update_requests import UPDATE_REQUESTS
+from hrob_assets_tests.assets.worlds import stage_of
 from hrob_assets_tests.example import example_use_case
 
 TABLES = {"calibration_evidence": E_VALUES, "update_requests": UPDATE_REQUESTS}
@@ -28,7 +29,7 @@ def root(tmp_path):
 
 @pytest.fixture
 def sensors():
-    stage = calibration_drift_definitions(example_use_case(), started=True)
+    stage = calibration_drift_definitions(stage_of(example_use_case(), start_schedules=True))
     return {sensor.name: sensor for sensor in stage.sensors}
 
 

@@ -24,7 +24,7 @@ from hrob_assets.risk.scoring.weekly_list import WEEKLY_SCORES
 from hrob_assets.risk.tables import COVERAGE, EVENTS, PERSONS, TIMESTAMP
 from hrob_assets.risk.use_case import SilentArm, use_case_from
 from hrob_assets.risk.vocabulary.code_sets import Code, CodeSet
-from hrob_assets_tests.assets.worlds import materialise, store, use_case_named
+from hrob_assets_tests.assets.worlds import materialise, stage_of, store, use_case_named
 from hrob_assets_tests.example import example_values, fitted
 
 pytestmark = pytest.mark.xdist_group("registry")  # one registry for all
@@ -35,6 +35,10 @@ AS_OF = START + timedelta(weeks=WEEKS)
 WEEKLY = dg.WeeklyPartitionsDefinition("2023-01-02", day_offset=1, fmt="%Y-%m-%d")
 STORED = {"weekly": {"weekly_calibration", "calibration_evidence"}, "partitions": WEEKLY}
 CODE_SETS = {"ed_visit": CodeSet("ed_visit", (Code("Visit", "emergency", "ED visit", "test"),))}
+
+
+def stage_named(name):
+    return stage_of(use_case_named(name), code_sets=CODE_SETS, weekly=WEEKLY)
 
 
 def monday(number):
@@ -121,9 +125,7 @@ def world(root, *, true_risk, high_risk=False, helped=None):
 @pytest.fixture
 def monitored(tmp_path, registry):
     """Runs the ledger, then weeks of the calibration; gives the metadata by week."""
-    definitions = monitoring_definitions(
-        use_case_named("example"), code_sets=CODE_SETS, weekly=WEEKLY
-    )
+    definitions = monitoring_definitions(stage_named("example"))
 
     def run(first, last, *, true_risk, as_of=None, high_risk=False):
         table = world(tmp_path, true_risk=true_risk, high_risk=high_risk)
@@ -209,10 +211,9 @@ def test_a_ledger_that_is_older_than_the_week_is_not_taken_for_the_present(
     tmp_path, registry, asset
 ):
     table = world(tmp_path, true_risk=lambda _: RISK)
-    use_case = use_case_named("example")
+    stage = stage_named("example")
     definitions = dg.Definitions.merge(
-        monitoring_definitions(use_case, code_sets=CODE_SETS, weekly=WEEKLY),
-        monitoring_report_definitions(use_case, weekly=WEEKLY),
+        monitoring_definitions(stage), monitoring_report_definitions(stage)
     )
     shared = {"score_table": table, "storage": Storage(data_root=str(tmp_path))}
     then = {AS_OF_TAG: (START + timedelta(weeks=40)).isoformat()}
@@ -232,7 +233,7 @@ def test_a_ledger_that_is_older_than_the_week_is_not_taken_for_the_present(
 
 def test_the_report_and_the_board_tell_what_the_weeks_told(monitored, tmp_path, registry):
     monitored(0, WEEKS - 1, true_risk=lambda week: RISK if week < 25 else 0.4)
-    definitions = monitoring_report_definitions(use_case_named("example"), weekly=WEEKLY)
+    definitions = monitoring_report_definitions(stage_named("example"))
     shared = {"storage": Storage(data_root=str(tmp_path)), **STORED}
 
     made = materialise(definitions, tmp_path, registry, only="monitoring_report", **shared)
@@ -252,7 +253,7 @@ def test_the_report_and_the_board_tell_what_the_weeks_told(monitored, tmp_path, 
 
 def test_a_report_without_the_e_values_of_some_weeks_is_refused(monitored, tmp_path, registry):
     monitored(30, WEEKS - 1, true_risk=lambda _: RISK)
-    definitions = monitoring_report_definitions(use_case_named("example"), weekly=WEEKLY)
+    definitions = monitoring_report_definitions(stage_named("example"))
     shared = {"storage": Storage(data_root=str(tmp_path)), **STORED}
 
     with pytest.raises(ContractError, match="weekly monitoring of these weeks again"):
@@ -277,9 +278,9 @@ def test_the_report_reads_calibration_where_nobody_acts_on_the_list(
     found = {}
     for name, monitoring in (("all", {}), ("arm", {"silent_arm": arm})):
         use_case = use_case_from(values | {"monitoring": values["monitoring"] | monitoring})
+        stage = stage_of(use_case, code_sets=CODE_SETS, weekly=WEEKLY)
         definitions = dg.Definitions.merge(
-            monitoring_definitions(use_case, code_sets=CODE_SETS, weekly=WEEKLY),
-            monitoring_report_definitions(use_case, weekly=WEEKLY),
+            monitoring_definitions(stage), monitoring_report_definitions(stage)
         )
         all_weeks = (monday(0).isoformat(), monday(WEEKS - 1).isoformat())
         for only in ("outcome_ledger", "weekly_calibration", "monitoring_report"):
@@ -297,7 +298,7 @@ def test_the_report_reads_calibration_where_nobody_acts_on_the_list(
 
 
 def test_the_board_knows_the_alarms_of_the_champion(tmp_path, registry, run_context):
-    definitions = monitoring_report_definitions(use_case_named("board"), weekly=WEEKLY)
+    definitions = monitoring_report_definitions(stage_named("board"))
     with registry.tracked_run(run_context, "board"):
         version = registry.register("board", fitted(("x__last_value_ever",), [1.0]), tags={})
     registry.set_alias("board", "champion", version)

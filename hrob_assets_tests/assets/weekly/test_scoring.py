@@ -12,7 +12,14 @@ from hrob_assets.resources.storage.score_table import ScoreTable
 from hrob_assets.risk.errors import ContractError, RecordError
 from hrob_assets.risk.features.catalogue import Catalogue
 from hrob_assets.risk.tables import EVENTS
-from hrob_assets_tests.assets.worlds import COLUMNS, crown, materialise, store, use_case_named
+from hrob_assets_tests.assets.worlds import (
+    COLUMNS,
+    crown,
+    materialise,
+    stage_of,
+    store,
+    use_case_named,
+)
 from hrob_assets_tests.example import feature_rows, fitted
 
 pytestmark = pytest.mark.xdist_group("registry")  # one registry for all
@@ -42,9 +49,8 @@ def scored(tmp_path, registry, run_context):
             "staged/events": EVENTS.empty(),
         },
     )
-    definitions = scoring_definitions(
-        use_case_named(name), catalogue=Catalogue(()), code_sets={}, weekly=WEEKLY
-    )
+    stage = stage_of(use_case_named(name), catalogue=Catalogue(()), weekly=WEEKLY)
+    definitions = scoring_definitions(stage)
 
     table = ScoreTable(data_root=str(tmp_path))
 

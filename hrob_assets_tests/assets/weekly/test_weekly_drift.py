@@ -12,7 +12,14 @@ from hrob_assets.resources.storage.io_manager import Storage
 from hrob_assets.resources.storage.score_table import ScoreTable
 from hrob_assets.risk.scoring.weekly_list import WEEKLY_SCORES
 from hrob_assets.risk.tables import COVERAGE, EVENTS, PERSONS, TIMESTAMP
-from hrob_assets_tests.assets.worlds import COLUMNS, crown, materialise, store, use_case_named
+from hrob_assets_tests.assets.worlds import (
+    COLUMNS,
+    crown,
+    materialise,
+    stage_of,
+    store,
+    use_case_named,
+)
 from hrob_assets_tests.example import fitted
 
 pytestmark = pytest.mark.xdist_group("registry")  # one registry for all
@@ -107,11 +114,7 @@ def drifted(tmp_path_factory, registry):
     with registry.tracked_run(run, "moving"):
         version = registry.register("moving", fitted(COLUMNS, [0.0, 1.0]), tags={})
     crown(root, registry, "moving", version)
-    definitions = weekly_drift_definitions(
-        use_case_named("moving"),
-        group_of_column={COLUMNS[0]: "demographics", COLUMNS[1]: "utilisation"},
-        weekly=WEEKLY,
-    )
+    definitions = weekly_drift_definitions(stage_of(use_case_named("moving"), weekly=WEEKLY))
     result = materialise(
         definitions,
         root,
