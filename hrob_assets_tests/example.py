@@ -8,7 +8,7 @@ import polars as pl
 
 from hrob_assets.risk.features.selection import ImputationRule
 from hrob_assets.risk.models.types.logistic_regression import build_model
-from hrob_assets.risk.training.training import FittedModel
+from hrob_assets.risk.training.model import FittedModel
 from hrob_assets.risk.use_case import UseCase, use_case_from
 
 MONDAY = datetime(2024, 3, 4)

@@ -9,6 +9,17 @@ Huntsman Cancer Institute and Flatiron Health, framework for the evaluation of c
 Van Calster et al. 2019, BMC Medicine 17:230 (why calibration decides).
 """
 
+from hrob_assets.risk.evaluation.analysis import (
+    Analysis,
+    AntiClassification,
+    Counts,
+    FairnessReport,
+    GroupFairness,
+    GroupShare,
+    LabelAudit,
+    Metric,
+    ThresholdRow,
+)
 from hrob_assets.risk.evaluation.differences import (
     COMPARED,
     gains,
@@ -39,18 +50,9 @@ from hrob_assets.risk.evaluation.performance import (
     summarise,
 )
 from hrob_assets.risk.evaluation.report import (
-    Analysis,
-    AntiClassification,
-    Counts,
     Definition,
     EvaluationReport,
-    FairnessReport,
-    GroupFairness,
-    GroupShare,
-    LabelAudit,
-    Metric,
     Subject,
-    ThresholdRow,
     from_json,
     to_json,
 )

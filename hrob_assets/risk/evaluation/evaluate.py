@@ -8,20 +8,18 @@ import numpy as np
 import polars as pl
 
 from hrob_assets.risk.disclosure import SMALLEST_CELL
+from hrob_assets.risk.evaluation.analysis import (
+    Analysis,
+    AntiClassification,
+    GroupShare,
+    LabelAudit,
+    Unit,
+)
 from hrob_assets.risk.evaluation.fairness import UNKNOWN, fairness_report
 from hrob_assets.risk.evaluation.glossary import METRICS
 from hrob_assets.risk.evaluation.measures import Draw, Measured, measure
 from hrob_assets.risk.evaluation.performance import require_both_outcomes
-from hrob_assets.risk.evaluation.report import (
-    Analysis,
-    AntiClassification,
-    EvaluationReport,
-    GroupShare,
-    LabelAudit,
-    Method,
-    Subject,
-    Unit,
-)
+from hrob_assets.risk.evaluation.report import EvaluationReport, Method, Subject
 from hrob_assets.risk.evaluation.safe_analysis import (
     Hidden,
     hidden_inside,

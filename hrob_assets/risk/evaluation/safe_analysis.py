@@ -7,9 +7,7 @@ from itertools import takewhile
 import numpy as np
 
 from hrob_assets.risk.disclosure import SMALLEST_CELL, hidden_together, is_small
-from hrob_assets.risk.evaluation.glossary import METRICS
-from hrob_assets.risk.evaluation.measures import Measured
-from hrob_assets.risk.evaluation.report import (
+from hrob_assets.risk.evaluation.analysis import (
     Analysis,
     CalibrationBin,
     Counts,
@@ -19,6 +17,8 @@ from hrob_assets.risk.evaluation.report import (
     ThresholdRow,
     Unit,
 )
+from hrob_assets.risk.evaluation.glossary import METRICS
+from hrob_assets.risk.evaluation.measures import Measured
 from hrob_assets.risk.statistics import (
     DISTANCES,
     Cells,

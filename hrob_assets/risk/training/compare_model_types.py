@@ -8,7 +8,8 @@ import polars as pl
 from hrob_assets.risk.disclosure import SMALLEST_CELL, SUPPRESSED
 from hrob_assets.risk.evaluation import COMPARED, Measured, improvements, measure_performance
 from hrob_assets.risk.statistics import Estimate, rank_rows
-from hrob_assets.risk.training.training import FittedModel, validation_probability
+from hrob_assets.risk.training.model import FittedModel
+from hrob_assets.risk.training.predict import validation_probability
 from hrob_assets.risk.use_case import Choice
 
 

@@ -25,14 +25,11 @@ from hrob_assets.risk.features import (
 )
 from hrob_assets.risk.statistics import Estimate, rank_rows
 from hrob_assets.risk.training.feature_selection import select_features
-from hrob_assets.risk.training.training import (
-    TRAINING_COLUMNS,
-    FittedModel,
-    fit_model,
-    predict,
-    require_enough,
-)
-from hrob_assets.risk.training.tuning import best_trial
+from hrob_assets.risk.training.fit import fit_model
+from hrob_assets.risk.training.model import FittedModel
+from hrob_assets.risk.training.predict import predict
+from hrob_assets.risk.training.training_set import TRAINING_COLUMNS, require_enough
+from hrob_assets.risk.training.tuning.plan import best_trial
 from hrob_assets.risk.use_case import UseCase
 
 CURRENT = "current"

@@ -18,8 +18,10 @@ from hrob_assets.risk.features import FeatureColumn, ImputationRule
 from hrob_assets.risk.models import Design
 from hrob_assets.risk.statistics import Estimate
 from hrob_assets.risk.training.compare_model_types import ComparedFamily, compare_families
-from hrob_assets.risk.training.training import FittedModel, fit_design, validation_probability
-from hrob_assets.risk.training.tuning import Trial
+from hrob_assets.risk.training.fit import fit_design
+from hrob_assets.risk.training.model import FittedModel
+from hrob_assets.risk.training.predict import validation_probability
+from hrob_assets.risk.training.tuning.plan import Trial
 from hrob_assets.risk.use_case import FamilySpec, UseCase
 
 REFERENCE = "as trained"

@@ -26,7 +26,8 @@ from hrob_assets.risk.evaluation.differences import COMPARED
 from hrob_assets.risk.evaluation.report import from_json
 from hrob_assets.risk.models.recalibration import Recalibration
 from hrob_assets.risk.promotion.audit_trail import Decision
-from hrob_assets.risk.training.training import TRAINING_COLUMNS, contributions, training_set_tag
+from hrob_assets.risk.training.predict import contributions
+from hrob_assets.risk.training.training_set import TRAINING_COLUMNS, training_set_tag
 from hrob_assets.risk.use_case import Characteristic
 from hrob_assets.risk.vocabulary.code_sets import Code, CodeSet
 from hrob_assets_tests.assets.worlds import (

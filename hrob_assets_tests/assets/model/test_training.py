@@ -20,8 +20,8 @@ from hrob_assets.risk.arms.silent_arm import in_silent_arm
 from hrob_assets.risk.errors import ContractError, TooSmallError
 from hrob_assets.risk.features.catalogue import Catalogue, FeatureFamily
 from hrob_assets.risk.features.selection import read_feature_selection
-from hrob_assets.risk.training import tuning
-from hrob_assets.risk.training.training import fingerprint
+from hrob_assets.risk.training.training_set import fingerprint
+from hrob_assets.risk.training.tuning import search as tuning
 from hrob_assets.risk.use_case import SilentArm, use_case_from
 from hrob_assets_tests.assets.worlds import (
     CANDIDATES,
@@ -82,7 +82,7 @@ DIES = """
 import os, signal, sys
 from pathlib import Path
 from hrob_assets.resources.records.model_registry import ModelRegistry
-from hrob_assets.risk.training import tuning
+from hrob_assets.risk.training.tuning import search as tuning
 from hrob_assets_tests.assets.model.test_training import train
 from hrob_assets_tests.assets.worlds import training_set
 

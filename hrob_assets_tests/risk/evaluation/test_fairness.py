@@ -1,17 +1,17 @@
 import numpy as np
 import pytest
 
-from hrob_assets.risk.evaluation.fairness import (
-    fairness_report,
+from hrob_assets.risk.evaluation.analysis import Verdict
+from hrob_assets.risk.evaluation.fairness import fairness_report
+from hrob_assets.risk.evaluation.measures import Draw
+from hrob_assets.risk.evaluation.performance import evaluate
+from hrob_assets.risk.evaluation.verdicts import (
     judge_factor,
     patients_for_margin,
     patients_needed,
     simultaneous_bounds,
     studentise,
 )
-from hrob_assets.risk.evaluation.measures import Draw
-from hrob_assets.risk.evaluation.performance import evaluate
-from hrob_assets.risk.evaluation.report import Verdict
 from hrob_assets.risk.statistics.bootstrap import Estimate
 from hrob_assets.risk.statistics.ranked_rows import rank_rows
 

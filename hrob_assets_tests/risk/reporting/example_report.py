@@ -6,25 +6,22 @@ import numpy as np
 import polars as pl
 
 from hrob_assets.risk.cohort.baseline import baseline_table
-from hrob_assets.risk.evaluation.report import (
+from hrob_assets.risk.evaluation.analysis import (
     Allocation,
     Analysis,
     AntiClassification,
     CalibrationBin,
     Counts,
     CurvePoint,
-    Definition,
-    EvaluationReport,
     FairnessReport,
     GroupFairness,
     GroupShare,
     LabelAudit,
-    Method,
     Metric,
     ParityGap,
-    Subject,
     ThresholdRow,
 )
+from hrob_assets.risk.evaluation.report import Definition, EvaluationReport, Method, Subject
 from hrob_assets.risk.promotion.criteria import Verdict
 from hrob_assets.risk.reporting.pages.parts import ReportContext, Terms
 from hrob_assets.risk.use_case import Characteristic

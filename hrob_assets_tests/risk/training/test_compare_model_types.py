@@ -13,7 +13,7 @@ from hrob_assets.risk.training.compare_model_types import (
     family_table,
     shown_families,
 )
-from hrob_assets.risk.training.training import predict
+from hrob_assets.risk.training.predict import predict
 from hrob_assets.risk.use_case import Choice
 from hrob_assets_tests.example import fitted
 

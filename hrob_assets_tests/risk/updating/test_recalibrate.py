@@ -12,8 +12,9 @@ from hrob_assets.risk.evaluation.differences import paired_mean_difference
 from hrob_assets.risk.evaluation.measures import Draw
 from hrob_assets.risk.models.recalibration import Recalibration
 from hrob_assets.risk.statistics import row_log_loss
-from hrob_assets.risk.training.split import judges
-from hrob_assets.risk.training.training import CrossFit, judged_probability, judged_rows, predict
+from hrob_assets.risk.training.model import CrossFit
+from hrob_assets.risk.training.predict import judged_probability, judged_rows, predict
+from hrob_assets.risk.training.update_split import judges
 from hrob_assets.risk.updating.closed_test import fit_update
 from hrob_assets.risk.updating.recalibrate import (
     combined,
