@@ -147,7 +147,7 @@ def _input_fingerprints(
         for week in stale:
             context.log_event(_new_inputs(week, found))
         metadata = {"dagster/row_count": found.height, "weeks out of date": len(stale)}
-        # What changed is told week by week in `week_inputs`; a version of the whole table would
+        # What changed is shown week by week in `week_inputs`; a version of the whole table would
         # show all weeks as out of date.
         context.set_data_version(INPUT_FINGERPRINTS, dg.DataVersion("see week_inputs"))
         return dg.Output(found, metadata=metadata)

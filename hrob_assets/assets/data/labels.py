@@ -101,8 +101,8 @@ def _metadata(labelled: pl.DataFrame) -> dict[str, Any]:
     figures["share with outcome"] = share
     for name in (n for n in mature.columns if n.startswith("outcome__")):
         part = int(mature[name].sum())
-        told = SUPPRESSED if share == SUPPRESSED or is_small(events - part) else None
-        figures[f"share with {name.removeprefix('outcome__')}"] = told or shown_share(
+        hidden = SUPPRESSED if share == SUPPRESSED or is_small(events - part) else None
+        figures[f"share with {name.removeprefix('outcome__')}"] = hidden or shown_share(
             part, mature.height
         )
     return described(labelled, **figures)

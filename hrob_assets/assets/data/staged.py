@@ -250,13 +250,13 @@ def _load(result: StagingResult, before: Mapping[str, int]) -> pl.DataFrame:
 def _table_metadata(result: StagingResult, table: Table) -> dict[str, Any]:
     quarantined = sum(result.quarantined.get(table.name, {}).values())
     share = result.quarantine_share(table.name)
-    told = shown_share(quarantined, quarantined + result.rows[table.name])
+    shown = shown_share(quarantined, quarantined + result.rows[table.name])
     return {
         **row_count(result.rows[table.name]),
         "dagster/column_schema": table_schema(table),
         "as_of": result.as_of.isoformat(),
         "quarantined rows": shown_count(quarantined),
-        "quarantine share": share if isinstance(told, float) else told,
+        "quarantine share": share if isinstance(shown, float) else shown,
     }
 
 

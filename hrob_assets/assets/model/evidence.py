@@ -47,9 +47,9 @@ class Evidence:
     challenger, champion : RegisteredModel
     outcome, challenger_today, champion_today : ndarray, shape (n_rows,), optional
         Of the same rows, from the labels and features as they are now; None where a row is gone.
-        Of the challenger, what it is judged by.
+        Of the challenger, the predictions on which it is evaluated.
     is_whole : bool
-        Whether these are all rows that judge the challenger, by labels and cohort of today.
+        Whether the challenger is evaluated on all of its rows, by labels and cohort of today.
     says_the_same : bool
         Whether both would score each of these rows alike today.
     """

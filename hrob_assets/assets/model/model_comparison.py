@@ -112,7 +112,7 @@ def _fitted(
 
 
 def _log(run: Any, models: Mapping[str, FittedModel], table: pl.DataFrame, *, shown: bool) -> None:
-    """One nested run per family, with its trials under it; figures where they may be told."""
+    """One nested run per model type with its trials; metrics where they may be published."""
     for row in table.iter_rows(named=True):
         family = row["family"]
         with run.start_run(run_name=f"family {family}", nested=True):

@@ -1,4 +1,4 @@
-"""The gate: who becomes champion, judged from stored evidence; asset checks only show it."""
+"""The gate decides from stored evidence which version scores people; checks only show it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -142,7 +142,7 @@ def _verdicts(
         coverage=tables.coverage,
         features=tables.features,
     ).drop(ROW_KEY)
-    return (*sound, *_judged(evidence, sound, stage.use_case, groups))
+    return (*sound, *_gate_verdicts(evidence, sound, stage.use_case, groups))
 
 
 def _outcome(
@@ -160,7 +160,7 @@ def _outcome(
     )
 
 
-def _judged(
+def _gate_verdicts(
     evidence: Evidence, sound: tuple[Verdict, ...], use_case: UseCase, groups: pl.DataFrame
 ) -> tuple[Verdict, ...]:
     if unmet(sound):

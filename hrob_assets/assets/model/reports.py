@@ -118,7 +118,7 @@ def _reports(stage: StageContext) -> dg.AssetsDefinition:
 
 @dataclass(frozen=True)
 class Beside:
-    """What was made of the same training set, and may be told.
+    """What was made of the same training set, and may be published.
 
     Parameters
     ----------
@@ -253,9 +253,9 @@ def report_context(
 
 
 def _record_of(version: str, records: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The last decision that judged a version; None when there is none."""
-    judged = [record for record in records if record["challenger"] == version]
-    return judged[-1] if judged else None
+    """The last decision about a version; None when there is none."""
+    about = [record for record in records if record["challenger"] == version]
+    return about[-1] if about else None
 
 
 def _verdict(criterion: Mapping[str, Any]) -> Verdict:

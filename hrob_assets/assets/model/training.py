@@ -193,7 +193,7 @@ def fit_selected(
 def evidence_tags(
     rows: pl.DataFrame, *, horizon_days: int, test_is_fitted: bool = False
 ) -> dict[str, str]:
-    """What a version is trained on, and from which prediction time on all rows may judge it."""
+    """What a version is trained on, and from which prediction time on it can be evaluated."""
     start = judged_from(rows, horizon_days=horizon_days, test_is_fitted=test_is_fitted)
     known = {} if start is None else {JUDGED_FROM: start.isoformat()}
     return {"training_set": training_set_tag(rows), **known}

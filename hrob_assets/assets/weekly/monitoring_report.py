@@ -102,8 +102,8 @@ def _monitoring_report(stage: StageContext) -> dg.AssetsDefinition:
         published = publish_monitoring(found, source=use_case.title)
         folder = report_folder(storage, stage.name) / "monitoring"
         write_monitoring(published, folder)
-        told = monitoring_summary(published)
-        return dg.MaterializeResult(metadata=_report_metadata(told, folder))
+        metadata = _report_metadata(monitoring_summary(published), folder)
+        return dg.MaterializeResult(metadata=metadata)
 
     return monitoring_report
 
@@ -115,16 +115,16 @@ _REPORT = (
 )
 
 
-def _report_metadata(told: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    budget = told["budget"]
+def _report_metadata(summary: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    budget = summary["budget"]
     return readable(
         {
             "report": dg.MetadataValue.path(folder / "monitoring.html"),
             "open": dg.MetadataValue.url((folder / "monitoring.html").absolute().as_uri()),
-            "alarm": told["alarm"],
+            "alarm": summary["alarm"],
             "detectors": budget["detectors"],
             "false_alarms_to_be_expected_at_most": float(budget["false_alarms_at_most"]),
-            "expected_behaviour": dg.MetadataValue.json(told["expected_behaviour"]),
+            "expected_behaviour": dg.MetadataValue.json(summary["expected_behaviour"]),
         }
     )
 
@@ -187,7 +187,7 @@ def _standing(
     due: date,
 ) -> Standing:
     name = use_case.name
-    judged = [record for record in records if record["champion"] == champion]
+    decisions = [record for record in records if record["champion"] == champion]
     weeks = monitored_weeks(storage, name)
     alarms = [
         f"{alarm.detector} ({alarm.direction}), week of {alarm.week}"
@@ -197,7 +197,7 @@ def _standing(
     return Standing(
         goal=use_case.goal.sentence,
         champion=champion,
-        judged=bool(judged),
+        judged=bool(decisions),
         fairness=_verdicts(instance, use_case_key(name, "fairness")),
         watched=max(weeks, default=None),
         due=due,

@@ -154,12 +154,12 @@ def _figures(scores: pl.DataFrame) -> dict[str, Any]:
     """Figures of one week, without small cells: those on the list and beyond it are high risk."""
     people = scores.filter(pl.col("rank").is_not_null()).height
     overflow, high_risk = int(scores["overflow"].sum()), int(scores["high_risk"].sum())
-    told = not (is_small(people) or is_small(overflow))
+    reportable = not (is_small(people) or is_small(overflow))
     mean = scores["probability"].to_numpy().mean() if scores.height >= SMALLEST_CELL else None
     figures: dict[str, Any] = {
         "people_on_the_list": shown_count(people),
         "overflow": shown_count(overflow),
-        "alert_rate": shown_share(high_risk, scores.height) if told else SUPPRESSED,
+        "alert_rate": shown_share(high_risk, scores.height) if reportable else SUPPRESSED,
         "mean_estimated_chance": SUPPRESSED if mean is None else float(mean),
     }
     return readable(figures)

@@ -55,7 +55,7 @@ def flag_interventions(rows: pl.DataFrame, actions: pl.DataFrame | None) -> pl.D
 
 
 def intervention_caution(rows: pl.DataFrame, arm: SilentArm) -> str | None:
-    """What readers must be told of every estimate from these rows; None where nothing.
+    """Caution that goes with every estimate from these rows; None where there is none.
 
     Parameters
     ----------

@@ -152,7 +152,7 @@ class MonitoringResult:
     update_requests : DataFrame
         `UPDATE_REQUESTS` of all weeks.
     caution : str, optional
-        What readers must be told of every estimate, because people acted on predictions.
+        Caution that goes with every estimate, because people acted on predictions.
     """
 
     given: MonitoringInput

@@ -111,11 +111,6 @@ class WeeklyDrift:
     delays: pl.DataFrame
     shift: RiskShift | None
 
-    @property
-    def drifted(self) -> list[str]:
-        """Columns whose PSI is beyond chance and 0.1 or more."""
-        return self.columns.filter("drifted")["column"].to_list()
-
 
 def drift_periods(week: date) -> ComparedPeriods:
     """The recent weeks up to and including this one, and the year before them.
