@@ -1,8 +1,8 @@
-"""The same features in plain DuckDB SQL: slow, short, and the reference of the tests.
+"""The features in plain DuckDB SQL: slow, short, and the reference for the feature engine.
 
-Shares no code with the engine below the catalogue: codes are matched, time is cut and windows are
-aggregated by joins. Pregnancy features come from an algorithm of their own and have no SQL form;
-which pregnancies a row knows is told to it.
+It shares no code with the engine below the catalogue: joins match the codes, cut time and aggregate
+the windows. Pregnancy features come from an algorithm of their own and have no SQL form; the caller
+passes the pregnancies that each row knows.
 """
 
 from collections.abc import Iterator, Mapping
