@@ -194,14 +194,15 @@ def test_polars_and_numba_forms_of_the_rules_agree(occurred_at, known_at, time, 
             pl.lit(time), occurred_at=pl.lit(occurred_at), known_at=pl.lit(known_at)
         ),
         start=windows.window_start(pl.lit(time), days),
+        days=windows.calendar_days(pl.lit(occurred_at), pl.lit(time)),
     ).row(0, named=True)
     available_us = microseconds(expressions["available"])
 
     assert expressions["history"] == windows.is_history(available_us, microseconds(time))
     assert microseconds(expressions["start"]) == windows.window_start_us(microseconds(time), days)
-    assert (time.date() - occurred_at.date()).days == windows.days_before(
-        microseconds(occurred_at), microseconds(time)
-    )
+    days_between = (time.date() - occurred_at.date()).days
+    assert expressions["days"] == days_between
+    assert windows.days_before(microseconds(occurred_at), microseconds(time)) == days_between
 
 
 def as_array(times):
