@@ -5,8 +5,10 @@ from itertools import combinations
 
 import pytest
 
-from hrob_assets.risk.features.catalogue import Catalogue, read_feature_mappings
-from hrob_assets.risk.features.selection import read_feature_selection, read_imputation
+from hrob_assets.risk.features.catalogue.catalogue import Catalogue
+from hrob_assets.risk.features.catalogue.imputation import read_imputation
+from hrob_assets.risk.features.catalogue.mappings import read_feature_mappings
+from hrob_assets.risk.features.catalogue.selection import read_feature_selection
 from hrob_assets.risk.pregnancy.signatures import KIND_OF_CODE_SET
 from hrob_assets.risk.vocabulary.code_sets import CodeSet, read_code_sets
 from hrob_assets_tests.paths import DEFS

@@ -1,39 +1,16 @@
 """The feature store: a declarative catalogue and one sliding-window kernel that computes it.
 
 Every column of every row uses only what was known before the row's prediction time.
+
+References
+----------
+Kotelchuck 1994, Am J Public Health 84(9) 1414-1420: adequacy of prenatal care utilization (APNCU).
+Yurdakul 2018, *Statistical properties of population stability index*.
 """
 
-from hrob_assets.risk.features.build import build_features
-from hrob_assets.risk.features.catalogue import (
-    Catalogue,
-    FeatureColumn,
-    FeatureFamily,
-    read_feature_mappings,
-)
-from hrob_assets.risk.features.dictionary import (
-    GROUPS,
-    Reference,
-    describe_features,
-    drift_table,
-    recent_since,
-    summary_by_group,
-)
-from hrob_assets.risk.features.facts import FACT_COLUMNS
-from hrob_assets.risk.features.fingerprint import NO_ROWS, stale_weeks, week_fingerprints
-from hrob_assets.risk.features.screening import (
-    RECORD_MEANINGS,
-    kept_columns,
-    rules_of_record,
-    screen_columns,
-    screen_importance,
-)
-from hrob_assets.risk.features.selection import (
-    FeatureSelection,
-    ImputationRule,
-    read_feature_selection,
-    read_imputation,
-)
-from hrob_assets.risk.features.weekly_files import (
+from hrob_assets.risk.features.build.build import build_features
+from hrob_assets.risk.features.build.fingerprint import NO_ROWS, stale_weeks, week_fingerprints
+from hrob_assets.risk.features.build.weekly_files import (
     COUNTS,
     ENCOUNTER_COLUMNS,
     WeeklyTask,
@@ -42,6 +19,21 @@ from hrob_assets.risk.features.weekly_files import (
     write_week,
     write_weekly_features,
 )
+from hrob_assets.risk.features.catalogue.catalogue import Catalogue, FeatureColumn, FeatureFamily
+from hrob_assets.risk.features.catalogue.imputation import ImputationRule, read_imputation
+from hrob_assets.risk.features.catalogue.mappings import read_feature_mappings
+from hrob_assets.risk.features.catalogue.selection import FeatureSelection, read_feature_selection
+from hrob_assets.risk.features.kernel.facts import FACT_COLUMNS
+from hrob_assets.risk.features.quality.dictionary import (
+    GROUPS,
+    Reference,
+    describe_features,
+    drift_table,
+    recent_since,
+    summary_by_group,
+)
+from hrob_assets.risk.features.quality.record import RECORD_MEANINGS, kept_columns, rules_of_record
+from hrob_assets.risk.features.quality.screening import screen_columns, screen_importance
 
 __all__ = [
     "COUNTS",

@@ -17,7 +17,7 @@ from hrob_assets.assets.data.staged import staged_definitions
 from hrob_assets.resources.sources.source_database import open_source
 from hrob_assets.resources.storage.io_manager import ParquetIOManager, Storage
 from hrob_assets.risk.errors import ContractError
-from hrob_assets.risk.features.catalogue import Catalogue, FeatureColumn, FeatureFamily
+from hrob_assets.risk.features.catalogue.catalogue import Catalogue, FeatureColumn, FeatureFamily
 from hrob_assets.risk.sources.validation import NEEDS_EARLIER_LOAD, SUITES
 
 WEEK = "2023-02-27"  # a Monday

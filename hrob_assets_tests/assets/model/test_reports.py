@@ -23,7 +23,7 @@ from hrob_assets.resources.storage.io_manager import Storage
 from hrob_assets.risk.cohort.baseline import baseline_table
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.evaluation.report import from_json
-from hrob_assets.risk.features.catalogue import Catalogue, FeatureFamily
+from hrob_assets.risk.features.catalogue.catalogue import Catalogue, FeatureFamily
 from hrob_assets.risk.models.recalibration import Recalibration
 from hrob_assets.risk.promotion.audit_trail import Decision
 from hrob_assets.risk.training.compare_model_types import METRICS

@@ -6,7 +6,7 @@ from polars.testing import assert_frame_equal
 
 from hrob_assets.assets.model.selection_comparison import selection_comparison_definitions
 from hrob_assets.risk.errors import ConfigurationError
-from hrob_assets.risk.features.catalogue import Catalogue, FeatureFamily
+from hrob_assets.risk.features.catalogue.catalogue import Catalogue, FeatureFamily
 from hrob_assets.risk.training.compare_selections import caution, shown_comparison
 from hrob_assets_tests.assets.worlds import (
     CANDIDATES,

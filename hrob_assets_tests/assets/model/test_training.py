@@ -17,8 +17,8 @@ from hrob_assets.resources.sources.feedback import Feedback
 from hrob_assets.resources.storage.io_manager import ParquetIOManager, Storage
 from hrob_assets.risk.arms.feedback import ACCEPTED_BY, in_silent_arm
 from hrob_assets.risk.errors import ContractError, TooSmallError
-from hrob_assets.risk.features.catalogue import Catalogue, FeatureFamily
-from hrob_assets.risk.features.selection import read_feature_selection
+from hrob_assets.risk.features.catalogue.catalogue import Catalogue, FeatureFamily
+from hrob_assets.risk.features.catalogue.selection import read_feature_selection
 from hrob_assets.risk.training import tuning
 from hrob_assets.risk.training.training import fingerprint
 from hrob_assets.risk.use_case import SilentArm, use_case_from

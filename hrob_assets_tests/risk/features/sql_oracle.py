@@ -11,7 +11,7 @@ import duckdb
 import polars as pl
 
 from hrob_assets.risk.errors import ConfigurationError
-from hrob_assets.risk.features.catalogue import Catalogue, FeatureColumn, FeatureFamily
+from hrob_assets.risk.features.catalogue.catalogue import Catalogue, FeatureColumn, FeatureFamily
 from hrob_assets.risk.tables import ROW_KEY, TIMESTAMP
 from hrob_assets.risk.vocabulary import TRIMESTER_LIMITS, CodeSet
 

@@ -5,14 +5,8 @@ from datetime import date, datetime, timedelta
 import polars as pl
 from hypothesis import strategies as st
 
-from hrob_assets.risk.features.catalogue import (
-    AGGREGATIONS,
-    CODED_MEASURES,
-    MEASURES,
-    Catalogue,
-    FeatureColumn,
-    FeatureFamily,
-)
+from hrob_assets.risk.features.catalogue.catalogue import Catalogue, FeatureColumn, FeatureFamily
+from hrob_assets.risk.features.catalogue.measures import AGGREGATIONS, CODED_MEASURES, MEASURES
 from hrob_assets.risk.pregnancy.signatures import KIND_OF_CODE_SET, pregnancy_signatures
 from hrob_assets.risk.tables import COVERAGE, EVENTS, PERSONS
 from hrob_assets.risk.vocabulary.code_sets import Code, CodeSet, match_codes

@@ -19,7 +19,7 @@ from hrob_assets.risk.reporting.pages.replay import replay_page
 from hrob_assets.risk.reporting.pages.status_board import status_board_page
 from hrob_assets.risk.reporting.reports import render_evaluation_reports
 from hrob_assets_tests.example import example_use_case
-from hrob_assets_tests.risk.features.test_dictionary import described, world
+from hrob_assets_tests.risk.features.quality.test_dictionary import described, world
 from hrob_assets_tests.risk.governance.test_six_steps import WHOLE
 from hrob_assets_tests.risk.reporting.example_report import example_context, example_report
 from hrob_assets_tests.risk.reporting.test_monitoring_files import look, scored

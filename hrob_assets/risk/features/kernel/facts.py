@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from hrob_assets.risk.errors import ContractError
-from hrob_assets.risk.features.kernel import Facts, person_blocks
+from hrob_assets.risk.features.kernel.blocks import person_blocks
 from hrob_assets.risk.tables import CODE_COLUMNS
 from hrob_assets.risk.vocabulary import REFERENCE_RANGES, CodeSet, match_codes
 from hrob_assets.risk.windows import available_us
@@ -26,6 +26,34 @@ _LOW, _HIGH = zip(*REFERENCE_RANGES, strict=True)
 _LIMITS = ("factor", "plausible_low", "plausible_high", *chain(*REFERENCE_RANGES))
 _FIRST_RANGE = 3
 _BLOCKS_PER_THREAD = 4
+
+
+class Facts(NamedTuple):
+    """Facts of persons, person after person.
+
+    Parameters
+    ----------
+    person_start : int64 array, shape (n_persons + 1,)
+        Person p owns the facts ``person_start[p]:person_start[p + 1]``.
+    series : int32 array, shape (n_facts,)
+        A fact of two series is there twice.
+    occurred_us : int64 array, microseconds
+        Ascending within a person; of two facts of one moment the later one counts as the last.
+    available_us : int64 array, microseconds
+        When the fact had happened and was known; in any order.
+    value : float64 array
+        NaN when the fact has no number.
+    abnormal : uint8 array
+        By which reference ranges the value is abnormal, one bit each: 0 outside pregnancy, 1 to
+        3 in the first, second and third trimester.
+    """
+
+    person_start: np.ndarray
+    series: np.ndarray
+    occurred_us: np.ndarray
+    available_us: np.ndarray
+    value: np.ndarray
+    abnormal: np.ndarray
 
 
 class CodeMap(NamedTuple):

@@ -3,12 +3,8 @@ from pathlib import Path
 import pytest
 
 from hrob_assets.risk.errors import ConfigurationError
-from hrob_assets.risk.features.catalogue import (
-    Catalogue,
-    FeatureColumn,
-    FeatureFamily,
-    read_feature_mappings,
-)
+from hrob_assets.risk.features.catalogue.catalogue import Catalogue, FeatureColumn, FeatureFamily
+from hrob_assets.risk.features.catalogue.mappings import read_feature_mappings
 
 MAPPINGS = """\
 groups:

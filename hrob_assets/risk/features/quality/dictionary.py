@@ -14,8 +14,9 @@ import polars as pl
 from scipy.stats import chi2
 
 from hrob_assets.risk.disclosure import SMALLEST_CELL, is_small
-from hrob_assets.risk.features.catalogue import Catalogue, FeatureColumn, FeatureFamily
-from hrob_assets.risk.features.selection import FeatureSelection, ImputationRule
+from hrob_assets.risk.features.catalogue.catalogue import Catalogue, FeatureColumn, FeatureFamily
+from hrob_assets.risk.features.catalogue.imputation import ImputationRule
+from hrob_assets.risk.features.catalogue.selection import FeatureSelection
 from hrob_assets.risk.tables import ROW_KEY
 from hrob_assets.risk.vocabulary import CodeSet
 

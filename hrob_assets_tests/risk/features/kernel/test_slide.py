@@ -10,17 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hrob_assets.risk.errors import ConfigurationError
-from hrob_assets.risk.features.kernel import (
-    COUNTED,
-    VALUED,
-    Facts,
-    Pregnancies,
-    Rows,
-    SeriesColumn,
-    order_by_availability,
-    plan_columns,
-    slide,
-)
+from hrob_assets.risk.features.kernel.availability import order_by_availability
+from hrob_assets.risk.features.kernel.facts import Facts
+from hrob_assets.risk.features.kernel.plan import SeriesColumn, plan_columns
+from hrob_assets.risk.features.kernel.slide import Rows, slide
+from hrob_assets.risk.features.kernel.walk import COUNTED, VALUED, Pregnancies
 from hrob_assets.risk.windows import DAY_US, is_history, window_start_us
 
 NAN = math.nan

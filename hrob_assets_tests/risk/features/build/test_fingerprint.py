@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hrob_assets.components.catalogue import shared_catalogue
-from hrob_assets.risk.features.fingerprint import stale_weeks, week_fingerprints
-from hrob_assets.risk.features.weekly_files import write_weekly_features
+from hrob_assets.risk.features.build.fingerprint import stale_weeks, week_fingerprints
+from hrob_assets.risk.features.build.weekly_files import write_weekly_features
 from hrob_assets_tests.risk.features.staged_files import CODES_SEEN, PEOPLE, WEEKS, write_staged
 
 pytestmark = pytest.mark.xdist_group("fingerprint")  # the kernels compile once

@@ -15,8 +15,8 @@ import numba
 import numpy as np
 import polars as pl
 
-from hrob_assets.risk.features.catalogue import CODED_MEASURES, MEASURES
-from hrob_assets.risk.features.kernel import Facts
+from hrob_assets.risk.features.catalogue.measures import CODED_MEASURES, MEASURES
+from hrob_assets.risk.features.kernel.facts import Facts
 from hrob_assets.risk.pregnancy import (
     FULL_TERM_DAYS,
     NULL,

@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from hrob_assets.risk.features.build import build_features
-from hrob_assets.risk.features.catalogue import CODED_MEASURES, MEASURES
-from hrob_assets.risk.features.kernel import Facts
-from hrob_assets.risk.features.pregnancy_measures import pregnancy_measures
+from hrob_assets.risk.features.build.build import build_features
+from hrob_assets.risk.features.build.pregnancy_measures import pregnancy_measures
+from hrob_assets.risk.features.catalogue.measures import CODED_MEASURES, MEASURES
+from hrob_assets.risk.features.kernel.facts import Facts
 from hrob_assets.risk.pregnancy import known_pregnancies
 from hrob_assets_tests.risk.features.timelines import (
     CODE_SETS,

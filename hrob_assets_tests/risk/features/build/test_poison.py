@@ -4,7 +4,7 @@ import polars as pl
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hrob_assets.risk.features.build import build_features
+from hrob_assets.risk.features.build.build import build_features
 from hrob_assets_tests.risk.features.timelines import (
     CODE_SETS,
     DAY,

@@ -1,85 +1,24 @@
-"""Which of the selected columns the training rows can carry, and the record of every decision."""
+"""Decide which of the selected columns the training rows can carry."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
 
-from hrob_assets.risk.disclosure import in_words, is_small
+from hrob_assets.risk.disclosure import in_words
 from hrob_assets.risk.errors import ContractError
-from hrob_assets.risk.features.catalogue import FeatureColumn
-from hrob_assets.risk.features.selection import FeatureSelection, ImputationRule, Screening
-
-RECORD_SCHEMA: dict[str, type[pl.DataType]] = {
-    "column": pl.String,
-    "family": pl.String,
-    "group": pl.String,
-    "decision": pl.String,
-    "rule": pl.String,
-    "reason": pl.String,
-    "persons_with_value": pl.Int64,
-    "missing_share": pl.Float64,
-    "value_share": pl.Float64,
-    "shift": pl.Float64,
-    "importance": pl.Float64,
-    "indicator": pl.Boolean,
-}
-RECORD_MEANINGS = {
-    "column": "Column of the feature store.",
-    "family": "What the column was made from.",
-    "group": "Group of feature_mappings.yml.",
-    "decision": "keep or drop.",
-    "rule": "What dropped it: a rule of the screen, or the selection file; null when kept.",
-    "reason": "One sentence, with the figure.",
-    "persons_with_value": (
-        "Training persons who differ at least once from the value that most rows share; null "
-        "where it is under 11."
-    ),
-    "missing_share": "Share of training rows that are null; null where few persons are behind it.",
-    "value_share": (
-        "Share of training rows that differ from the value that most rows share; null where few "
-        "persons are behind it."
-    ),
-    "shift": "Population stability index between the first and the last third of the rows.",
-    "importance": (
-        "Rise of the out-of-fold log loss per row when all columns of the family that the quality "
-        "rules keep are shuffled together; null where no rule asks for it."
-    ),
-    "indicator": "Whether the model gets a column that says where this one was missing.",
-}
-_LARGEST_SAMPLE = 20_000
-_BINS = 10
-_SMALLEST_SHARE = 1e-4
-
-
-@dataclass(frozen=True)
-class _Measured:
-    """What the training rows say of one column."""
-
-    rows: int
-    missing: int
-    valued: int
-    persons: int
-    persons_missing: int
-    persons_with_value: int
-    shift: float
-
-    @property
-    def missing_share(self) -> float:
-        return self.missing / self.rows
-
-    def safe(self) -> dict[str, float | int | None]:
-        """The figures as they may be shown."""
-        few_values = _few(self.persons_with_value, self.persons)
-        few_missing = _few(self.persons_missing, self.persons)
-        return {
-            "persons_with_value": None if few_values else self.persons_with_value,
-            "missing_share": None if few_missing else self.missing_share,
-            "value_share": None if few_values else self.valued / self.rows,
-            "shift": None if few_values or few_missing else self.shift,
-        }
+from hrob_assets.risk.features.catalogue.catalogue import FeatureColumn
+from hrob_assets.risk.features.catalogue.imputation import ImputationRule
+from hrob_assets.risk.features.catalogue.selection import FeatureSelection, Screening
+from hrob_assets.risk.features.quality.column_quality import (
+    ColumnQuality,
+    either_is_small,
+    evenly_spaced,
+    measure_columns,
+    values_of,
+)
+from hrob_assets.risk.features.quality.record import RECORD_SCHEMA, require_kept
 
 
 def screen_columns(
@@ -118,20 +57,20 @@ def screen_columns(
     if train.is_empty():
         msg = "the screen must have training rows (found none); use a longer training period"
         raise ContractError(msg)
-    measured = dict(_measure_all(train, selection.columns))
+    measured = dict(measure_columns(train, selection.columns))
     decided = _decide(train, candidates, selection, measured, rules)
     own = _own_indicators(train, [name for name, why in decided.items() if why is None], rules)
     rows = [
         _row(column, decided[column.name], measured.get(column.name), indicator=column.name in own)
         for column in candidates
     ]
-    return _not_empty(pl.DataFrame(rows, schema=RECORD_SCHEMA))
+    return require_kept(pl.DataFrame(rows, schema=RECORD_SCHEMA))
 
 
 def _row(
     column: FeatureColumn,
     dropped: tuple[str, str] | None,
-    measured: _Measured | None,
+    measured: ColumnQuality | None,
     *,
     indicator: bool,
 ) -> dict[str, object]:
@@ -182,132 +121,14 @@ def screen_importance(
     }
     places = {family: f"{rank} of {len(ranked)}" for rank, family in enumerate(ranked, start=1)}
     rows = [_judged(row, importance, dropped, places) for row in record.iter_rows(named=True)]
-    return _not_empty(pl.DataFrame(rows, schema=record.schema))
-
-
-def kept_columns(record: pl.DataFrame) -> tuple[str, ...]:
-    """Columns that a record keeps, in the order of the catalogue."""
-    return tuple(record.filter(pl.col("decision") == "keep")["column"])
-
-
-def rules_of_record(
-    record: pl.DataFrame, rules: Mapping[str, ImputationRule]
-) -> dict[str, ImputationRule]:
-    """Imputation of the kept columns, without the indicators that the record leaves out."""
-    own = set(record.filter("indicator")["column"])
-    return {
-        name: ImputationRule(rules[name].method, rules[name].value, indicator=name in own)
-        for name in kept_columns(record)
-    }
-
-
-def population_stability_index(expected: np.ndarray, actual: np.ndarray) -> float:
-    """How far the distribution of a column has moved; 0 is not at all.
-
-    Parameters
-    ----------
-    expected, actual : ndarray of float
-        NaN is missing, which is a bin of its own; the other bins are the deciles of `expected`.
-
-    Returns
-    -------
-    float
-        ``sum((a - e) * ln(a / e))`` over the bins, each share at least 0.0001.
-
-    Examples
-    --------
-    >>> before, now = np.array([0.0, 0.0, 1.0, np.nan]), np.array([0.0, 1.0, 1.0, 1.0])
-    >>> population_stability_index(before, before)
-    0.0
-    >>> round(population_stability_index(before, now), 2)
-    2.68
-    """
-    edges = np.unique(_quantiles(expected[~np.isnan(expected)]))
-    e, a = (_shares(values, edges) for values in (expected, actual))
-    return float(((a - e) * np.log(a / e)).sum())
-
-
-def _quantiles(values: np.ndarray) -> np.ndarray:
-    if not values.size:
-        return np.empty(0, dtype=values.dtype)
-    ranks = np.arange(1, _BINS) * values.size // _BINS
-    return np.partition(values, ranks)[ranks]
-
-
-def _shares(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Shares of rows up to each edge, beyond the last, and missing."""
-    measured = values[~np.isnan(values)]
-    counts = np.bincount(np.searchsorted(edges, measured), minlength=edges.size + 1)
-    shares = np.append(counts, values.size - measured.size) / values.size
-    return np.maximum(shares, _SMALLEST_SHARE)
-
-
-def _measure_all(train: pl.DataFrame, names: Sequence[str]) -> Iterator[tuple[str, _Measured]]:
-    person = train["person_id"].rank("dense").to_numpy().astype(np.int64) - 1
-    third = train.height // 3
-    for name in names:
-        yield name, _measure(_values(train, name), person, third)
-
-
-def _values(train: pl.DataFrame, name: str) -> np.ndarray:
-    """Values of a column as float32, NaN where null."""
-    return train[name].cast(pl.Float32).fill_null(float("nan")).to_numpy()
-
-
-def _measure(values: np.ndarray, person: np.ndarray, third: int) -> _Measured:
-    missing = np.isnan(values)
-    common = _common_value(values, missing)
-    valued = ~missing if np.isnan(common) else values != common  # NaN differs from every value
-    persons = int(person.max()) + 1
-
-    def count(rows: np.ndarray) -> int:
-        return int(np.count_nonzero(np.bincount(person[rows], minlength=persons)))
-
-    return _Measured(
-        rows=values.size,
-        missing=int(missing.sum()),
-        valued=int(valued.sum()),
-        persons=persons,
-        persons_missing=count(missing) if missing.any() else 0,
-        persons_with_value=count(valued),
-        shift=population_stability_index(
-            values[_spread(0, third)], values[_spread(values.size - third, values.size)]
-        )
-        if third
-        else 0.0,
-    )
-
-
-def _spread(start: int, stop: int) -> slice:
-    """At most `_LARGEST_SAMPLE` rows from here to there, evenly spaced."""
-    return slice(start, stop, -(-(stop - start) // _LARGEST_SAMPLE) or 1)
-
-
-def _common_value(values: np.ndarray, missing: np.ndarray) -> float:
-    """The value that more than half of the rows share; where there is none, the median.
-
-    Missing counts as a value. A value of more than half of all rows is the median of those that
-    are measured.
-    """
-    half = values.size / 2
-    if missing.sum() > half:
-        return float("nan")
-    if np.count_nonzero(values == 0) > half:
-        return 0.0
-    measured = values[~missing]
-    middle = (measured.size - 1) // 2
-    return float(np.partition(measured, middle)[middle])
-
-
-def _few(part: int, whole: int) -> bool:
-    return is_small(part) or is_small(whole - part)
+    return require_kept(pl.DataFrame(rows, schema=record.schema))
 
 
 def _decide(
     train: pl.DataFrame,
     candidates: Sequence[FeatureColumn],
     selection: FeatureSelection,
-    measured: Mapping[str, _Measured],
+    measured: Mapping[str, ColumnQuality],
     rules: Mapping[str, ImputationRule],
 ) -> dict[str, tuple[str, str] | None]:
     """The rule that drops each column and its reason, or None; in the order of the candidates."""
@@ -323,7 +144,7 @@ def _decide(
     return decided
 
 
-def _poor(found: _Measured, screening: Screening) -> tuple[str, str] | None:
+def _poor(found: ColumnQuality, screening: Screening) -> tuple[str, str] | None:
     """The first rule on a single column that it breaks."""
     least, most = screening.min_persons_with_value, screening.max_missing_share
     if least is not None and found.persons_with_value < least:
@@ -333,7 +154,7 @@ def _poor(found: _Measured, screening: Screening) -> tuple[str, str] | None:
             what = "it is the same in all training rows"
         return "min_persons_with_value", f"dropped: {what}"
     if most is not None and found.missing_share > most:
-        few = _few(found.persons_missing, found.persons)
+        few = either_is_small(found.persons_missing, found.persons)
         share = "nearly all" if few else f"{found.missing_share:.2%}"
         what = f"missing in {share} of the training rows; at most {most:.2%} may be"
         return "max_missing_share", f"dropped: {what}"
@@ -357,7 +178,7 @@ def _drop_copies(
         return
     first: dict[tuple[bytes, ImputationRule], str] = {}
     for name in [name for name, why in decided.items() if why is None]:
-        earlier = first.setdefault((_digest(_values(train, name)), rules[name]), name)
+        earlier = first.setdefault((_digest(values_of(train, name)), rules[name]), name)
         if earlier != name:
             reason = f"dropped: the same as {earlier} in all training rows"
             decided[name] = "drop_copies", reason
@@ -370,7 +191,7 @@ def _drop_correlated(
     if screening.max_correlation is None:
         return
     names = [name for name, why in decided.items() if why is None]
-    correlation = np.abs(_correlations(train[_spread(0, train.height)], names))
+    correlation = np.abs(_correlations(train[evenly_spaced(0, train.height)], names))
     kept: list[int] = []
     for number, name in enumerate(names):
         likeness = correlation[number, kept]
@@ -387,7 +208,7 @@ def _drop_correlated(
 
 def _correlations(rows: pl.DataFrame, names: Sequence[str]) -> np.ndarray:
     """Correlations of columns, shape (n_columns, n_columns); 0 for a constant column."""
-    matrix = np.column_stack([_values(rows, name) for name in names]).astype(np.float64)
+    matrix = np.column_stack([values_of(rows, name) for name in names]).astype(np.float64)
     matrix = np.where(np.isnan(matrix), np.nanmean(matrix, axis=0), matrix)
     matrix -= matrix.mean(axis=0)
     length = np.sqrt((matrix**2).sum(axis=0))
@@ -401,7 +222,7 @@ def _own_indicators(
     """Columns whose missing indicator says what no kept column and no earlier indicator says."""
     wanted = [name for name in names if rules[name].indicator and train[name].null_count()]
     patterns = {name: train[name].is_null().to_numpy() for name in wanted}
-    said = {_digest(_values(train, name)) for name in names if name not in patterns}
+    said = {_digest(values_of(train, name)) for name in names if name not in patterns}
     own: set[str] = set()
     for name, pattern in patterns.items():
         both = {_digest(each.astype(np.float32)) for each in (pattern, ~pattern)}
@@ -446,14 +267,3 @@ def _judged(
     else:
         judged = {"reason": f"{row['reason']}; importance {places[family]} families"}
     return row | {"importance": importance[family]} | judged
-
-
-def _not_empty(record: pl.DataFrame) -> pl.DataFrame:
-    if not kept_columns(record):
-        rules = sorted(set(record["rule"].drop_nulls()))
-        msg = (
-            f"at least one feature must be kept (all {record.height} are dropped, by "
-            f"{', '.join(rules)}); relax the limits"
-        )
-        raise ContractError(msg)
-    return record

@@ -10,8 +10,12 @@ from polars.testing import assert_frame_equal
 from hrob_assets.components.catalogue import shared_catalogue
 from hrob_assets.resources.sources.source_database import open_source
 from hrob_assets.risk.errors import ContractError
-from hrob_assets.risk.features.build import build_features
-from hrob_assets.risk.features.weekly_files import ROW_COLUMNS, write_week, write_weekly_features
+from hrob_assets.risk.features.build.build import build_features
+from hrob_assets.risk.features.build.weekly_files import (
+    ROW_COLUMNS,
+    write_week,
+    write_weekly_features,
+)
 from hrob_assets.risk.sources.staging import stage
 from hrob_assets.risk.tables import ROW_KEY
 from hrob_assets.synthetic.world import WorldSpec, write_world

@@ -7,16 +7,12 @@ import polars as pl
 import pytest
 
 from hrob_assets.risk.errors import ContractError
-from hrob_assets.risk.features.catalogue import FeatureColumn
-from hrob_assets.risk.features.screening import (
-    RECORD_SCHEMA,
-    kept_columns,
-    population_stability_index,
-    rules_of_record,
-    screen_columns,
-    screen_importance,
-)
-from hrob_assets.risk.features.selection import FeatureSelection, ImputationRule, Screening
+from hrob_assets.risk.features.catalogue.catalogue import FeatureColumn
+from hrob_assets.risk.features.catalogue.imputation import ImputationRule
+from hrob_assets.risk.features.catalogue.selection import FeatureSelection, Screening
+from hrob_assets.risk.features.quality.column_quality import population_stability_index
+from hrob_assets.risk.features.quality.record import RECORD_SCHEMA, kept_columns, rules_of_record
+from hrob_assets.risk.features.quality.screening import screen_columns, screen_importance
 
 ROWS, PERSONS = 1200, 300  # four rows each, in the order of time
 

@@ -1,7 +1,6 @@
 """Build the feature store: every column of the catalogue for every row."""
 
 from collections.abc import Iterator, Mapping
-from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -9,28 +8,21 @@ import polars as pl
 import pyarrow as pa  # pyright: ignore[reportMissingTypeStubs]
 
 from hrob_assets.risk.errors import ConfigurationError, ContractError, nearest
-from hrob_assets.risk.features.catalogue import Catalogue
-from hrob_assets.risk.features.facts import (
+from hrob_assets.risk.features.build.coverage_measures import coverage_measures
+from hrob_assets.risk.features.build.person_measures import encounter_measures, person_measures
+from hrob_assets.risk.features.build.pregnancy_measures import pregnancy_measures
+from hrob_assets.risk.features.catalogue.catalogue import Catalogue
+from hrob_assets.risk.features.kernel.blocks import of_persons, row_blocks
+from hrob_assets.risk.features.kernel.facts import (
     FACT_COLUMNS,
     CodeMap,
     map_codes,
     number_codes,
     read_facts,
 )
-from hrob_assets.risk.features.kernel import (
-    Plan,
-    Pregnancies,
-    Rows,
-    SeriesColumn,
-    plan_columns,
-    slide,
-)
-from hrob_assets.risk.features.measures import (
-    coverage_measures,
-    encounter_measures,
-    person_measures,
-)
-from hrob_assets.risk.features.pregnancy_measures import pregnancy_measures
+from hrob_assets.risk.features.kernel.plan import SeriesColumn, plan_columns
+from hrob_assets.risk.features.kernel.slide import Rows, slide
+from hrob_assets.risk.features.kernel.walk import Plan, Pregnancies
 from hrob_assets.risk.pregnancy import (
     KIND_OF_CODE_SET,
     KnownPregnancies,
@@ -341,58 +333,3 @@ def _needed_code_sets(
 
 def _in_order(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_row_index("row").sort("person_id", "prediction_time", "row")
-
-
-def row_blocks(
-    rows: pl.DataFrame,
-    events: pl.LazyFrame | pl.DataFrame,
-    *,
-    events_per_block: int,
-    rows_like_an_event: float = 1.0,
-) -> Iterator[pl.DataFrame]:
-    """Cut rows so that the events of a block's persons fit in memory.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        Ordered by ``person_id``.
-    events : LazyFrame or DataFrame
-        With ``person_id``.
-    events_per_block : int
-    rows_like_an_event : float
-        So many rows take the room of one event.
-
-    Yields
-    ------
-    DataFrame
-        All rows of some persons; later blocks have greater person ids.
-    """
-    sizes = (
-        rows.lazy()
-        .group_by("person_id")
-        .agg(rows=(pl.len() / rows_like_an_event).cast(pl.Int64))
-        .join(events.lazy().group_by("person_id").agg(events=pl.len()), on="person_id", how="left")
-        .sort("person_id")
-        .select("person_id", block=(pl.col("rows") + pl.col("events").fill_null(0)).cum_sum())
-        .with_columns(pl.col("block") // events_per_block)
-        .collect()
-    )
-    blocks = rows.join(sizes, on="person_id", how="left", maintain_order="left")["block"]
-    edges = [0, *(np.flatnonzero(np.diff(blocks.to_numpy())) + 1).tolist(), rows.height]
-    for begin, end in pairwise(edges):
-        if end > begin:
-            yield rows[begin:end]
-
-
-def of_persons(table: pl.LazyFrame | pl.DataFrame, persons: pl.Series) -> pl.LazyFrame:
-    """Rows of these persons, in order; the range lets a sorted Parquet file skip most row groups.
-
-    Parameters
-    ----------
-    table : LazyFrame or DataFrame
-        With ``person_id``.
-    persons : Series of int
-        Ascending, not empty.
-    """
-    within = pl.col("person_id").is_between(persons[0], persons[-1])
-    return table.lazy().filter(within & pl.col("person_id").is_in(persons.implode()))

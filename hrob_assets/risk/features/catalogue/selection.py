@@ -1,4 +1,4 @@
-"""Which features a model takes, and what fills them where they are null."""
+"""Read which features a model takes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from hrob_assets.risk.errors import nearest
-from hrob_assets.risk.features.catalogue import AGGREGATIONS, Catalogue, FeatureColumn
-from hrob_assets.risk.features.located_yaml import Entry, read_located
+from hrob_assets.risk.features.catalogue.catalogue import Catalogue, FeatureColumn
+from hrob_assets.risk.features.catalogue.located_yaml import Entry, read_located
 
 DECISIONS = ("keep", "drop")
-METHODS = ("constant", "median", "most_frequent")
 _MOST = 1e9
 _BOUNDS: dict[str, tuple[float, float, bool]] = {
     "min_persons_with_value": (1, _MOST, True),
@@ -78,26 +77,6 @@ class FeatureSelection:
     columns: tuple[str, ...]
     dropped: Mapping[str, str]
     screening: Screening
-
-
-@dataclass(frozen=True)
-class ImputationRule:
-    """How one column is filled where it is null.
-
-    Parameters
-    ----------
-    method : str
-        One of `METHODS`; median and most frequent value are those of the training rows.
-    value : float or None
-        The constant; None for the other methods.
-    indicator : bool
-        Whether a column that says "was null" goes beside it. Never true for a column that
-        cannot be null.
-    """
-
-    method: str
-    value: float | None = None
-    indicator: bool = False
 
 
 def read_feature_selection(path: Path, catalogue: Catalogue) -> FeatureSelection:
@@ -175,8 +154,8 @@ def _written(root: Entry, catalogue: Catalogue) -> _Written:
     fields = root.fields(required=(), optional=("based_on", "groups", "features", "screening"))
     if "groups" not in fields and "based_on" not in fields:
         root.fail("must have the key 'groups'; it is missing", "Add it.")
-    groups = _by_known_name(fields.get("groups"), catalogue.groups, "group")
-    features = _features(fields.get("features"), catalogue)
+    groups = entries_by_name(fields.get("groups"), catalogue.groups, "group")
+    features = feature_entries(fields.get("features"), catalogue)
     rules = fields["screening"].fields(required=(), optional=RULES) if "screening" in fields else {}
     return _Written(
         groups={name: entry.choice(DECISIONS) for name, entry in groups.items()},
@@ -210,51 +189,8 @@ def _limit(rule: str, entry: Entry) -> float:
     return int(value) if whole else value
 
 
-def read_imputation(path: Path, catalogue: Catalogue) -> dict[str, ImputationRule]:
-    """Read ``imputation_config.yml``.
-
-    Parameters
-    ----------
-    path : Path
-        ``default: <rule>``, and optionally ``groups``, ``aggregations`` and ``features`` that
-        map a name to a rule; a rule is ``{method: ..., value: ..., indicator: ...}``. The later
-        beats the earlier: default, group, aggregation (or measure), family, column.
-    catalogue : Catalogue
-
-    Returns
-    -------
-    dict of str to ImputationRule
-        One rule per column of the catalogue, in its order.
-
-    Raises
-    ------
-    ConfigurationError
-        If a group, aggregation, feature, method or key is unknown, or a constant lacks its value.
-    """
-    sections = ("groups", "aggregations", "features")
-    fields = read_located(path).fields(required=("default",), optional=sections)
-    default = _rule(fields["default"])
-    groups = _rules(_by_known_name(fields.get("groups"), catalogue.groups, "group"))
-    aggregations = _rules(_by_known_name(fields.get("aggregations"), AGGREGATIONS, "aggregation"))
-    features = _rules(_features(fields.get("features"), catalogue))
-    return {
-        column.name: _for_column(
-            column,
-            features.get(column.name)
-            or features.get(column.family)
-            or aggregations.get(column.aggregation or "")
-            or groups.get(column.group)
-            or default,
-        )
-        for column in catalogue.columns
-    }
-
-
-def _for_column(column: FeatureColumn, rule: ImputationRule) -> ImputationRule:
-    return rule if column.nullable else ImputationRule(rule.method, rule.value)
-
-
-def _by_known_name(section: Entry | None, valid: tuple[str, ...], word: str) -> dict[str, Entry]:
+def entries_by_name(section: Entry | None, valid: tuple[str, ...], word: str) -> dict[str, Entry]:
+    """Entries of a section whose keys must be known names; an absent section has none."""
     entries = section.entries() if section else {}
     for name, entry in entries.items():
         if name not in valid:
@@ -262,22 +198,7 @@ def _by_known_name(section: Entry | None, valid: tuple[str, ...], word: str) -> 
     return entries
 
 
-def _features(section: Entry | None, catalogue: Catalogue) -> dict[str, Entry]:
+def feature_entries(section: Entry | None, catalogue: Catalogue) -> dict[str, Entry]:
+    """Entries of a section whose keys are families or columns of the catalogue."""
     families = tuple(family.name for family in catalogue.families)
-    return _by_known_name(section, families + catalogue.column_names, "family or column")
-
-
-def _rules(entries: dict[str, Entry]) -> dict[str, ImputationRule]:
-    return {name: _rule(entry) for name, entry in entries.items()}
-
-
-def _rule(entry: Entry) -> ImputationRule:
-    fields = entry.fields(required=("method",), optional=("value", "indicator"))
-    method = fields["method"].choice(METHODS)
-    if method == "constant" and "value" not in fields:
-        entry.fail("the method constant must have a value; it is missing", "Add value: 0.")
-    if method != "constant" and "value" in fields:
-        fields["value"].fail(f"method {method} must have no value", "Remove the value.")
-    value = fields["value"].number() if "value" in fields else None
-    indicator = fields["indicator"].truth() if "indicator" in fields else False
-    return ImputationRule(method, value, indicator)
+    return entries_by_name(section, families + catalogue.column_names, "family or column")

@@ -22,14 +22,14 @@ import numpy as np
 import polars as pl
 import pyarrow as pa  # pyright: ignore[reportMissingTypeStubs]
 
-from hrob_assets.risk.features.build import (
+from hrob_assets.risk.features.build.build import (
     EVENTS_PER_BLOCK,
     FeatureBlock,
     cells_frame,
     feature_blocks,
 )
-from hrob_assets.risk.features.catalogue import Catalogue
-from hrob_assets.risk.features.fingerprint import NO_ROWS
+from hrob_assets.risk.features.build.fingerprint import NO_ROWS
+from hrob_assets.risk.features.catalogue.catalogue import Catalogue
 from hrob_assets.risk.files import write_parquet
 from hrob_assets.risk.tables import ENCOUNTERS, ROW_KEY
 from hrob_assets.risk.vocabulary import CodeSet

@@ -14,9 +14,10 @@ import numba
 import numpy as np
 import polars as pl
 
-from hrob_assets.risk.features.build import EVENTS_PER_BLOCK, of_persons, row_blocks
-from hrob_assets.risk.features.facts import FACT_COLUMNS
-from hrob_assets.risk.features.kernel import order_by_availability
+from hrob_assets.risk.features.build.build import EVENTS_PER_BLOCK
+from hrob_assets.risk.features.kernel.availability import order_by_availability
+from hrob_assets.risk.features.kernel.blocks import of_persons, row_blocks
+from hrob_assets.risk.features.kernel.facts import FACT_COLUMNS
 from hrob_assets.risk.files import DEFINITION, INPUTS
 from hrob_assets.risk.statistics import GAMMA, scramble
 from hrob_assets.risk.tables import CODE_COLUMNS, ROW_KEY, TIMESTAMP

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from hrob_assets.risk.errors import ConfigurationError, ContractError
-from hrob_assets.risk.features.build import build_features, feature_blocks
-from hrob_assets.risk.features.catalogue import MEASURES, Catalogue
+from hrob_assets.risk.features.build.build import build_features, feature_blocks
+from hrob_assets.risk.features.catalogue.catalogue import Catalogue
+from hrob_assets.risk.features.catalogue.measures import MEASURES
 from hrob_assets.risk.tables import COVERAGE, EVENTS
 from hrob_assets_tests.risk.features.sql_oracle import build_features_sql
 from hrob_assets_tests.risk.features.timelines import (

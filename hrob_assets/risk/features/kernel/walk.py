@@ -1,23 +1,21 @@
-"""The sliding-window kernel: every window of every series in one walk over each timeline.
+"""The compiled walk: every window of every series in one pass over each timeline.
 
 Facts lie in the order of occurrence within a person. A fact *enters* a window when it becomes
-known and *leaves* it when its occurrence falls out of the back; one that is known too late for a
-window is never counted in it. All cuts of time come from `hrob_assets.risk.windows.cut_points` as
-positions, so that nothing here compares times.
+known and *leaves* it when its occurrence falls out of the back; a fact that becomes known too late
+for a window is never counted in it. All cuts of time are positions from
+`hrob_assets.risk.windows.cut_points`, so nothing here compares times.
+
+Numba caches compiled code by the file of the function that Python calls. Tuples whose fields the
+walk reads, and the numbers of the aggregations, therefore stay in this file.
 """
 
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from itertools import pairwise
 from typing import NamedTuple
 
 import numba
 import numpy as np
 
-from hrob_assets.risk.errors import ConfigurationError, nearest
 from hrob_assets.risk.pregnancy import trimester_of
-from hrob_assets.risk.windows import DAY_US, cut_points, days_before
+from hrob_assets.risk.windows import DAY_US, days_before
 
 COUNTED = ("any", "count", "abnormal_any", "days_since_last")
 VALUED = ("last_value", "min", "max", "mean", "slope", "missing", "abnormal_by_trimester")
@@ -25,35 +23,7 @@ ANY, COUNT, ABNORMAL_ANY, DAYS_SINCE_LAST = range(4)
 LAST_VALUE, MIN, MAX, MEAN, SLOPE, MISSING, ABNORMAL_BY_TRIMESTER = range(7)
 N, LATEST, LOW, HIGH, X, Y, XX, XY, ABNORMAL = range(9)  # of the running sums of `_State`
 ABNORMAL_IN_ALL = 0b1111
-
-_DEFAULTS = {
-    "any": 0.0,
-    "count": 0.0,
-    "abnormal_any": 0.0,
-    "missing": 1.0,
-    "abnormal_by_trimester": 0.0,
-}
-_BLOCKS_PER_THREAD = 4
 _TILE_ROWS = 128  # a tile of 600 columns fits in a core's second cache
-
-
-class SeriesColumn(NamedTuple):
-    """One column that the kernel gives: what of which series over which window.
-
-    Parameters
-    ----------
-    series : int
-        Number of the series (for features: of the code set).
-    aggregation : str
-        One of `COUNTED` or `VALUED`. ``abnormal_any`` judges values by the range outside
-        pregnancy, ``abnormal_by_trimester`` by the one of the trimester in which they were taken.
-    window_days : int or None, days
-        None means the whole history.
-    """
-
-    series: int
-    aggregation: str
-    window_days: int | None
 
 
 class Plan(NamedTuple):
@@ -86,48 +56,6 @@ class Plan(NamedTuple):
     valued: np.ndarray
 
 
-class Facts(NamedTuple):
-    """Facts of persons, person after person.
-
-    Parameters
-    ----------
-    person_start : int64 array, shape (n_persons + 1,)
-        Person p owns the facts ``person_start[p]:person_start[p + 1]``.
-    series : int32 array, shape (n_facts,)
-        A fact of two series is there twice.
-    occurred_us : int64 array, microseconds
-        Ascending within a person; of two facts of one moment the later one counts as the last.
-    available_us : int64 array, microseconds
-        When the fact had happened and was known; in any order.
-    value : float64 array
-        NaN when the fact has no number.
-    abnormal : uint8 array
-        By which reference ranges the value is abnormal, one bit each: 0 outside pregnancy, 1 to
-        3 in the first, second and third trimester.
-    """
-
-    person_start: np.ndarray
-    series: np.ndarray
-    occurred_us: np.ndarray
-    available_us: np.ndarray
-    value: np.ndarray
-    abnormal: np.ndarray
-
-
-class Rows(NamedTuple):
-    """Prediction times of the same persons.
-
-    Parameters
-    ----------
-    person_start : int64 array, shape (n_persons + 1,)
-    t_us : int64 array, shape (n_rows,), microseconds
-        Ascending within a person.
-    """
-
-    person_start: np.ndarray
-    t_us: np.ndarray
-
-
 class Pregnancies(NamedTuple):
     """What is known of pregnancies at each row.
 
@@ -145,187 +73,12 @@ class Pregnancies(NamedTuple):
     last_day: np.ndarray
 
 
-def plan_columns(columns: Sequence[SeriesColumn | None], *, n_series: int) -> Plan:
-    """Arrange columns for the kernel.
+class Timeline(NamedTuple):
+    """A block of facts and rows with the positions at which time is cut.
 
-    Parameters
-    ----------
-    columns : sequence of SeriesColumn or None
-        None keeps the place of a column that is not made here; the kernel leaves NaN in it.
-    n_series : int
-
-    Raises
-    ------
-    ConfigurationError
-        If an aggregation is unknown.
-
-    Examples
-    --------
-    >>> plan = plan_columns([SeriesColumn(0, "count", None), SeriesColumn(0, "mean", 90)],
-    ...     n_series=1)
-    >>> plan.window_days.tolist(), plan.default.tolist()
-    ([90, -1], [0.0, nan])
+    Facts have two orders. They are stored by occurrence; ``order`` lists them by availability and
+    ``rank`` is its inverse, so ``rank[fact] < known_end[row]`` says that the row knows the fact.
     """
-    made = [column for column in columns if column is not None]
-    for column in made:
-        if column.aggregation not in COUNTED + VALUED:
-            hint = nearest(column.aggregation, COUNTED + VALUED)
-            msg = f"An aggregation must be known (got {column.aggregation!r}). {hint}"
-            raise ConfigurationError(msg)
-    days = sorted({column.window_days for column in made if column.window_days is not None})
-    window = {days_: number for number, days_ in enumerate([*days, None])}
-    counted: list[tuple[int, ...]] = []
-    valued: list[tuple[int, ...]] = []
-    groups: list[list[int]] = []
-    for number, column in enumerate(columns):
-        if column is None:
-            continue
-        place = (column.series, window[column.window_days])
-        if column.aggregation in COUNTED:
-            counted.append((*place, COUNTED.index(column.aggregation), number))
-        else:
-            valued.append((*place, VALUED.index(column.aggregation), number))
-    counted.sort()
-    valued.sort()
-    for number, (series, window_, *_) in enumerate(valued):
-        if not groups or groups[-1][:2] != [series, window_]:
-            groups.append([series, window_, number, number])
-        groups[-1][3] = number + 1
-    return Plan(
-        window_days=np.array([*days, -1], np.int64),
-        default=np.array(
-            [_DEFAULTS.get(c.aggregation, np.nan) if c else np.nan for c in columns], np.float32
-        ),
-        counted_start=_starts([row[0] for row in counted], n_series),
-        counted=_table([(row[2], row[1], row[3]) for row in counted], 3),
-        group_start=_starts([row[0] for row in groups], n_series),
-        groups=_table([row[1:] for row in groups], 3),
-        valued=_table([row[2:] for row in valued], 2),
-    )
-
-
-def _table(rows: Iterable[Sequence[int]], width: int) -> np.ndarray:
-    return np.array(list(rows), np.int64).reshape(-1, width)
-
-
-def _starts(sorted_keys: Sequence[int], n_keys: int) -> np.ndarray:
-    return np.searchsorted(np.array(sorted_keys, np.int64), np.arange(n_keys + 1))
-
-
-def slide(
-    facts: Facts,
-    rows: Rows,
-    plan: Plan,
-    *,
-    n_threads: int = 2,
-    pregnancies: Pregnancies | None = None,
-) -> np.ndarray:
-    """Compute all columns of a plan for all rows.
-
-    Parameters
-    ----------
-    facts : Facts
-    rows : Rows
-        The same persons in the same order as `facts`.
-    plan : Plan
-    n_threads : int
-        Blocks of persons run at the same time; the result does not depend on it.
-    pregnancies : Pregnancies, optional
-        For ``abnormal_by_trimester``; without it nobody is pregnant.
-
-    Returns
-    -------
-    float32 array, shape (n_columns, n_rows)
-        One contiguous vector per column, rows in the order given; NaN means null.
-
-    Examples
-    --------
-    >>> day = np.array([1, 5]) * DAY_US
-    >>> facts = Facts(np.array([0, 2]), np.zeros(2, np.int32), day, day,
-    ...     np.array([11.0, 9.0]), np.array([0, 1], np.uint8))
-    >>> rows = Rows(np.array([0, 2]), np.array([5, 6]) * DAY_US)
-    >>> plan = plan_columns([SeriesColumn(0, "count", None), SeriesColumn(0, "min", 3)],
-    ...     n_series=1)
-    >>> slide(facts, rows, plan).tolist()
-    [[1.0, 2.0], [nan, 9.0]]
-    """
-    out = np.empty((plan.default.size, rows.t_us.size), np.float32)
-    blocks = person_blocks(facts.person_start + rows.person_start, n_threads * _BLOCKS_PER_THREAD)
-    if pregnancies is None:
-        nothing = np.zeros(0, np.int64)
-        nobody = np.zeros(rows.t_us.size, np.int64)
-        pregnancies = Pregnancies(nobody, nobody, nothing, nothing)
-    with ThreadPoolExecutor(n_threads) as pool:
-        list(pool.map(partial(_slide_block, facts, rows, pregnancies, plan, out), blocks))
-    return out
-
-
-def person_blocks(work: np.ndarray, n_blocks: int) -> list[slice]:
-    """Cut persons into blocks of about equal work.
-
-    Parameters
-    ----------
-    work : int64 array, shape (n_persons + 1,)
-        Work up to each person, cumulated.
-    n_blocks : int
-        At most so many blocks.
-
-    Examples
-    --------
-    >>> person_blocks(np.array([0, 4, 5, 9]), 2)
-    [slice(0, 2, None), slice(2, 3, None)]
-    """
-    aims = np.linspace(float(work[0]), float(work[-1]), n_blocks + 1)[1:-1]
-    edges = np.unique([0, *np.searchsorted(work, aims), work.size - 1]).tolist()
-    return [slice(first, end) for first, end in pairwise(edges)]
-
-
-def _slide_block(
-    facts: Facts,
-    rows: Rows,
-    pregnancies: Pregnancies,
-    plan: Plan,
-    out: np.ndarray,
-    block: slice,
-) -> None:
-    """Fill the columns of the persons of a block."""
-    fact_start = facts.person_start[block.start : block.stop + 1]
-    row_start = rows.person_start[block.start : block.stop + 1]
-    fact_of = slice(fact_start[0], fact_start[-1])
-    row_of = slice(row_start[0], row_start[-1])
-    occurred_us, available_us = facts.occurred_us[fact_of], facts.available_us[fact_of]
-    t_us = rows.t_us[row_of]
-    fact_start, row_start = fact_start - fact_start[0], row_start - row_start[0]
-    order = order_by_availability(available_us, fact_start)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(order.size)
-    known_end, window_first = cut_points(
-        available_us[order], occurred_us, fact_start, t_us, row_start, plan.window_days
-    )
-    timeline = _Timeline(
-        fact_start,
-        row_start,
-        facts.series[fact_of],
-        occurred_us,
-        facts.value[fact_of],
-        facts.abnormal[fact_of],
-        order,
-        rank,
-        t_us,
-        known_end,
-        window_first,
-        Pregnancies(
-            pregnancies.first[row_of],
-            pregnancies.end[row_of],
-            pregnancies.start_day,
-            pregnancies.last_day,
-        ),
-    )
-    _walk(timeline, plan, out[:, row_of])
-
-
-class _Timeline(NamedTuple):
-    """A block of facts and rows with the positions at which time is cut."""
 
     fact_start: np.ndarray
     row_start: np.ndarray
@@ -362,32 +115,7 @@ class _State(NamedTuple):
 
 
 @numba.njit(cache=True, nogil=True)
-def order_by_availability(available_us: np.ndarray, person_start: np.ndarray) -> np.ndarray:
-    """Positions of the facts in the order of availability within each person; ties keep order.
-
-    Examples
-    --------
-    >>> order_by_availability(np.array([9, 3, 3, 1]), np.array([0, 3, 4])).tolist()
-    [1, 2, 0, 3]
-    """
-    order = np.arange(available_us.size)
-    for person in range(person_start.size - 1):
-        begin, end = person_start[person], person_start[person + 1]
-        if end - begin > 128:  # noqa: PLR2004 - from here on merge sort beats insertion
-            order[begin:end] = begin + np.argsort(available_us[begin:end], kind="mergesort")
-            continue
-        for position in range(begin + 1, end):
-            fact = order[position]
-            place = position
-            while place > begin and available_us[order[place - 1]] > available_us[fact]:
-                order[place] = order[place - 1]
-                place -= 1
-            order[place] = fact
-    return order
-
-
-@numba.njit(cache=True, nogil=True)
-def _walk(line: _Timeline, plan: Plan, out: np.ndarray) -> None:
+def walk(line: Timeline, plan: Plan, out: np.ndarray) -> None:
     """Walk every person's timeline once and write every row's columns."""
     n_series, n_windows = plan.counted_start.size - 1, plan.window_days.size
     n_facts = line.series.size
@@ -415,12 +143,15 @@ def _walk(line: _Timeline, plan: Plan, out: np.ndarray) -> None:
             n_active = _enter(
                 line, state, row, begin if fresh else line.known_end[row - 1], n_active
             )
+            # The series of a row write all over it; straight to columns, each cell would cost a
+            # line of the cache. The tile gathers rows, and `_turn` writes them as columns.
             cells = tile[row % _TILE_ROWS]
             cells[:] = plan.default
             _write_counted(line, plan, state, row, n_active, cells)
             _write_valued(line, plan, state, row, n_active, cells)
             if row % _TILE_ROWS == _TILE_ROWS - 1 or row == line.t_us.size - 1:
                 _turn(tile, out, row - row % _TILE_ROWS, row + 1)
+        # Only the series that the person had are cleared: most persons have few of hundreds.
         for position in range(n_active):
             series = state.active[position]
             state.counts[series] = 0
@@ -437,7 +168,7 @@ def _turn(tile: np.ndarray, out: np.ndarray, first: int, end: int) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _list_values(line: _Timeline, plan: Plan, state: _State, begin: int, end: int) -> None:
+def _list_values(line: Timeline, plan: Plan, state: _State, begin: int, end: int) -> None:
     """List the person's facts with a value, series after series, in order of occurrence."""
     for fact in range(begin, end):
         state.room[line.series[fact]] += 1
@@ -460,8 +191,10 @@ def _list_values(line: _Timeline, plan: Plan, state: _State, begin: int, end: in
 
 
 @numba.njit(cache=True, nogil=True)
-def _leave(line: _Timeline, state: _State, row: int) -> None:
+def _leave(line: Timeline, state: _State, row: int) -> None:
     """Take out the facts that the windows have passed, if they had been known and counted."""
+    # What became known only since the previous row was not counted then. `_enter` compares it with
+    # the windows of this row and leaves out what already lies behind them.
     known = line.known_end[row - 1]
     for window in range(line.window_first.shape[1]):
         for fact in range(line.window_first[row - 1, window], line.window_first[row, window]):
@@ -471,7 +204,7 @@ def _leave(line: _Timeline, state: _State, row: int) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _enter(line: _Timeline, state: _State, row: int, known: int, n_active: int) -> int:
+def _enter(line: Timeline, state: _State, row: int, known: int, n_active: int) -> int:
     """Take in the facts that have become known; return the number of series with any."""
     for position in range(known, line.known_end[row]):
         fact = line.order[position]
@@ -479,6 +212,7 @@ def _enter(line: _Timeline, state: _State, row: int, known: int, n_active: int) 
         if state.last[series] < 0:
             state.active[n_active] = series
             n_active += 1
+        # A fact may become known after later ones, so the latest is not the last to enter.
         state.last[series] = max(state.last[series], fact)
         state.top[series] = max(state.top[series], state.place[fact] + 1)
         for window in range(line.window_first.shape[1]):
@@ -490,7 +224,7 @@ def _enter(line: _Timeline, state: _State, row: int, known: int, n_active: int) 
 
 @numba.njit(cache=True, nogil=True)
 def _write_counted(
-    line: _Timeline,
+    line: Timeline,
     plan: Plan,
     state: _State,
     row: int,
@@ -517,7 +251,7 @@ def _write_counted(
 
 @numba.njit(cache=True, nogil=True)
 def _write_valued(
-    line: _Timeline,
+    line: Timeline,
     plan: Plan,
     state: _State,
     row: int,
@@ -533,6 +267,7 @@ def _write_valued(
         state.sums[:] = 0
         for group in range(plan.group_start[series], plan.group_start[series + 1]):
             window, first_item, end_item = plan.groups[group]
+            # Windows nest: a longer one goes on where the shorter one stopped, with its sums.
             place = _add_values(line, state, row, line.window_first[row, window], series, place)
             if state.sums[N] == 0:
                 continue
@@ -543,14 +278,14 @@ def _write_valued(
 
 @numba.njit(cache=True, nogil=True)
 def _add_values(
-    line: _Timeline, state: _State, row: int, first: int, series: int, place: int
+    line: Timeline, state: _State, row: int, first: int, series: int, place: int
 ) -> int:
     """Add the known values back to the window's first fact; return where the walk stopped."""
     sums = state.sums
     while place >= state.bottom[series] and state.members[place] >= first:
         fact = state.members[place]
         place -= 1
-        if line.rank[fact] >= line.known_end[row]:
+        if line.rank[fact] >= line.known_end[row]:  # it lies between known ones, unknown itself
             continue
         value = line.value[fact]
         if sums[N] == 0:
@@ -571,7 +306,7 @@ def _add_values(
 
 
 @numba.njit(cache=True, nogil=True)
-def _is_abnormal(line: _Timeline, row: int, fact: int) -> bool:
+def _is_abnormal(line: Timeline, row: int, fact: int) -> bool:
     """Whether a value is abnormal for the trimester it was taken in, as known at the row."""
     by: int = line.abnormal[fact]
     if by == ABNORMAL_IN_ALL:
@@ -585,7 +320,7 @@ def _is_abnormal(line: _Timeline, row: int, fact: int) -> bool:
 
 
 @numba.njit(cache=True, nogil=True)
-def _aggregate(aggregation: int, line: _Timeline, sums: np.ndarray) -> float:  # noqa: PLR0911
+def _aggregate(aggregation: int, line: Timeline, sums: np.ndarray) -> float:  # noqa: PLR0911
     """Give one aggregation of the values added so far (at least one)."""
     last = line.value[int(sums[LATEST])]
     if aggregation == LAST_VALUE:

@@ -3,13 +3,10 @@ from pathlib import Path
 import pytest
 
 from hrob_assets.risk.errors import ConfigurationError
-from hrob_assets.risk.features.catalogue import Catalogue, read_feature_mappings
-from hrob_assets.risk.features.selection import (
-    ImputationRule,
-    Screening,
-    read_feature_selection,
-    read_imputation,
-)
+from hrob_assets.risk.features.catalogue.catalogue import Catalogue
+from hrob_assets.risk.features.catalogue.imputation import ImputationRule, read_imputation
+from hrob_assets.risk.features.catalogue.mappings import read_feature_mappings
+from hrob_assets.risk.features.catalogue.selection import Screening, read_feature_selection
 
 MAPPINGS = """\
 groups:

@@ -7,9 +7,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from hrob_assets.risk.features.catalogue import Catalogue, FeatureColumn, FeatureFamily
-from hrob_assets.risk.features.dictionary import Reference, describe_features, drift_table
-from hrob_assets.risk.features.selection import FeatureSelection, ImputationRule, Screening
+from hrob_assets.risk.features.catalogue.catalogue import Catalogue, FeatureColumn, FeatureFamily
+from hrob_assets.risk.features.catalogue.imputation import ImputationRule
+from hrob_assets.risk.features.catalogue.selection import FeatureSelection, Screening
+from hrob_assets.risk.features.quality.dictionary import Reference, describe_features, drift_table
 from hrob_assets.risk.reporting.pages.data_dictionary import dictionary_page
 
 VISITS = FeatureColumn(
