@@ -10,7 +10,8 @@ from hrob_assets.risk.features.catalogue.imputation import read_imputation
 from hrob_assets.risk.features.catalogue.mappings import read_feature_mappings
 from hrob_assets.risk.features.catalogue.selection import read_feature_selection
 from hrob_assets.risk.pregnancy.signatures import KIND_OF_CODE_SET
-from hrob_assets.risk.vocabulary.code_sets import CodeSet, read_code_sets
+from hrob_assets.risk.vocabulary.code_set_files import read_code_sets
+from hrob_assets.risk.vocabulary.code_sets import CodeSet
 from hrob_assets_tests.paths import DEFS
 
 USE_CASES = ("high_risk_obstetrics", "oncology_ed_visit", "hospital_readmission")

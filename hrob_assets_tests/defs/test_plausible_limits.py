@@ -13,7 +13,8 @@ from hrob_assets.risk.features.catalogue.catalogue import Catalogue
 from hrob_assets.risk.features.catalogue.mappings import read_feature_mappings
 from hrob_assets.risk.sources.staging import StagingResult, stage
 from hrob_assets.risk.sources.validation import validate
-from hrob_assets.risk.vocabulary.code_sets import REFERENCE_RANGES, CodeSet, read_code_sets
+from hrob_assets.risk.vocabulary.code_set_files import read_code_sets
+from hrob_assets.risk.vocabulary.code_sets import REFERENCE_RANGES, CodeSet
 from hrob_assets.synthetic.world import World, WorldSpec, make_world
 from hrob_assets_tests.paths import DEFS
 

@@ -9,7 +9,8 @@ from hrob_assets.risk.features.catalogue.catalogue import Catalogue, FeatureColu
 from hrob_assets.risk.features.catalogue.measures import AGGREGATIONS, CODED_MEASURES, MEASURES
 from hrob_assets.risk.pregnancy.signatures import KIND_OF_CODE_SET, pregnancy_signatures
 from hrob_assets.risk.tables import COVERAGE, EVENTS, PERSONS
-from hrob_assets.risk.vocabulary.code_sets import Code, CodeSet, match_codes
+from hrob_assets.risk.vocabulary.code_sets import Code, CodeSet
+from hrob_assets.risk.vocabulary.matching import match_codes
 from hrob_assets_tests.risk.pregnancy.pregnancy_reference import episodes_at
 
 T = datetime(2024, 3, 4)

@@ -21,7 +21,8 @@ from hrob_assets.risk.pregnancy import (
 from hrob_assets.risk.pregnancy.layout import sources_fingerprint
 from hrob_assets.risk.pregnancy.timeline import all_episodes, known_episodes, states
 from hrob_assets.risk.tables import EVENTS
-from hrob_assets.risk.vocabulary.code_sets import match_codes, read_code_sets
+from hrob_assets.risk.vocabulary.code_set_files import read_code_sets
+from hrob_assets.risk.vocabulary.matching import match_codes
 from hrob_assets.synthetic.world import WorldSpec, make_world
 from hrob_assets_tests.paths import CASES, DEFS
 from hrob_assets_tests.risk.pregnancy.pregnancy_reference import episodes_at, state_at
