@@ -20,7 +20,7 @@ def write(folder: Path, name: str, text: str) -> Path:
 
 def error_of(tmp_path: Path, text: str) -> str:
     with pytest.raises(ConfigurationError) as raised:
-        read_code_sets([write(tmp_path, "abruption", text)])["abruption"]
+        read_code_sets([write(tmp_path, "abruption", text)])
     return str(raised.value)
 
 
