@@ -1,6 +1,10 @@
 """Reports as single HTML files that open offline, and the folders that hold them.
 
 Pages and charts draw what evaluation and monitoring have computed; nothing is computed here.
+
+References
+----------
+Coalition for Health AI, *Applied Model Card*, version 0.2 (the schema is in ``chai_v0_2``).
 """
 
 from hrob_assets.risk.reporting.chai import chai_xml

@@ -1,4 +1,11 @@
-"""One module per page: it takes results and returns HTML; it computes no statistic."""
+"""One module per page: it takes results and returns HTML; it computes no statistic.
+
+Every page is complete in itself: it opens offline and asks for no other file.
+
+References
+----------
+Gigerenzer et al. 2007, Psychol Sci Public Interest 8(2) 53-96: natural frequencies for readers.
+"""
 
 from hrob_assets.risk.reporting.pages.baseline import baseline_cells
 from hrob_assets.risk.reporting.pages.data_dictionary import dictionary_page
