@@ -11,14 +11,11 @@ Jones et al. 2023, JAMIA Open 6(3) ooad067 (HIPPS: HIP, PPS and ESD).
 
 from hrob_assets.risk.pregnancy.episodes import (
     KnownPregnancies,
-    infer_episodes,
     known_pregnancies,
-    pregnancy_at,
     pregnancy_states,
     with_trimester,
 )
 from hrob_assets.risk.pregnancy.layout import NULL
-from hrob_assets.risk.pregnancy.score import score_episodes
 from hrob_assets.risk.pregnancy.signatures import (
     KIND_OF_CODE_SET,
     SIGNATURES,
@@ -48,12 +45,9 @@ __all__ = [
     "THIRD_TRIMESTER_DAYS",
     "VIABLE_DAYS",
     "KnownPregnancies",
-    "infer_episodes",
     "known_pregnancies",
-    "pregnancy_at",
     "pregnancy_signatures",
     "pregnancy_states",
-    "score_episodes",
     "signatures_of",
     "trimester_of",
     "with_trimester",

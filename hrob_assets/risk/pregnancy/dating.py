@@ -62,6 +62,8 @@ def _describe(members: np.ndarray, group: np.ndarray) -> None:
         group[GROUP_LAST] = max(group[GROUP_LAST], members[i, DAY])
     group[SUPPORT] = len(members)
     group[USED] = 0
+    # Only the most precise members date the group: "less than 8 weeks" must not blur a stated
+    # week. They move to the front of the array, which nobody reads afterwards.
     size = np.int64(0)
     for i in range(len(members)):
         if members[i, HALF] == best:

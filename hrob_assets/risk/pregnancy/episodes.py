@@ -1,6 +1,5 @@
 """Pregnancy episodes and states as frames."""
 
-from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -9,10 +8,7 @@ import polars as pl
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.pregnancy.layout import (
     END,
-    HALF_WIDTH,
-    IDENTIFIED,
     NULL,
-    OUTCOME,
     SIGNATURE_WIDTH,
     START,
 )
@@ -29,7 +25,7 @@ from hrob_assets.risk.pregnancy.terms import (
     THIRD_TRIMESTER_DAYS,
     WEEK_HALF_WIDTH,
 )
-from hrob_assets.risk.pregnancy.timeline import STATE, all_episodes, known_episodes, states
+from hrob_assets.risk.pregnancy.timeline import STATE, known_episodes, states
 from hrob_assets.risk.tables import TIMESTAMP
 
 _STATE_TYPES = {
@@ -88,11 +84,14 @@ def known_pregnancies(rows: pl.DataFrame, signatures: pl.DataFrame) -> KnownPreg
 
     Parameters
     ----------
-    rows, signatures : DataFrame
-        As in `pregnancy_at`.
+    rows : DataFrame
+        Columns ``person_id`` and ``prediction_time``; any order.
+    signatures : DataFrame[SIGNATURES]
+        Only those that occurred and were known before the prediction time are looked at.
 
     Examples
     --------
+    >>> from datetime import datetime
     >>> signatures = pl.DataFrame(
     ...     [(7, datetime(2024, 3, 1), datetime(2024, 3, 9), "GA", 10.0)],
     ...     schema=SIGNATURES.schema, orient="row",
@@ -163,16 +162,16 @@ def with_trimester(facts: pl.DataFrame, signatures: pl.DataFrame) -> pl.DataFram
     return told.with_columns(pl.col("trimester").cast(pl.Int8).fill_null(0))
 
 
-def pregnancy_at(rows: pl.DataFrame, signatures: pl.DataFrame) -> pl.DataFrame:
-    """Return what was known of pregnancies at each person's prediction time.
+def pregnancy_states(rows: pl.DataFrame, known: KnownPregnancies) -> pl.DataFrame:
+    """Describe each row's state from the pregnancies that were known at its prediction time.
 
     Parameters
     ----------
     rows : DataFrame
         Columns ``person_id`` and ``prediction_time``; others are left out. Any order; rows
         may repeat.
-    signatures : DataFrame[SIGNATURES]
-        Only those that occurred and were known before the prediction time are looked at.
+    known : KnownPregnancies
+        Of the same rows.
 
     Returns
     -------
@@ -207,6 +206,7 @@ def pregnancy_at(rows: pl.DataFrame, signatures: pl.DataFrame) -> pl.DataFrame:
 
     Examples
     --------
+    >>> from datetime import datetime
     >>> signatures = pl.DataFrame(
     ...     [(7, datetime(2024, 3, 1), datetime(2024, 3, 9), "GA", 10.0)],
     ...     schema=SIGNATURES.schema, orient="row",
@@ -215,81 +215,12 @@ def pregnancy_at(rows: pl.DataFrame, signatures: pl.DataFrame) -> pl.DataFrame:
     ...     {"person_id": [7, 7], "prediction_time": [datetime(2024, 3, 9), datetime(2024, 3, 10)]},
     ...     schema_overrides={"prediction_time": pl.Datetime("us")},
     ... )
-    >>> pregnancy_at(rows, signatures).select("is_pregnant", "gestational_age_days").rows()
+    >>> states = pregnancy_states(rows, known_pregnancies(rows, signatures))
+    >>> states.select("is_pregnant", "gestational_age_days").rows()
     [(0, None), (1, 82)]
-    """
-    return pregnancy_states(rows, known_pregnancies(rows, signatures))
-
-
-def pregnancy_states(rows: pl.DataFrame, known: KnownPregnancies) -> pl.DataFrame:
-    """Describe each row's state from the pregnancies that it knows.
-
-    Parameters
-    ----------
-    rows : DataFrame
-    known : KnownPregnancies
-        Of the same rows.
-
-    Returns
-    -------
-    DataFrame
-        As in `pregnancy_at`.
     """
     times = rows["prediction_time"].to_physical().to_numpy(writable=True)
     return rows.select(*_ROWS).hstack(_state_columns(states(times, *known)))
-
-
-def infer_episodes(signatures: pl.DataFrame, *, as_of: datetime) -> pl.DataFrame:
-    """Return the pregnancies of each person as known at a time.
-
-    Parameters
-    ----------
-    signatures : DataFrame[SIGNATURES]
-    as_of : datetime, UTC
-        Only what occurred and was known before it counts.
-
-    Returns
-    -------
-    DataFrame
-        One row per (``person_id``, ``episode_number``), numbered from 1 in time order:
-        ``start_date``, ``precision_days``, ``precision``, ``end_date`` (null when not known),
-        ``outcome`` (LB, SB, ECT, SA, AB, DELIV; PREG when not known), ``identified_at``.
-
-    Examples
-    --------
-    >>> signatures = pl.DataFrame(
-    ...     [(7, datetime(2024, 3, 1), datetime(2024, 3, 9), "LB", None)],
-    ...     schema=SIGNATURES.schema, orient="row",
-    ... )
-    >>> infer_episodes(signatures, as_of=datetime(2024, 4, 1)).select(
-    ...     "start_date", "precision", "outcome").row(0)
-    (datetime.date(2023, 6, 2), 'month', 'LB')
-    """
-    SIGNATURES.check(signatures)
-    known = signatures.filter(pl.max_horizontal("occurred_at", "known_at") < as_of)
-    persons = known["person_id"].unique().sort()
-    position, found = all_episodes(*_table(known, persons))
-    frame = pl.DataFrame(
-        {
-            "person_id": persons.gather(position),
-            "start_date": _nullable(found[:, START], pl.Date),
-            "precision_days": _nullable(found[:, HALF_WIDTH], pl.Int32),
-            "end_date": _nullable(found[:, END], pl.Date),
-            "outcome": _outcome_names(found[:, OUTCOME]),
-            "identified_at": pl.Series(found[:, IDENTIFIED]).cast(TIMESTAMP),
-        }
-    )
-    number = pl.int_range(1, pl.len() + 1, dtype=pl.Int16).over("person_id")
-    return frame.select(
-        "person_id",
-        number.alias("episode_number"),
-        "start_date",
-        "precision_days",
-        _precision_class().alias("precision"),
-        "end_date",
-        "outcome",
-        "identified_at",
-    )
 
 
 def _check_rows(rows: pl.DataFrame) -> None:

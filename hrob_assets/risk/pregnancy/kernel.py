@@ -144,7 +144,7 @@ def add_marker_episodes(
     known: np.ndarray, count: Integer, episodes: np.ndarray, size: Integer
 ) -> Integer:
     """Add episodes for markers that lie outside all others."""
-    first = size
+    first = size  # the episodes before it are dated, so that a marker cannot move them
     for i in range(count):
         day = known[i, DAY]
         if known[i, KIND] != PREG or _is_explained(day, episodes, first, size):
@@ -227,6 +227,8 @@ def _is_current(episodes: np.ndarray, size: Integer, e: Integer, day: Integer) -
 def infer(known: np.ndarray, count: Integer, scratch: Scratch, episodes: np.ndarray) -> Integer:
     """Write the episodes that the signatures tell of, by start; return how many."""
     outcomes, dated, groups = scratch
+    # The surest evidence comes first, and each step adds only what the former ones leave
+    # unexplained: outcomes, then gestational ages, then markers without a date.
     accepted = accept_outcomes(known, count, outcomes)
     group_count = group_starts(known, count, dated, groups)
     size = episodes_of_outcomes(known, count, outcomes, accepted, groups, group_count, episodes)
@@ -245,6 +247,8 @@ def infer(known: np.ndarray, count: Integer, scratch: Scratch, episodes: np.ndar
 def _identified(known: np.ndarray, count: Integer, episodes: np.ndarray, i: Integer) -> Integer:
     """Return the first microsecond at which a signature of the episode was available."""
     start, end = episodes[i, START], episodes[i, END]
+    # Claims for the pregnancy before go on coming in after its end; such an echo must not make
+    # this pregnancy known early, unless the record is the one that dates it.
     low = start - DETECTABLE_DAYS
     if i:
         ended = episodes[i - 1, END] != NULL

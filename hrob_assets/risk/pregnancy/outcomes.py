@@ -33,6 +33,8 @@ REFUTING_DAYS = 2
 def accept_outcomes(known: np.ndarray, count: Integer, outcomes: np.ndarray) -> Integer:
     """Fill ``outcomes`` (day, kind) with the accepted ones by day; return how many."""
     accepted = np.int64(0)
+    # By rank and not by day: a live birth takes its place before a vaguer code nearby can claim
+    # the room around it.
     for rank in range(LOWEST_RANK + 1):
         for i in range(count):
             day, kind = known[i, DAY], known[i, KIND]

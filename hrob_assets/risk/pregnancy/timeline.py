@@ -142,27 +142,6 @@ def _states(
 
 
 @compiled
-def _all_episodes(
-    signatures: np.ndarray, signature_offsets: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return (position of the person, episodes) as all the signatures tell them."""
-    known, scratch, episodes = make_room(signature_offsets)
-    persons = np.empty(len(signatures), np.int64)
-    result = np.empty((len(signatures), EPISODE_WIDTH), np.int64)
-    total = 0
-    for person in range(len(signature_offsets) - 1):
-        count = np.int64(0)
-        for at in range(signature_offsets[person], signature_offsets[person + 1]):
-            count = add_signature(known, count, signatures[at])
-        size = infer(known, count, scratch, episodes)
-        for i in range(size):
-            copy_row(episodes[i], result[total + i])
-            persons[total + i] = person
-        total += size
-    return persons[:total], result[:total]
-
-
-@compiled
 def _describe(episodes: np.ndarray, size: Integer, time: Integer, state: np.ndarray) -> None:
     """Write what is known of a person at a time, in the order of `STATE`."""
     state[0], state[1], state[2] = 0, 0, 0
@@ -234,7 +213,7 @@ def _describe_last(episodes: np.ndarray, past: Integer, today: Integer, state: n
 Kernel = Callable[..., Any]
 
 
-def _entry_points(fingerprint: int) -> tuple[Kernel, Kernel, Kernel]:
+def _entry_points(fingerprint: int) -> tuple[Kernel, Kernel]:
     """Return the functions that Python calls, cached on disk under the fingerprint."""
 
     @numba.njit(nogil=True, cache=True)
@@ -254,14 +233,7 @@ def _entry_points(fingerprint: int) -> tuple[Kernel, Kernel, Kernel]:
         assert fingerprint >= 0  # noqa: S101 - a free variable is part of the cache's key
         return _states(times, first, end, episodes)
 
-    @numba.njit(nogil=True, cache=True)
-    def all_episodes(
-        signatures: np.ndarray, signature_offsets: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        assert fingerprint >= 0  # noqa: S101 - a free variable is part of the cache's key
-        return _all_episodes(signatures, signature_offsets)
-
-    return known_episodes, states, all_episodes
+    return known_episodes, states
 
 
-known_episodes, states, all_episodes = _entry_points(sources_fingerprint())
+known_episodes, states = _entry_points(sources_fingerprint())

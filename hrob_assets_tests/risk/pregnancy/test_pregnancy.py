@@ -11,20 +11,16 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from hrob_assets.risk.errors import ContractError
-from hrob_assets.risk.pregnancy import (
-    SIGNATURES,
-    infer_episodes,
-    pregnancy_at,
-    pregnancy_signatures,
-    score_episodes,
-)
+from hrob_assets.risk.pregnancy import SIGNATURES, pregnancy_signatures
 from hrob_assets.risk.pregnancy.layout import sources_fingerprint
-from hrob_assets.risk.pregnancy.timeline import all_episodes, known_episodes, states
+from hrob_assets.risk.pregnancy.timeline import known_episodes, states
 from hrob_assets.risk.tables import EVENTS
 from hrob_assets.risk.vocabulary.code_set_files import read_code_sets
 from hrob_assets.risk.vocabulary.matching import match_codes
 from hrob_assets.synthetic.world import WorldSpec, make_world
 from hrob_assets_tests.paths import CASES, DEFS
+from hrob_assets_tests.risk.pregnancy.episode_score import score_episodes
+from hrob_assets_tests.risk.pregnancy.known_at import infer_episodes, pregnancy_at
 from hrob_assets_tests.risk.pregnancy.pregnancy_reference import episodes_at, state_at
 
 CODE_SETS = DEFS / "code_sets"
@@ -345,7 +341,7 @@ def test_score_counts_found_false_outcome_and_start():
     assert expected == score_episodes(inferred, truth)
 
 
-@pytest.mark.parametrize("function", [known_episodes, states, all_episodes])
+@pytest.mark.parametrize("function", [known_episodes, states])
 def test_the_key_of_the_compiled_cache_follows_every_source_file(function):
     in_key = [cell.cell_contents for cell in function.py_func.__closure__]
 

@@ -23,7 +23,7 @@ def score_episodes(inferred: pl.DataFrame, truth: pl.DataFrame) -> dict[str, flo
     Parameters
     ----------
     inferred : DataFrame
-        As `infer_episodes` returns it.
+        As `hrob_assets_tests.risk.pregnancy.known_at.infer_episodes` returns it.
     truth : DataFrame
         ``person_id``, ``lmp`` (date), ``end_date`` (date, null while pregnant) and ``outcome``
         (LB, SB, ECT, SA or AB, or the word that the synthetic world uses for it).
