@@ -139,7 +139,6 @@ def weekly_pieces(
     events: pl.DataFrame,
     codes: pl.DataFrame,
     task: WeeklyTask,
-    events_per_block: int = EVENTS_PER_BLOCK,
 ) -> Iterator[tuple[date, bytes]]:
     """Compute the features of some persons, cut by week, to be passed on to who writes the weeks.
 
@@ -150,8 +149,6 @@ def weekly_pieces(
     persons, coverage, events, codes : DataFrame
         As in `build_features`; all that is known of these persons.
     task : WeeklyTask
-    events_per_block : int
-        As in `build_features`.
 
     Yields
     ------
@@ -174,7 +171,6 @@ def weekly_pieces(
         catalogue=task.catalogue,
         code_sets=task.code_sets,
         n_threads=1,
-        events_per_block=events_per_block,
     )
     for block in blocks:
         places, keys, spans = _by_week(block)
