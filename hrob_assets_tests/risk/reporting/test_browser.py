@@ -9,7 +9,8 @@ import axe_playwright_python
 import pytest
 from playwright.sync_api import sync_playwright
 
-from hrob_assets.risk.governance.model_card import CardEvidence, model_card
+from hrob_assets.risk.governance.card_evidence import CardEvidence
+from hrob_assets.risk.governance.model_card import model_card
 from hrob_assets.risk.governance.six_steps import Standing, framework_steps
 from hrob_assets.risk.reporting.monitoring_files import summary, tables
 from hrob_assets.risk.reporting.pages.data_dictionary import dictionary_page

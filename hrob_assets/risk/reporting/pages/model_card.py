@@ -2,7 +2,12 @@
 
 from collections.abc import Mapping
 
-from hrob_assets.risk.governance import STANDARDS, Fact, ModelCard, Question
+from hrob_assets.risk.governance import (
+    CardFact,
+    ModelCard,
+    StandardQuestion,
+    reporting_standards,
+)
 from hrob_assets.risk.reporting.pages.page import render
 
 _FIRST = (
@@ -40,7 +45,7 @@ def model_card_page(card: ModelCard) -> str:
     version = card.evidence.version or "not trained yet"
     standards = [
         (f"standard-{number}", name, card.gaps(name), len(asked), _parts(asked, card.facts))
-        for number, (name, asked) in enumerate(STANDARDS.items())
+        for number, (name, asked) in enumerate(reporting_standards().items())
     ]
     signed = [
         f"{each.step}: {each.name}, {each.role}, {each.signed_on}"
@@ -64,8 +69,8 @@ def model_card_page(card: ModelCard) -> str:
 
 
 def _parts(
-    asked: tuple[Question, ...], facts: Mapping[str, Fact]
-) -> list[tuple[str, list[tuple[Question, Fact]]]]:
+    asked: tuple[StandardQuestion, ...], facts: Mapping[str, CardFact]
+) -> list[tuple[str, list[tuple[StandardQuestion, CardFact]]]]:
     names = dict.fromkeys(each.part for each in asked)
     return [
         (name, [(each, facts[each.fact]) for each in asked if each.part == name]) for name in names
