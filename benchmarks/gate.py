@@ -55,13 +55,11 @@ def _row(name: str, rules: Acceptance, noise: float, worlds: int) -> tuple[str, 
         minimum_auroc=0.5,
         maximum_auroc=1.0,
         maximum_absolute_calibration_factor=0.9,
-        maximum_expected_over_observed=10.0,
+        maximum_observed_over_expected=10.0,
         minimum_slope=0.01,
         maximum_slope=10.0,
     )
-    promoted = sum(
-        not unmet(judge(_world(seed, noise), opened, seed=seed)) for seed in range(worlds)
-    )
+    promoted = sum(not unmet(judge(_world(seed, noise), opened)) for seed in range(worlds))
     share = promoted / worlds
     equal = noise == _NOISE
     declared = f"{rules.false_promotion_rate:.1%}" if equal else ""

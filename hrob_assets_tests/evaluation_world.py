@@ -5,9 +5,10 @@ from datetime import date, datetime
 import numpy as np
 import polars as pl
 
+from hrob_assets.risk.evaluation.analysis import AntiClassification, Metric
 from hrob_assets.risk.evaluation.evaluate import ReportOptions, evaluate_scores
 from hrob_assets.risk.evaluation.fairness import shares_by_group
-from hrob_assets.risk.evaluation.report import AntiClassification, EvaluationReport, Metric, Subject
+from hrob_assets.risk.evaluation.report import EvaluationReport, Subject
 
 GROUPS = ("race", "gender")
 

@@ -8,7 +8,7 @@ import polars as pl
 
 from hrob_assets.risk.features.catalogue.imputation import ImputationRule
 from hrob_assets.risk.models.types.logistic_regression import build_model
-from hrob_assets.risk.training.training import FittedModel
+from hrob_assets.risk.training.model import FittedModel
 from hrob_assets.risk.use_case import UseCase, use_case_from
 
 MONDAY = datetime(2024, 3, 4)
@@ -42,7 +42,7 @@ _VALUES = {
         "minimum_auroc": 0.65,
         "maximum_auroc": 0.85,
         "maximum_absolute_calibration_factor": 0.02,
-        "maximum_expected_over_observed": 1.25,
+        "maximum_observed_over_expected": 1.25,
         "minimum_slope": 0.5,
         "maximum_slope": 2.0,
         "metric": "log_loss",

@@ -15,7 +15,7 @@ from hrob_assets.risk.features.catalogue.imputation import ImputationRule
 from hrob_assets.risk.features.catalogue.selection import FeatureSelection, Screening
 from hrob_assets.risk.files.parquet import write_parquet
 from hrob_assets.risk.promotion.audit_trail import Decision
-from hrob_assets.risk.training.split import Periods
+from hrob_assets.risk.training.periods import Periods
 from hrob_assets.risk.use_case import use_case_from
 from hrob_assets_tests.example import example_values
 

@@ -25,12 +25,12 @@ from hrob_assets.resources.records.model_registry import (
 from hrob_assets.risk.disclosure import in_words
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.evaluation import (
+    Draw,
     Evaluation,
     calibration_table,
     evaluate,
     safe_figures,
 )
-from hrob_assets.risk.statistics import seed_of
 from hrob_assets.risk.training import (
     TRAINING_COLUMNS,
     comparator_probability,
@@ -44,7 +44,8 @@ _PREDICTION_COLUMNS = ("person_id", "encounter_id", "prediction_time", "week", "
 
 
 def evaluation_definitions(use_case: UseCase, *, lineage: Mapping[str, str]) -> dg.Definitions:
-    """The frozen test predictions of the challenger, signed, with their figures as metadata."""
+    """The frozen test predictions of the challenger, signed, with their metrics as metadata."""
+    draw = Draw(use_case.fairness.replicates)
 
     @dg.asset(
         key=use_case_key(use_case.name, "evaluation"),
@@ -87,7 +88,7 @@ def evaluation_definitions(use_case: UseCase, *, lineage: Mapping[str, str]) -> 
         context.log.info(
             "evaluated version %s on %s rows", challenger.version, in_words(test.height)
         )
-        return dg.Output(predictions, metadata=_metadata(predictions, challenger))
+        return dg.Output(predictions, metadata=_metadata(predictions, challenger, draw))
 
     return dg.Definitions(assets=[evaluation])
 
@@ -167,27 +168,24 @@ def its_training_set(challenger: RegisteredModel, training_set: pl.LazyFrame) ->
     return rows
 
 
-def evaluated(predictions: pl.DataFrame, *, threshold: float, name: str) -> Evaluation:
+def evaluated(predictions: pl.DataFrame, *, threshold: float, draw: Draw) -> Evaluation:
     """Evaluate stored predictions of one model version."""
-    version = str(predictions["model_version"].first())
     return evaluate(
         predictions["person_id"].to_numpy(),
         predictions["probability"].to_numpy(),
         predictions["outcome"].to_numpy().astype(np.int8),
         threshold=threshold,
-        seed=seed_of(name, version),
+        draw=draw,
     )
 
 
-def _metadata(predictions: pl.DataFrame, challenger: RegisteredModel) -> dict[str, Any]:
-    threshold, name = challenger.model.threshold, challenger.name
-    overall = evaluated(predictions, threshold=threshold, name=name)
+def _metadata(predictions: pl.DataFrame, challenger: RegisteredModel, draw: Draw) -> dict[str, Any]:
+    threshold = challenger.model.threshold
+    overall = evaluated(predictions, threshold=threshold, draw=draw)
     unseen = predictions.filter(~pl.col("person_seen"))
     figures: dict[str, Any] = safe_figures(overall)
     if 0 < unseen["outcome"].sum() < unseen.height:
-        new = safe_figures(
-            evaluated(unseen, threshold=threshold, name=f"{name} unseen"), whole=overall
-        )
+        new = safe_figures(evaluated(unseen, threshold=threshold, draw=draw), whole=overall)
         figures |= {f"unseen patients: {key}": value for key, value in new.items() if key in _SHORT}
     table = safe_calibration(
         calibration_table(

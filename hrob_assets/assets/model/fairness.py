@@ -27,7 +27,6 @@ from hrob_assets.risk.evaluation import (
     shares_by_group,
     to_json,
 )
-from hrob_assets.risk.statistics import seed_of
 from hrob_assets.risk.tables import ROW_KEY
 from hrob_assets.risk.use_case import OutcomeComponent, UseCase
 from hrob_assets.risk.vocabulary import CodeSet
@@ -89,7 +88,7 @@ def fairness_definitions(use_case: UseCase, *, code_sets: Mapping[str, CodeSet])
         report = evaluate_scores(
             rows,
             subject=_subject(use_case, predictions, challenger),
-            options=_options(use_case, challenger),
+            options=_options(use_case),
             missing=_missing(predictions, test, challenger, levels),
             label_audit=_label_audit(use_case, code_sets, predictions, labels, levels),
         )
@@ -142,12 +141,11 @@ def _subject(use_case: UseCase, predictions: pl.DataFrame, challenger: Registere
     )
 
 
-def _options(use_case: UseCase, challenger: RegisteredModel) -> ReportOptions:
+def _options(use_case: UseCase) -> ReportOptions:
     return ReportOptions(
         groups=tuple(use_case.fairness.groups),
         margin=use_case.fairness.margin,
         replicates=use_case.fairness.replicates,
-        seed=seed_of(str(challenger.version), use_case.name, "evaluation"),
         era_boundary=era_boundary(
             use_case.fairness.era_event, horizon_days=use_case.outcome.horizon_days
         ),

@@ -14,6 +14,7 @@ from hrob_assets.resources.environment import Spark
 from hrob_assets.resources.records.model_registry import ModelRegistry
 from hrob_assets.resources.spark.search_engine import search_engine
 from hrob_assets.resources.storage.io_manager import Storage
+from hrob_assets.risk.evaluation import COMPARED
 from hrob_assets.risk.features import (
     FeatureSelection,
     ImputationRule,
@@ -22,7 +23,6 @@ from hrob_assets.risk.features import (
 )
 from hrob_assets.risk.models import Design
 from hrob_assets.risk.training import (
-    METRICS,
     TRAINING_COLUMNS,
     FittedModel,
     choose_family,
@@ -104,7 +104,7 @@ def model_comparison_definitions(
             models[_COMPARATOR] = fit_comparator(
                 rows, comparator, model=use_case.model, threshold=use_case.threshold
             )
-        compared = compare_families(models, rows, name=name)
+        compared = compare_families(models, rows)
         candidates = [family.name for family in use_case.model.families]
         chosen = choose_family(compared, use_case.model.choice, candidates=candidates)
         table = family_table(compared, chosen).with_columns(
@@ -131,7 +131,7 @@ def _log(run: Any, models: Mapping[str, FittedModel], table: pl.DataFrame, *, sh
         with run.start_run(run_name=f"family {family}", nested=True):
             log_trials(run, models[family])
             if shown:
-                run.log_metrics({metric: row[metric] for metric in METRICS})
+                run.log_metrics({metric: row[metric] for metric in COMPARED})
     if shown:
         run.log_text(table.write_csv(), "model_comparison.csv")
 

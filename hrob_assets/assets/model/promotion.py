@@ -27,8 +27,8 @@ from hrob_assets.resources.records.model_registry import (
 )
 from hrob_assets.resources.sources.feedback import Feedback
 from hrob_assets.risk.cohort import group_rows
+from hrob_assets.risk.evaluation import Draw
 from hrob_assets.risk.promotion import CRITERIA, SOUND, Decision, Verdict, judge, not_judged, unmet
-from hrob_assets.risk.statistics import seed_of
 from hrob_assets.risk.tables import ROW_KEY
 from hrob_assets.risk.use_case import UseCase
 
@@ -156,14 +156,13 @@ def _judged(
 ) -> tuple[Verdict, ...]:
     if unmet(sound):
         return not_judged("the evidence is not sound, or there is nothing to compare")
-    champion = evidence.champion.version if evidence.champion else "none"
     return judge(
         replace(
             evidence.frozen_rows(groups),
             needs_comparator=use_case.model.comparator is not None,
         ),
         use_case.acceptance,
-        seed=seed_of(use_case.name, champion, evidence.challenger.version),
+        draw=Draw(use_case.fairness.replicates),
     )
 
 

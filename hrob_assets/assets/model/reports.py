@@ -18,6 +18,7 @@ from hrob_assets.resources.storage.io_manager import Storage
 from hrob_assets.risk.cohort import baseline_summary
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.evaluation import (
+    COMPARED,
     EvaluationReport,
     from_json,
     to_json,
@@ -30,7 +31,6 @@ from hrob_assets.risk.promotion import Verdict
 from hrob_assets.risk.reporting import chai_xml, index_page, render_evaluation_reports
 from hrob_assets.risk.reporting.pages import ReportContext, Terms, model_card_page
 from hrob_assets.risk.training import (
-    METRICS,
     TRAINING_COLUMNS,
     anti_classification,
     slope_of,
@@ -148,7 +148,7 @@ class Beside:
             tables[_FAMILIES] = self.families.drop("chosen", "reason", "training_set")
             choice = self.families["reason"].first()
         if self.sensitivity is not None:
-            changes = [f"{name}_change{end}" for name in METRICS for end in ("", "_low", "_high")]
+            changes = [f"{name}_change{end}" for name in COMPARED for end in ("", "_low", "_high")]
             tables[_REFITS] = self.sensitivity.select("variant", "columns", *changes)
         return {"comparison": tables, "choice": choice}
 

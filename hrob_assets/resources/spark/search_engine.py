@@ -40,7 +40,7 @@ class SparkSearch:
         return self._spark.trials_at_a_time
 
     def search(self, folds: Sequence[Fold], plan: SearchPlan, *, tag: str) -> tuple[Trial, ...]:
-        """Do as `hrob_assets.risk.training.tuning.search` in the program, and read what it kept.
+        """Search in the program as `hrob_assets.risk.training.search` does; read what it kept.
 
         Raises
         ------

@@ -14,9 +14,10 @@ METRICS: Mapping[str, Definition] = {
         "Mean predicted risk minus share with the outcome. Above 0: the model predicts too much.",
         ideal=0.0,
     ),
-    "expected_over_observed": Definition(
-        "Expected over observed",
-        "Sum of the predicted probabilities over the number of rows with the outcome.",
+    "observed_over_expected": Definition(
+        "Observed over expected (O:E)",
+        "Number of rows with the outcome over the sum of the predicted probabilities; above 1, "
+        "more events occur than the model predicts.",
         ideal=1.0,
     ),
     "calibration_in_the_large": Definition(

@@ -1,13 +1,19 @@
-"""Everything that is measured on one set of rows, with intervals, before anything is hidden."""
+"""Every metric of one set of rows, with patient-cluster intervals: exact, before publication.
+
+This is the one engine of metrics. The Dagster UI, the reports, comparisons of models and the gate
+all read its results; the draws of patients depend on the rows alone, so the same rows show the same
+interval everywhere.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from hrob_assets.risk.evaluation.design_effects import design_effects
 from hrob_assets.risk.statistics import (
-    CLIP,
     DISTANCES,
+    REPLICATES,
     THRESHOLDS,
     Calibration,
     CalibrationReplicates,
@@ -15,39 +21,46 @@ from hrob_assets.risk.statistics import (
     Estimate,
     RankedRows,
     Replicates,
-    auprc_influence,
-    auroc_influence,
     calibrate,
     calibrate_replicates,
-    design_effect,
     estimate,
     expected_distances,
     in_bins,
     log_odds_ratio,
     logit_bins,
     net_benefit,
+    ranking_areas,
     replicate,
     resampled_sums,
+    row_brier,
+    row_log_loss,
 )
 
-Figures = Mapping[str, np.ndarray]
-_ROWS, _EVENTS, _PREDICTED, _SQUARED, _LOSS = range(5)
+Metrics = Mapping[str, np.ndarray]
+_ROWS, _EVENTS = range(2)
 
 
 @dataclass(frozen=True)
 class Draw:
-    """How often patients are drawn, and from which seed.
+    """How often patients are drawn.
 
     Parameters
     ----------
-    replicates, seed : int
+    replicates : int
+    seed : int
+        Added to the seed that the rows give. The product leaves it at 0, so that the same rows
+        have the same interval everywhere; another number shows how much chance there is in it.
     threads : int, optional
         All cores by default; has no part in the result.
     """
 
-    replicates: int
-    seed: int
+    replicates: int = REPLICATES
+    seed: int = 0
     threads: int | None = None
+
+    def seed_for(self, rows: RankedRows) -> int:
+        """Seed of the draws of these rows."""
+        return (rows.seed + self.seed) % 2**32
 
 
 @dataclass(frozen=True)
@@ -70,7 +83,7 @@ class ThresholdCurve:
 
 @dataclass(frozen=True)
 class Measured:
-    """One set of rows, measured; every count is exact, nothing is hidden.
+    """The metrics of one set of rows; every count is exact, nothing is suppressed.
 
     Parameters
     ----------
@@ -78,83 +91,76 @@ class Measured:
     cells : Cells
         At the threshold.
     estimates : mapping of str to Estimate
-        By the names of `METRICS`; absent where a figure is not defined.
+        By the names of `METRICS`; absent where a metric is not defined.
     draws : mapping of str to float64 array, shape (n_replicates,)
         Every metric in each replicate; empty where there is no interval.
     calibration : Calibration or None
-        None where a fit does not converge or only one outcome occurs.
+        None where it was not asked for.
     curve_low, curve_high : float64 arrays, shape (CURVE_POINTS,) or (0,)
     expected : mapping of str to float
         Distances under perfect calibration.
-    thresholds : ThresholdCurve
+    thresholds : ThresholdCurve or None
+        None where it was not asked for.
     """
 
     rows: RankedRows
     cells: Cells
     estimates: Mapping[str, Estimate]
-    draws: Figures
+    draws: Metrics
     calibration: Calibration | None
     curve_low: np.ndarray
     curve_high: np.ndarray
     expected: Mapping[str, float]
-    thresholds: ThresholdCurve
+    thresholds: ThresholdCurve | None
 
     def value(self, name: str) -> float:
         """The value of a metric that is defined."""
         return self.estimates[name].value
 
 
-def measure(rows: RankedRows, *, threshold: float, draw: Draw) -> Measured:
-    """Measure everything on rows, with patient-cluster intervals where there is enough.
+def measure(rows: RankedRows, *, threshold: float, draw: Draw | None = None) -> Measured:
+    """Measure everything: discrimination, calibration, cells, net benefit over a grid.
 
     Parameters
     ----------
     rows : RankedRows
     threshold : float
         High risk means probability >= threshold.
-    draw : Draw
+    draw : Draw, optional
 
     Examples
     --------
     >>> from hrob_assets.risk.statistics import rank_rows
     >>> p, y = np.tile([0.2, 0.8], 100), np.tile([0, 0, 0, 1, 0, 1, 0, 1, 1, 1], 20)
-    >>> found = measure(rank_rows(np.arange(200) // 2, p, y), threshold=0.5, draw=Draw(50, 1))
+    >>> found = measure(rank_rows(np.arange(200) // 2, p, y), threshold=0.5, draw=Draw(50))
     >>> round(found.value("sensitivity"), 3), round(found.value("calibration_factor"), 3)
     (0.8, 0.0)
     """
+    draw = draw or Draw()
     columns = row_columns(rows)
     bins, grid = logit_bins(rows), np.array([rows.at_least(t) for t in (threshold, *THRESHOLDS)])
     cuts, place = np.unique(np.concatenate([bins.cuts, grid]), return_inverse=True)
     bin_place, (high, *at) = place[: bins.cuts.size], place[bins.cuts.size :]
-    whole = _whole(rows, columns, cuts)
-    figures = _figures(whole, high, threshold)
-    found = calibrate(rows) if 0 < rows.events < rows.rows else None
-    drawn = refitted = None
-    if rows.has_interval:
-        drawn = replicate(
-            rows, columns=columns, cuts=cuts, replicates=draw.replicates, seed=draw.seed,
-            threads=draw.threads,
-        )  # fmt: skip
-    if drawn is not None and found is not None:
+    whole, drawn = _whole(rows, columns, cuts), _drawn(rows, columns, cuts, draw)
+    found, refitted = calibrate(rows), None
+    metrics = {**_metrics(whole, high, threshold), **_calibration_metrics(found)}
+    draws: dict[str, np.ndarray] = {}
+    effects: Mapping[str, float | None] = {}
+    if drawn is not None:
         counts = in_bins(drawn, bin_place)
         refitted = calibrate_replicates(found, bins, *counts, threads=draw.threads)
-    draws = {} if drawn is None else dict(_figures(drawn, high, threshold))
-    if found is not None:
-        figures = {**figures, **_calibration_figures(found)}
-        draws |= {} if refitted is None else _calibration_draws(refitted)
-    effects = _design_effects(rows, columns, int(grid[0]), threshold) if drawn is not None else {}
+        draws = {**_metrics(drawn, high, threshold), **_calibration_draws(refitted)}
+        effects = design_effects(rows, columns, int(grid[0]), threshold)
     expected = np.full(len(DISTANCES), np.nan)
-    if found is not None:
-        expected = expected_distances(found, bins, seed=draw.seed, threads=draw.threads)
+    if found.curve is not None:
+        expected = expected_distances(
+            found.curve, bins, seed=draw.seed_for(rows), threads=draw.threads
+        )
     low, high_bound = _curve_bounds(refitted)
     return Measured(
         rows,
         _cells(whole, high),
-        {
-            name: estimate(float(value[0]), draws.get(name), design_effect=effects.get(name))
-            for name, value in figures.items()
-            if np.isfinite(value[0])
-        },
+        _estimates(metrics, draws, effects),
         draws,
         found,
         low,
@@ -164,36 +170,88 @@ def measure(rows: RankedRows, *, threshold: float, draw: Draw) -> Measured:
     )
 
 
-def measure_sums(rows: RankedRows, *, threshold: float, draw: Draw) -> Measured:
-    """Measure only what needs no ranks and no fits: for many groups, such as two-way ones."""
-    columns = row_columns(rows)
-    alerts = rows.at_least(threshold)
-    high = (np.arange(rows.rows) < alerts).astype(np.float64)
-    summed = np.column_stack([columns, high, high * rows.outcome])
+def measure_performance(
+    rows: RankedRows,
+    *,
+    threshold: float,
+    draw: Draw | None = None,
+    benefit_threshold: float | None = None,
+) -> Measured:
+    """Measure what needs no calibration fit: enough to compare models on the same rows.
+
+    Parameters
+    ----------
+    rows : RankedRows
+    threshold : float
+        High risk means probability >= threshold.
+    draw : Draw, optional
+    benefit_threshold : float, optional
+        Whose odds net benefit weighs false alarms by; by default those of `threshold`. Models
+        with other thresholds are compared at the same odds.
+
+    Examples
+    --------
+    >>> from hrob_assets.risk.statistics import rank_rows
+    >>> y = np.tile([0, 1], 20)
+    >>> found = measure_performance(rank_rows(np.arange(40), np.full(40, 0.5), y), threshold=0.5)
+    >>> found.value("auroc"), found.value("brier"), found.value("observed_over_expected")
+    (0.5, 0.25, 1.0)
+    """
+    columns, cuts = row_columns(rows), np.array([rows.at_least(threshold)])
+    odds = threshold if benefit_threshold is None else benefit_threshold
+    whole = _whole(rows, columns, cuts)
+    drawn = _drawn(rows, columns, cuts, draw or Draw())
+    draws = {} if drawn is None else dict(_metrics(drawn, 0, odds))
+    return _without_calibration(rows, _cells(whole, 0), _metrics(whole, 0, odds), draws)
+
+
+def measure_sums(rows: RankedRows, *, threshold: float, draw: Draw | None = None) -> Measured:
+    """Measure what needs neither ranks nor fits: for many groups, such as two-way ones."""
+    draw = draw or Draw()
+    high = (np.arange(rows.rows) < rows.at_least(threshold)).astype(np.float64)
+    summed = np.column_stack([row_columns(rows), high, high * rows.outcome])
     whole = _of_sums(summed.sum(axis=0)[None, :])
-    draws: Figures = {}
+    draws: Metrics = {}
     if rows.has_interval:
         sums = resampled_sums(
-            rows.person, summed, replicates=draw.replicates, seed=draw.seed, threads=draw.threads
+            rows.person,
+            summed,
+            replicates=draw.replicates,
+            seed=draw.seed_for(rows),
+            threads=draw.threads,
         )
-        draws = _figures(_of_sums(sums), 0, threshold)
-    figures = _figures(whole, 0, threshold)
+        draws = _metrics(_of_sums(sums), 0, threshold)
+    return _without_calibration(rows, _cells(whole, 0), _metrics(whole, 0, threshold), draws)
+
+
+def _without_calibration(
+    rows: RankedRows, cells: Cells, metrics: Metrics, draws: Metrics
+) -> Measured:
     empty = np.empty(0)
     return Measured(
-        rows,
-        _cells(whole, 0),
-        {
-            name: estimate(float(value[0]), draws.get(name))
-            for name, value in figures.items()
-            if np.isfinite(value[0])
-        },
-        draws,
-        None,
-        empty,
-        empty,
-        {},
-        ThresholdCurve(empty, empty, empty, empty, empty),
+        rows, cells, _estimates(metrics, draws, {}), draws, None, empty, empty, {}, None
     )
+
+
+def _estimates(
+    metrics: Metrics, draws: Metrics, effects: Mapping[str, float | None]
+) -> dict[str, Estimate]:
+    return {
+        name: estimate(float(value[0]), draws.get(name), design_effect=effects.get(name))
+        for name, value in metrics.items()
+        if np.isfinite(value[0])
+    }
+
+
+def _drawn(
+    rows: RankedRows, columns: np.ndarray, cuts: np.ndarray, draw: Draw
+) -> Replicates | None:
+    if not rows.has_interval:
+        return None
+    return replicate(
+        rows, columns=columns, cuts=cuts, replicates=draw.replicates,
+        seed=draw.seed_for(rows), threads=draw.threads,
+    )  # fmt: skip
 
 
 def _of_sums(sums: np.ndarray) -> Replicates:
@@ -209,20 +267,21 @@ def row_columns(rows: RankedRows) -> np.ndarray:
     float64 array, shape (n_rows, 5)
     """
     outcome, probability = rows.outcome.astype(np.float64), rows.probability
-    clipped = np.clip(probability, CLIP, 1 - CLIP)
-    loss = -np.where(rows.outcome == 1, np.log(clipped), np.log1p(-clipped))
     return np.column_stack(
-        [np.ones_like(probability), outcome, probability, (probability - outcome) ** 2, loss]
+        [
+            np.ones_like(probability),
+            outcome,
+            probability,
+            row_brier(probability, outcome),
+            row_log_loss(probability, outcome),
+        ]
     )
 
 
 def _whole(rows: RankedRows, columns: np.ndarray, cuts: np.ndarray) -> Replicates:
     """All rows once, in the shape of one replicate."""
     events = np.append(0, np.cumsum(rows.outcome, dtype=np.int64))[cuts]
-    outcome = rows.outcome.astype(np.float64)
-    area = precision = np.nan
-    if 0 < rows.events < rows.rows:
-        area, precision = _areas(rows, outcome)
+    area, precision = ranking_areas(rows)
     return Replicates(
         columns.sum(axis=0)[None, :],
         cuts[None, :].astype(np.int64),
@@ -232,18 +291,8 @@ def _whole(rows: RankedRows, columns: np.ndarray, cuts: np.ndarray) -> Replicate
     )
 
 
-def _areas(rows: RankedRows, outcome: np.ndarray) -> tuple[float, float]:
-    first = np.searchsorted(-rows.probability, -rows.probability, side="left")
-    after = np.searchsorted(-rows.probability, -rows.probability, side="right")
-    events = np.append(0.0, np.cumsum(outcome))
-    total, others = events[-1], rows.rows - events[-1]
-    lost = (first - events[first]) + (after - events[after])  # others above, ties counted once
-    area = 1 - float(np.sum(outcome * lost)) / (2 * total * others)
-    return area, float(np.sum(outcome * events[after] / after) / total)
-
-
-def _figures(drawn: Replicates, high: int, threshold: float) -> Figures:
-    """Every figure of each replicate that is a function of its sums and counts."""
+def _metrics(drawn: Replicates, high: int, threshold: float) -> Metrics:
+    """Every metric of each replicate that is a function of its sums and counts."""
     rows, events, predicted, squared, loss = drawn.sums.T
     with np.errstate(divide="ignore", invalid="ignore"):
         alerts = drawn.rows_above[:, high].astype(np.float64)
@@ -255,7 +304,7 @@ def _figures(drawn: Replicates, high: int, threshold: float) -> Figures:
             "prevalence": prevalence,
             "mean_predicted": predicted / rows,
             "calibration_factor": (predicted - events) / rows,
-            "expected_over_observed": predicted / events,
+            "observed_over_expected": events / predicted,
             "alert_rate": alerts / rows,
             "sensitivity": hits / events,
             "specificity": quiet / (rows - events),
@@ -275,12 +324,17 @@ def _figures(drawn: Replicates, high: int, threshold: float) -> Figures:
         }
 
 
-def _calibration_figures(found: Calibration) -> dict[str, np.ndarray]:
-    return {
-        "calibration_in_the_large": np.array([found.in_the_large]),
-        "calibration_slope": np.array([found.slope]),
-        **{name: found.distances[[i]] for i, name in enumerate(DISTANCES)},
+def _calibration_metrics(found: Calibration) -> dict[str, np.ndarray]:
+    nan = float("nan")
+    large = nan if found.in_the_large is None else found.in_the_large
+    slope = nan if found.line is None else found.line[1]
+    metrics = {
+        "calibration_in_the_large": np.array([large]),
+        "calibration_slope": np.array([slope]),
     }
+    if found.curve is None:
+        return metrics
+    return metrics | {name: found.curve.distances[[i]] for i, name in enumerate(DISTANCES)}
 
 
 def _calibration_draws(refitted: CalibrationReplicates) -> dict[str, np.ndarray]:
@@ -318,45 +372,3 @@ def _threshold_curve(whole: Replicates, drawn: Replicates | None, at: np.ndarray
         benefit = net_benefit(hit, drawn.rows_above[:, at] - hit, rows, THRESHOLDS)
         low, high = np.quantile(benefit, (0.025, 0.975), axis=0)
     return ThresholdCurve(THRESHOLDS, hits, alerts - hits, low, high)
-
-
-def _design_effects(
-    rows: RankedRows, columns: np.ndarray, alerts: int, threshold: float
-) -> dict[str, float | None]:
-    """Design effects of the figures whose influence function is known in closed form."""
-    outcome, probability = columns[:, _EVENTS], columns[:, _PREDICTED]
-    high = np.arange(rows.rows) < alerts
-    hit, quiet = high * outcome, ~high * (1 - outcome)
-    prevalence, rate = outcome.mean(), max(high.mean(), 1 / rows.rows)
-    precision = hit.sum() / max(alerts, 1)
-    odds = threshold / (1 - threshold)
-    benefit = hit - odds * high * (1 - outcome)
-    calling = high * (outcome - precision)
-    dismissed = ~high * (1 - outcome)
-    of_low = dismissed.sum() / max(rows.rows - alerts, 1)
-    cells = [hit, high * (1 - outcome), ~high * outcome, quiet]
-    counts = [max(float(cell.sum()), 0.5) for cell in cells]
-    signs = (1, -1, -1, 1)
-    influence = {
-        "prevalence": outcome - prevalence,
-        "mean_predicted": probability - probability.mean(),
-        "calibration_factor": probability - outcome - (probability - outcome).mean(),
-        "expected_over_observed": probability - probability.mean() / prevalence * outcome,
-        "alert_rate": high - high.mean(),
-        "sensitivity": hit - hit.sum() / rows.events * outcome,
-        "specificity": quiet - quiet.sum() / (rows.rows - rows.events) * (1 - outcome),
-        "positive_predictive_value": calling,
-        "negative_predictive_value": dismissed - of_low * ~high,
-        "accuracy": hit + quiet - (hit + quiet).mean(),
-        "lift": calling / rate - precision * (outcome - prevalence) / prevalence,
-        "odds_ratio": sum(s * cell / n for s, cell, n in zip(signs, cells, counts, strict=True)),
-        "brier": columns[:, _SQUARED] - columns[:, _SQUARED].mean(),
-        "log_loss": columns[:, _LOSS] - columns[:, _LOSS].mean(),
-        "net_benefit": benefit - benefit.mean(),
-        "auroc": auroc_influence(rows),
-        "auprc": auprc_influence(rows),
-    }
-    return {
-        name: design_effect(rows.person, np.asarray(each, dtype=np.float64), rows.persons)
-        for name, each in influence.items()
-    }

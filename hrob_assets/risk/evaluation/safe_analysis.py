@@ -7,9 +7,7 @@ from itertools import takewhile
 import numpy as np
 
 from hrob_assets.risk.disclosure import SMALLEST_CELL, hidden_together, is_small
-from hrob_assets.risk.evaluation.glossary import METRICS
-from hrob_assets.risk.evaluation.measures import Measured
-from hrob_assets.risk.evaluation.report import (
+from hrob_assets.risk.evaluation.analysis import (
     Analysis,
     CalibrationBin,
     Counts,
@@ -19,6 +17,8 @@ from hrob_assets.risk.evaluation.report import (
     ThresholdRow,
     Unit,
 )
+from hrob_assets.risk.evaluation.glossary import METRICS
+from hrob_assets.risk.evaluation.measures import Measured
 from hrob_assets.risk.statistics import (
     DISTANCES,
     Cells,
@@ -38,7 +38,7 @@ _OF_CELLS = frozenset(
         "accuracy", "lift", "odds_ratio", "net_benefit", "alert_rate",
     }
 )  # fmt: skip
-_OF_COUNTS = frozenset({"prevalence", "mean_predicted", "expected_over_observed", "scaled_brier"})
+_OF_COUNTS = frozenset({"prevalence", "mean_predicted", "observed_over_expected", "scaled_brier"})
 _FEW = f"fewer than {SMALLEST_CELL} patients, rows with the outcome or rows without it"
 _FEW_CELL = f"fewer than {SMALLEST_CELL} rows in one of the four cells"
 _PARTNER = "hidden so that a small group cannot be worked out from the total"
@@ -231,11 +231,11 @@ def _independent_bounds(cells: Cells, name: str) -> tuple[float, float] | None:
 
 
 def _curve(measured: Measured) -> Iterator[CurvePoint]:
-    found = measured.calibration
-    if found is None:
+    curve = None if measured.calibration is None else measured.calibration.curve
+    if curve is None:
         return
     bounded = measured.curve_low.size > 0
-    for i, (predicted, observed) in enumerate(zip(found.grid, found.curve, strict=True)):
+    for i, (predicted, observed) in enumerate(zip(curve.grid, curve.values, strict=True)):
         low = _rounded(measured.curve_low[i]) if bounded else None
         high = _rounded(measured.curve_high[i]) if bounded else None
         yield CurvePoint(float(f"{predicted:.6g}"), float(f"{observed:.6g}"), low, high)
@@ -313,6 +313,8 @@ def _thresholds(measured: Measured) -> Iterator[ThresholdRow]:
     threshold and from the borders of the tenths.
     """
     curve, rows = measured.thresholds, measured.rows
+    if curve is None:
+        return
     total, events = rows.rows, rows.events
     last = (events, total - events)
     told = _told_cuts(measured)

@@ -7,7 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from hrob_assets.risk.evaluation.report import Analysis, EvaluationReport
+from hrob_assets.risk.evaluation.analysis import Analysis
+from hrob_assets.risk.evaluation.report import EvaluationReport
 
 SCHEMA, VERSION = "hrob/schema", "hrob/schema_version"
 """Metadata of each file: what `evaluation.json` calls ``schema`` and ``schema_version``."""

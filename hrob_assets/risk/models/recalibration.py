@@ -8,14 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 
 from hrob_assets.risk.errors import ContractError
-
-_SMALLEST = 1e-6
-_MAXIMUM_STEPS = 50
-_CLOSE = 1e-9
+from hrob_assets.risk.statistics import CLIP, expit, fit_line, logit
 
 
 @dataclass(frozen=True)
@@ -62,8 +58,7 @@ class Recalibration:
         """
         if self.is_identity:
             return probability
-        clipped = np.clip(probability, _SMALLEST, 1 - _SMALLEST)
-        return expit(self.intercept + self.slope * logit(clipped))
+        return expit(self.intercept + self.slope * logit(probability))
 
 
 UNCHANGED = Recalibration()
@@ -91,7 +86,7 @@ class Steps:
     def applied(self, probability: np.ndarray) -> np.ndarray:
         """Change probabilities, row by row; none becomes 0 or 1."""
         found = np.interp(probability, self.before, self.after)
-        return np.clip(found, _SMALLEST, 1 - _SMALLEST)
+        return np.clip(found, CLIP, 1 - CLIP)
 
 
 Calibration = Recalibration | Steps
@@ -143,18 +138,9 @@ def fit_recalibration(probability: np.ndarray, outcome: np.ndarray) -> Recalibra
     >>> bool(abs(found.slope) < 1e-9)
     True
     """
-    clipped = np.clip(probability, _SMALLEST, 1 - _SMALLEST)
-    terms = np.column_stack([np.ones(clipped.size), logit(clipped)])
-    weights = np.array([0.0, 1.0])
-    for _ in range(_MAXIMUM_STEPS):
-        fitted = expit(terms @ weights)
-        spread = fitted * (1 - fitted)
-        curvature = (terms * spread[:, None]).T @ terms
-        step, *_ = np.linalg.lstsq(curvature, terms.T @ (outcome - fitted), rcond=None)
-        step *= min(1.0, 2.0 / max(float(np.abs(step).max()), _CLOSE))
-        weights = weights + step
-        if float(np.abs(step).max()) < _CLOSE:
-            return Recalibration(float(weights[0]), float(weights[1]))
+    found = fit_line(probability, outcome.astype(np.float64))
+    if found is not None:
+        return Recalibration(float(found.coefficients[0]), float(found.coefficients[1]))
     msg = (
         "intercept and slope must have a best value (found none: one outcome only, or "
         "probabilities that part the outcomes); use more validation patients"

@@ -15,6 +15,13 @@ import polars as pl
 from hrob_assets.risk.disclosure import SMALLEST_CELL
 from hrob_assets.risk.monitoring.ledger import Ledger
 from hrob_assets.risk.monitoring.reporting_delay import completion_by_age
+from hrob_assets.risk.statistics import (
+    Z,
+    cluster_robust_covariance,
+    clustered_products,
+    fit_logistic,
+    logit,
+)
 from hrob_assets.risk.tables import Column, Table
 
 FIGURES = (
@@ -27,13 +34,7 @@ FIGURES = (
 )
 FEWEST_EVENTS = 10
 """Rows with the outcome, without it, and persons, below which a figure has no interval."""
-_Z = 1.959963984540054
-_CLIP = 1e-6
-_FAR = 500.0  # log-odds beyond which a number would overflow, and nothing changes
 _EPOCH = date(1970, 1, 1)
-_STEPS = 30
-_ENOUGH = 1e-9
-_LARGEST_STEP = 4.0
 
 _bounds = [
     Column(f"{figure}{part}", pl.Float64, "95 % interval where it has one.", nullable=True)
@@ -197,7 +198,7 @@ def _told(
 ) -> dict[str, float | None]:
     if not np.isfinite(value):
         return {name: None, f"{name}_low": None, f"{name}_high": None}
-    bounds = value + np.array([-1, 1]) * _Z * error
+    bounds = value + np.array([-1, 1]) * Z * error
     if logarithm:
         value, bounds = float(np.exp(value)), np.exp(bounds)
     has = enough and bool(np.isfinite(bounds).all())
@@ -211,15 +212,7 @@ def _mean(value: np.ndarray, weight: np.ndarray, cluster: np.ndarray) -> tuple[f
     if total <= 0:
         return float("nan"), float("nan")
     mean = float(weight @ value) / total
-    return mean, float(np.sqrt(_meat(weight * (value - mean), cluster)[0, 0])) / total
-
-
-def _meat(score: np.ndarray, cluster: np.ndarray) -> np.ndarray:
-    """Sum over clusters of the outer products of their scores, with the small-sample factor."""
-    columns = score[:, None] if score.ndim == 1 else score
-    sums = np.stack([np.bincount(cluster, weights=column) for column in columns.T], axis=1)
-    count = sums.shape[0]
-    return sums.T @ sums * (count / max(count - 1, 1))
+    return mean, float(np.sqrt(clustered_products(weight * (value - mean), cluster)[0, 0])) / total
 
 
 def _ratio(
@@ -231,7 +224,7 @@ def _ratio(
         ratio = observed / expected if expected > 0 else float("nan")
         return _told("observed_expected", ratio, float("nan"), enough=False)
     score = w * (y / observed - p / expected)
-    error = float(np.sqrt(_meat(score, cluster)[0, 0]))
+    error = float(np.sqrt(clustered_products(score, cluster)[0, 0]))
     value = float(np.log(observed / expected))
     return _told("observed_expected", value, error, enough=enough, logarithm=True)
 
@@ -240,43 +233,19 @@ def _regressions(
     p: np.ndarray, y: np.ndarray, w: np.ndarray, cluster: np.ndarray, *, enough: bool
 ) -> dict[str, float | None]:
     """Intercept with the logit as an offset, and the slope on the logit."""
-    clipped = np.clip(p, _CLIP, 1 - _CLIP)
-    odds = np.log(clipped) - np.log1p(-clipped)
-    found: dict[str, float | None] = {}
-    one = np.ones((p.size, 1))
+    odds, one = logit(p), np.ones((p.size, 1))
     models = {"intercept": (one, odds), "slope": (np.column_stack([one, odds]), np.zeros(p.size))}
+    found: dict[str, float | None] = {}
     for name, (design, offset) in models.items():
-        both = 0 < y.sum() < y.size and (name == "intercept" or np.ptp(odds) > _ENOUGH)
-        value, error = _fit(design, y, offset, w, cluster) if both else (float("nan"),) * 2
+        fit = fit_logistic(design, w * y, rows=w, offset=offset)
+        value = error = float("nan")
+        if fit is not None:
+            covariance = cluster_robust_covariance(
+                fit, design, w * y, cluster, rows=w, offset=offset
+            )
+            value, error = float(fit.coefficients[-1]), float(np.sqrt(covariance[-1, -1]))
         found |= _told(name, value, error, enough=enough)
     return found
-
-
-def _fit(
-    design: np.ndarray, y: np.ndarray, offset: np.ndarray, w: np.ndarray, cluster: np.ndarray
-) -> tuple[float, float]:
-    """Last coefficient of a logistic regression and its cluster-robust standard error."""
-    beta = np.zeros(design.shape[1])
-    if design.shape[1] > 1:
-        beta[-1] = 1.0
-    for _ in range(_STEPS):
-        mu = _risk(offset + design @ beta)
-        curvature = design.T @ (design * (w * mu * (1 - mu))[:, None])
-        if np.linalg.cond(curvature) > 1 / np.finfo(float).eps:
-            return float("nan"), float("nan")
-        step = np.linalg.solve(curvature, design.T @ (w * (y - mu)))
-        beta = beta + np.clip(step, -_LARGEST_STEP, _LARGEST_STEP)
-        if np.abs(step).max() < _ENOUGH:
-            mu = _risk(offset + design @ beta)
-            bread = np.linalg.inv(curvature)
-            score = design * (w * (y - mu))[:, None]
-            variance = bread @ _meat(score, cluster) @ bread
-            return float(beta[-1]), float(np.sqrt(variance[-1, -1]))
-    return float("nan"), float("nan")
-
-
-def _risk(odds: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-np.clip(odds, -_FAR, _FAR)))
 
 
 def nowcast_weeks(ledger: Ledger) -> pl.DataFrame:

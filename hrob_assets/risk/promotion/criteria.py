@@ -1,33 +1,26 @@
 """Whether a challenger may score people: criteria, judged from frozen rows."""
 
-# SciPy has no types.
-# pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy.special import expit, logit
 
 from hrob_assets.risk.disclosure import SMALLEST_CELL, SUPPRESSED, in_words
 from hrob_assets.risk.errors import TooSmallError
-from hrob_assets.risk.statistics import (
-    FEWEST_EVENTS,
-    FEWEST_PERSONS,
-    Estimate,
-    estimate,
-    rank_rows,
-    replicate,
-    resampled_sums,
+from hrob_assets.risk.evaluation import (
+    Draw,
+    Measured,
+    gains,
+    group_draw,
+    measure,
+    measure_performance,
+    measure_sums,
+    sign_of,
 )
+from hrob_assets.risk.statistics import FEWEST_EVENTS, FEWEST_PERSONS, Estimate, rank_rows
 from hrob_assets.risk.use_case import Acceptance
 
-REPLICATES = 2000
-_SMALLEST = 1e-6
 _MOST_UNDEFINED = 0.1
-_STEPS = 50
-_STEP_SMALL_ENOUGH = 1e-10
-_METRICS = ("log_loss", "brier", "net_benefit", "auroc")
 
 SOUND = (
     "evidence is signed and unchanged",
@@ -110,31 +103,9 @@ class FrozenRows:
         return min(events, self.outcome.size - events, persons) >= SMALLEST_CELL
 
 
-@dataclass(frozen=True)
-class Performance:
-    """How one model does on rows: each metric, larger is better, and its bootstrap replicates.
-
-    Models on the same rows with the same seed have the same draws of patients, so that a
-    difference of replicates is paired.
-
-    Parameters
-    ----------
-    value : mapping of metric to float
-    draws : mapping of metric to ndarray, shape (replicates,)
-    factor, ratio : Estimate
-        Mean predicted minus observed risk; expected over observed events.
-    slope : float
-        Of the outcome on the log-odds; not a number where it is not finite.
-    """
-
-    value: Mapping[str, float]
-    draws: Mapping[str, np.ndarray]
-    factor: Estimate
-    ratio: Estimate
-    slope: float
-
-
-def judge(rows: FrozenRows, acceptance: Acceptance, *, seed: int) -> tuple[Verdict, ...]:
+def judge(
+    rows: FrozenRows, acceptance: Acceptance, *, draw: Draw | None = None
+) -> tuple[Verdict, ...]:
     """Judge a challenger, on rows that are the same for all models.
 
     Without a champion the absolute criteria decide alone; those against it do not apply.
@@ -143,8 +114,9 @@ def judge(rows: FrozenRows, acceptance: Acceptance, *, seed: int) -> tuple[Verdi
     ----------
     rows : FrozenRows
     acceptance : Acceptance
-    seed : int
-        Of the bootstrap.
+    draw : Draw, optional
+        The draws depend on the rows alone, so that training the same model again, or giving it
+        another version number, draws no other patients.
 
     Returns
     -------
@@ -160,15 +132,17 @@ def judge(rows: FrozenRows, acceptance: Acceptance, *, seed: int) -> tuple[Verdi
     --------
     >>> p, y = np.tile([0.2, 0.8], 50), np.tile([0, 0, 1, 1, 0, 1, 0, 1, 0, 1], 10)
     >>> rules = Acceptance(minimum_auroc=0.6, maximum_auroc=0.9,
-    ...     maximum_absolute_calibration_factor=0.05, maximum_expected_over_observed=1.25,
+    ...     maximum_absolute_calibration_factor=0.05, maximum_observed_over_expected=1.25,
     ...     minimum_slope=0.5, maximum_slope=1.5, metric="log_loss", margin=0.0, guard="auroc",
     ...     non_inferiority=0.01, false_promotion_rate=0.025, fairness_margin=0.02)
-    >>> found = judge(FrozenRows(np.arange(100), y, p, threshold=0.5), rules, seed=1)
+    >>> found = judge(FrozenRows(np.arange(100), y, p, threshold=0.5), rules)
     >>> [verdict.passed for verdict in found]
     [True, True, True, True, True, None, None, None, None]
     """
     _require_enough(rows)
-    challenger = perform(rows, rows.challenger, seed=seed)
+    draw = draw or Draw()
+    ranked = rank_rows(rows.person_id, rows.challenger, rows.outcome)
+    challenger = measure(ranked, threshold=rows.threshold, draw=draw)
     absolute = _absolute(challenger, acceptance)
     if rows.champion is None:
         relative = tuple(
@@ -176,11 +150,11 @@ def judge(rows: FrozenRows, acceptance: Acceptance, *, seed: int) -> tuple[Verdi
             for name in AGAINST_CHAMPION
         )
     else:
-        champion = perform(rows, rows.champion, seed=seed)
+        champion = _performance(rows, rows.champion, draw)
         relative = (
             *_against_champion(challenger, champion, acceptance),
-            _fairness(rows, rows.champion, acceptance, seed=seed),
-            _against_comparator(rows, challenger, acceptance, seed=seed),
+            _fairness(rows, rows.champion, acceptance, draw),
+            _against_comparator(rows, challenger, acceptance, draw),
         )
     verdicts = (*absolute, *relative)
     return verdicts if rows.tellable else tuple(replace(v, found=SUPPRESSED) for v in verdicts)
@@ -200,54 +174,21 @@ def not_judged(why: str) -> tuple[Verdict, ...]:
     )
 
 
-def perform(rows: FrozenRows, probability: np.ndarray, *, seed: int) -> Performance:
-    """Metrics of one model on the rows, with replicates that are paired across models.
-
-    Examples
-    --------
-    >>> y = np.tile([0, 1], 20)
-    >>> rows = FrozenRows(np.arange(40), y, np.full(40, 0.5), threshold=0.5)
-    >>> found = perform(rows, rows.challenger, seed=1)
-    >>> found.value["auroc"], found.value["brier"], found.factor.value, found.ratio.value
-    (0.5, -0.25, 0.0, 1.0)
-    """
+def _performance(rows: FrozenRows, probability: np.ndarray, draw: Draw) -> Measured:
     ranked = rank_rows(rows.person_id, probability, rows.outcome)
-    p, y = ranked.probability, ranked.outcome.astype(np.float64)
-    clipped = np.clip(p, _SMALLEST, 1 - _SMALLEST)
-    high = p >= rows.threshold
-    odds = rows.threshold / (1 - rows.threshold)
-    columns = np.column_stack(
-        [
-            np.where(y == 1, np.log(clipped), np.log1p(-clipped)),
-            -((p - y) ** 2),
-            high * (y - odds * (1 - y)),
-            np.ones_like(p),
-            p,
-            y,
-        ]
-    )
-    found = replicate(
-        ranked, columns=columns, cuts=np.empty(0, dtype=np.int64), replicates=REPLICATES, seed=seed
-    )
-    size, sums = found.sums[:, 3], found.sums
-    means = columns.mean(axis=0)
-    draws = {name: sums[:, number] / size for number, name in enumerate(_METRICS[:3])}
-    value = {name: float(means[number]) for number, name in enumerate(_METRICS[:3])}
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = sums[:, 4] / sums[:, 5]
-    return Performance(
-        value=value | {"auroc": _auroc(ranked.outcome, p)},
-        draws=draws | {"auroc": found.auroc},
-        factor=estimate(float(means[4] - means[5]), (sums[:, 4] - sums[:, 5]) / size),
-        ratio=estimate(float(means[4] / means[5]), ratios),
-        slope=calibration_slope(clipped, y),
-    )
+    return measure_performance(ranked, threshold=rows.threshold, draw=draw)
 
 
-def _absolute(found: Performance, acceptance: Acceptance) -> tuple[Verdict, ...]:
-    auroc, slope = found.value["auroc"], found.slope
-    factor, most = found.factor, acceptance.maximum_absolute_calibration_factor
-    ratio, widest = found.ratio, acceptance.maximum_expected_over_observed
+def _absolute(found: Measured, acceptance: Acceptance) -> tuple[Verdict, ...]:
+    auroc, slope = found.value("auroc"), found.estimates.get("calibration_slope")
+    factor, most = (
+        found.estimates["calibration_factor"],
+        acceptance.maximum_absolute_calibration_factor,
+    )
+    ratio, widest = (
+        found.estimates["observed_over_expected"],
+        acceptance.maximum_observed_over_expected,
+    )
     low, high = acceptance.minimum_slope, acceptance.maximum_slope
     return tuple(
         Verdict(name, must_hold, shown, passed=bool(passed))
@@ -270,14 +211,14 @@ def _absolute(found: Performance, acceptance: Acceptance) -> tuple[Verdict, ...]
                     abs(factor.value) <= most,
                 ),
                 (
-                    f"expected over observed events from {1 / widest:.2f} to {widest:.2f}",
+                    f"observed over expected events from {1 / widest:.2f} to {widest:.2f}",
                     _shown(ratio, ".3f"),
                     1 / widest <= ratio.value <= widest,
                 ),
                 (
                     f"calibration slope from {low} to {high}",
-                    f"{slope:.3f}",
-                    low <= slope <= high,
+                    "not defined" if slope is None else f"{slope.value:.3f}",
+                    slope is not None and low <= slope.value <= high,
                 ),
             ),
             strict=True,
@@ -286,7 +227,7 @@ def _absolute(found: Performance, acceptance: Acceptance) -> tuple[Verdict, ...]
 
 
 def _against_champion(
-    challenger: Performance, champion: Performance, acceptance: Acceptance
+    challenger: Measured, champion: Measured, acceptance: Acceptance
 ) -> tuple[Verdict, ...]:
     guard, metric, alpha = acceptance.guard, acceptance.metric, acceptance.false_promotion_rate
     no_worse = lower_bound(challenger, champion, guard, alpha=alpha)
@@ -295,31 +236,35 @@ def _against_champion(
         Verdict(
             AGAINST_CHAMPION[0],
             f"{_words(guard)}: lower bound of the gain above -{acceptance.non_inferiority:g}",
-            f"gain {challenger.value[guard] - champion.value[guard]:+.5f} (from {no_worse:+.5f})",
+            f"gain {_gain(challenger, champion, guard):+.5f} (from {no_worse:+.5f})",
             passed=no_worse > -acceptance.non_inferiority,
         ),
         Verdict(
             AGAINST_CHAMPION[1],
             f"{_words(metric)}: lower bound of the gain above {acceptance.margin:g}",
-            f"gain {challenger.value[metric] - champion.value[metric]:+.5f} (from {better:+.5f})",
+            f"gain {_gain(challenger, champion, metric):+.5f} (from {better:+.5f})",
             passed=better > acceptance.margin,
         ),
     )
 
 
-def lower_bound(
-    challenger: Performance, champion: Performance, metric: str, *, alpha: float
-) -> float:
+def _gain(model: Measured, reference: Measured, metric: str) -> float:
+    return sign_of(metric) * (model.value(metric) - reference.value(metric))
+
+
+def lower_bound(challenger: Measured, champion: Measured, metric: str, *, alpha: float) -> float:
     """Quantile alpha of the paired gain in a metric; minus infinity where it is not defined."""
-    gains = challenger.draws[metric] - champion.draws[metric]
-    defined = gains[np.isfinite(gains)]
-    if defined.size < (1 - _MOST_UNDEFINED) * gains.size:
+    found = gains(challenger.draws, champion.draws, metric)
+    if found is None:
+        return float("-inf")
+    defined = found[np.isfinite(found)]
+    if defined.size < (1 - _MOST_UNDEFINED) * found.size:
         return float("-inf")
     return round(float(np.quantile(defined, alpha)), 12)
 
 
 def _against_comparator(
-    rows: FrozenRows, challenger: Performance, acceptance: Acceptance, *, seed: int
+    rows: FrozenRows, challenger: Measured, acceptance: Acceptance, draw: Draw
 ) -> Verdict:
     name, metric = AGAINST_CHAMPION[3], acceptance.metric
     must_hold = f"{_words(metric)}: lower bound of the gain above 0"
@@ -327,21 +272,24 @@ def _against_comparator(
         return Verdict(name, must_hold, "the evidence has none of it", passed=False)
     if rows.comparator is None:
         return Verdict(name, must_hold, "the use case has no comparator", None)
-    comparator = perform(rows, rows.comparator, seed=seed)
+    comparator = _performance(rows, rows.comparator, draw)
     low = lower_bound(challenger, comparator, metric, alpha=acceptance.false_promotion_rate)
-    gain = challenger.value[metric] - comparator.value[metric]
+    gain = _gain(challenger, comparator, metric)
     return Verdict(name, must_hold, f"gain {gain:+.5f} (from {low:+.5f})", passed=low > 0)
 
 
 def _fairness(
-    rows: FrozenRows, champion: np.ndarray, acceptance: Acceptance, *, seed: int
+    rows: FrozenRows, champion: np.ndarray, acceptance: Acceptance, draw: Draw
 ) -> Verdict:
     """Veto a group whose probabilities are off beyond the margin, and more than before."""
     margin, worse = acceptance.fairness_margin, list[str]()
     for group, levels in rows.groups.items():
         for level in sorted(set(levels.tolist())):
             part = levels == level
-            new = _factor(rows, rows.challenger, part, seed=seed)
+            own = group_draw(draw, group, level)
+            ranked = rank_rows(rows.person_id, rows.challenger, rows.outcome).part(part)
+            measured = measure_sums(ranked, threshold=rows.threshold, draw=own)
+            new = measured.estimates["calibration_factor"]
             old = float(np.mean(champion[part] - rows.outcome[part]))
             if is_off(new, margin=margin) and abs(new.value) > abs(old):
                 told = replace(rows, person_id=rows.person_id[part], outcome=rows.outcome[part])
@@ -369,54 +317,6 @@ def is_off(factor: Estimate, *, margin: float) -> bool:
     if factor.low is None or factor.high is None:
         return False
     return abs(factor.value) > margin and (factor.low > 0 or factor.high < 0)
-
-
-def _factor(rows: FrozenRows, probability: np.ndarray, part: np.ndarray, *, seed: int) -> Estimate:
-    """Calibration factor of one group, patients drawn within it; no bounds where it is small."""
-    person, y = rows.person_id[part], rows.outcome[part].astype(np.float64)
-    off = probability[part] - y
-    rarer = min(y.sum(), y.size - y.sum())
-    if rarer < FEWEST_EVENTS or np.unique(person).size < FEWEST_PERSONS:
-        return Estimate(float(off.mean()), None, None)
-    columns = np.column_stack([off, np.ones_like(off)])
-    sums = resampled_sums(person, columns, replicates=REPLICATES, seed=seed)
-    return estimate(float(off.mean()), sums[:, 0] / sums[:, 1])
-
-
-def calibration_slope(probability: np.ndarray, outcome: np.ndarray) -> float:
-    """Slope of a logistic regression of the outcome on the log-odds; NaN where none is finite.
-
-    Examples
-    --------
-    >>> p, y = np.repeat([0.2, 0.8], 10), np.array([1, 1] + [0] * 8 + [1] * 8 + [0] * 2)
-    >>> round(calibration_slope(p, y), 6)
-    1.0
-    """
-    score = np.asarray(logit(probability))
-    columns = np.column_stack([np.ones_like(score), score])
-    beta = np.array([0.0, 1.0])
-    for _ in range(_STEPS):
-        fitted = np.asarray(expit(columns @ beta))
-        weight = fitted * (1 - fitted)
-        matrix = columns.T @ (columns * weight[:, None])
-        if np.linalg.cond(matrix) > 1 / np.finfo(np.float64).eps:
-            return float("nan")
-        step = np.linalg.solve(matrix, columns.T @ (outcome - fitted))
-        beta = beta + step
-        if np.abs(step).max() < _STEP_SMALL_ENOUGH:
-            return float(beta[1])
-    return float("nan")
-
-
-def _auroc(outcome: np.ndarray, descending: np.ndarray) -> float:
-    """Area under the ROC curve of rows ranked from the highest prediction; ties count half."""
-    _, place, counts = np.unique(-descending, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    rank = (last - (counts - 1) / 2)[place]
-    events = int(outcome.sum())
-    others = outcome.size - events
-    below = others * events + events * (events + 1) / 2 - float(rank[outcome == 1].sum())
-    return below / (events * others)
 
 
 def _require_enough(rows: FrozenRows) -> None:

@@ -9,7 +9,7 @@ from hrob_assets.risk.governance import ModelCard, version_kind
 
 NAMESPACE = "https://mc.chai.org/v0.2/schema.xsd"
 _DISCRIMINATION = ("auroc", "positive_predictive_value", "sensitivity", "lift", "net_benefit")
-_SAFETY = ("calibration_factor", "expected_over_observed", "calibration_slope", "ici", "brier")
+_SAFETY = ("calibration_factor", "observed_over_expected", "calibration_slope", "ici", "brier")
 
 
 def chai_xml(card: ModelCard) -> str:

@@ -1,6 +1,5 @@
 """The evaluation of a score file, from the file to a folder that is whole or not there."""
 
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from hrob_assets.risk.evaluation import (
 from hrob_assets.risk.files import ScoreColumns, read_scores, whole_folder, without_small_levels
 from hrob_assets.risk.reporting.pages.parts import ReportContext
 from hrob_assets.risk.reporting.reports import index_page, render_evaluation_reports
-from hrob_assets.risk.statistics import seed_of
 from hrob_assets.risk.training import capacity_threshold
 from hrob_assets.risk.use_case import Threshold
 
@@ -46,7 +44,6 @@ def evaluate_file(
         One of them; by default the share is 10 %. A share sets the threshold on the rows of the
         file itself, rounded to two decimals.
     options : ReportOptions
-        With a seed of 0 one is made from the name of the file.
     outcome : str, optional
         What the outcome is, in words; by default the name of its column.
 
@@ -77,8 +74,7 @@ def evaluate_file(
     scores = without_small_levels(scores, columns.groups)
     share = None if threshold is not None else capacity_share or CAPACITY_SHARE
     subject = _subject(file, columns, scores, threshold, share, outcome)
-    seed = options.seed or seed_of(file.stem, "evaluation")
-    return evaluate_scores(scores, subject=subject, options=replace(options, seed=seed))
+    return evaluate_scores(scores, subject=subject, options=options)
 
 
 def _subject(

@@ -11,41 +11,48 @@ Bouwmeester et al. 2013, Am J Epidemiol 177:1209 (resample clusters, not rows wi
 
 from hrob_assets.risk.statistics.bootstrap import (
     CONFIDENCE,
-    FEWEST_EVENTS,
-    FEWEST_PERSONS,
     REPLICATES,
     Estimate,
-    RankedRows,
     Replicates,
-    auprc_influence,
-    auroc_influence,
-    design_effect,
     estimate,
     interval,
     person_sums,
-    rank_rows,
     replicate,
     resampled_sums,
     seed_of,
 )
-from hrob_assets.risk.statistics.calibration import (
-    CLIP,
-    DISTANCES,
-    Calibration,
+from hrob_assets.risk.statistics.calibration import Calibration, calibrate, fit_line
+from hrob_assets.risk.statistics.calibration_replicates import (
     CalibrationReplicates,
-    calibrate,
     calibrate_replicates,
     expected_distances,
     in_bins,
     logit_bins,
 )
 from hrob_assets.risk.statistics.confusion_matrix import Cells, Z, log_odds_ratio, wilson, woolf
+from hrob_assets.risk.statistics.distances import DISTANCES
 from hrob_assets.risk.statistics.hashing import GAMMA, next_uniform, person_fraction, scramble
+from hrob_assets.risk.statistics.influence import auprc_influence, auroc_influence, design_effect
+from hrob_assets.risk.statistics.logistic import (
+    CLIP,
+    cluster_robust_covariance,
+    clustered_products,
+    expit,
+    fit_logistic,
+    logit,
+)
+from hrob_assets.risk.statistics.metrics import ranking_areas, row_brier, row_log_loss
 from hrob_assets.risk.statistics.net_benefit import (
     THRESHOLDS,
     interventions_avoided,
     net_benefit,
     net_benefit_of_all,
+)
+from hrob_assets.risk.statistics.ranked_rows import (
+    FEWEST_EVENTS,
+    FEWEST_PERSONS,
+    RankedRows,
+    rank_rows,
 )
 
 __all__ = [
@@ -68,13 +75,19 @@ __all__ = [
     "auroc_influence",
     "calibrate",
     "calibrate_replicates",
+    "cluster_robust_covariance",
+    "clustered_products",
     "design_effect",
     "estimate",
     "expected_distances",
+    "expit",
+    "fit_line",
+    "fit_logistic",
     "in_bins",
     "interval",
     "interventions_avoided",
     "log_odds_ratio",
+    "logit",
     "logit_bins",
     "net_benefit",
     "net_benefit_of_all",
@@ -82,8 +95,11 @@ __all__ = [
     "person_fraction",
     "person_sums",
     "rank_rows",
+    "ranking_areas",
     "replicate",
     "resampled_sums",
+    "row_brier",
+    "row_log_loss",
     "scramble",
     "seed_of",
     "wilson",

@@ -20,14 +20,13 @@ import numba
 import numpy as np
 
 from hrob_assets.risk.statistics.hashing import GAMMA, scramble
+from hrob_assets.risk.statistics.ranked_rows import RankedRows
 
-REPLICATES = 1000
+REPLICATES = 2000
 CONFIDENCE = 0.95
-FEWEST_EVENTS = 2
-FEWEST_PERSONS = 10
 LANES = 16  # replicates that are walked through side by side: one vector register of bytes
 _MOST_UNDEFINED = 0.1
-_S11, _S27, _S30, _S31 = (np.uint64(bits) for bits in (11, 27, 30, 31))
+_S11 = np.uint64(11)
 
 
 @dataclass(frozen=True)
@@ -52,68 +51,6 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class RankedRows:
-    """Predictions of rows with their outcomes, the highest prediction first.
-
-    Parameters
-    ----------
-    person : int32 array, shape (n_rows,)
-        Position of the patient, 0 to ``persons - 1``.
-    persons : int
-    probability : float64 array, shape (n_rows,)
-    outcome : uint8 array, shape (n_rows,)
-    order : int array, shape (n_rows,)
-        Where each row was before it was ranked.
-    """
-
-    person: np.ndarray
-    persons: int
-    probability: np.ndarray
-    outcome: np.ndarray
-    order: np.ndarray
-
-    @property
-    def rows(self) -> int:
-        """Number of rows."""
-        return self.person.size
-
-    @property
-    def events(self) -> int:
-        """Number of rows with the outcome."""
-        return int(self.outcome.sum())
-
-    @property
-    def has_interval(self) -> bool:
-        """Whether there are 2 rows of each outcome and 10 patients, the least for an interval."""
-        rarer = min(self.events, self.rows - self.events)
-        return rarer >= FEWEST_EVENTS and self.persons >= FEWEST_PERSONS
-
-    def at_least(self, threshold: float) -> int:
-        """How many rows have this probability or more: they are the first ones."""
-        return int(np.searchsorted(-self.probability, -threshold, side="right"))
-
-    def part(self, which: np.ndarray) -> "RankedRows":
-        """Rows of one group, with only its patients.
-
-        Parameters
-        ----------
-        which : bool array, shape (n_rows,)
-            In the order from before ranking.
-        """
-        kept = which[self.order]
-        present = np.zeros(self.persons, dtype=np.bool_)
-        present[self.person[kept]] = True
-        place = np.cumsum(present, dtype=np.int32) - np.int32(1)
-        return RankedRows(
-            place[self.person[kept]],
-            int(present.sum()),
-            self.probability[kept],
-            self.outcome[kept],
-            self.order[kept],
-        )
-
-
-@dataclass(frozen=True)
 class Replicates:
     """Weighted sums of every replicate.
 
@@ -131,33 +68,6 @@ class Replicates:
     events_above: np.ndarray
     auroc: np.ndarray
     auprc: np.ndarray
-
-
-def rank_rows(person_id: np.ndarray, probability: np.ndarray, outcome: np.ndarray) -> RankedRows:
-    """Bring rows into the order of their predictions.
-
-    Parameters
-    ----------
-    person_id : int array, shape (n_rows,)
-        Clusters of the bootstrap.
-    probability : float array, shape (n_rows,)
-    outcome : bool or 0/1 array, shape (n_rows,)
-
-    Examples
-    --------
-    >>> rows = rank_rows(np.array([7, 7, 9]), np.array([0.1, 0.5, 0.3]), np.array([0, 1, 0]))
-    >>> rows.persons, rows.person.tolist(), rows.probability.tolist(), rows.at_least(0.3)
-    (2, [0, 1, 0], [0.5, 0.3, 0.1], 2)
-    """
-    persons, person = np.unique(person_id, return_inverse=True)
-    order = np.argsort(-probability.astype(np.float64), kind="stable")
-    return RankedRows(
-        np.ascontiguousarray(person[order], dtype=np.int32),
-        persons.size,
-        probability.astype(np.float64)[order],
-        outcome.astype(np.uint8)[order],
-        order,
-    )
 
 
 def replicate(
@@ -188,6 +98,7 @@ def replicate(
 
     Examples
     --------
+    >>> from hrob_assets.risk.statistics import rank_rows
     >>> rows = rank_rows(np.arange(40), np.tile([0.2, 0.8], 20), np.tile([0, 1], 20))
     >>> found = replicate(rows, columns=np.ones((40, 1)), cuts=np.array([20]),
     ...     replicates=100, seed=1)
@@ -307,32 +218,6 @@ def interval(drawn: np.ndarray) -> tuple[float | None, float | None]:
     return round(float(low), 12), round(float(high), 12)
 
 
-def design_effect(person: np.ndarray, influence: np.ndarray, persons: int) -> float | None:
-    """Variance by patient over the variance by row, from the influence of each row.
-
-    Parameters
-    ----------
-    person : int array, shape (n_rows,)
-    influence : float array, shape (n_rows,)
-        How much the figure moves with the weight of the row; sums to about 0.
-    persons : int
-
-    Returns
-    -------
-    float or None
-        1 when every patient has one row; None when no row has any influence.
-
-    Examples
-    --------
-    >>> design_effect(np.repeat([0, 1], 3), np.array([1.0, 1, 1, -1, -1, -1]), 2)
-    3.0
-    """
-    by_row = float(np.sum(influence**2))
-    if not by_row > 0:
-        return None
-    return float(np.sum(np.bincount(person, influence, minlength=persons) ** 2) / by_row)
-
-
 def estimate(
     value: float, drawn: np.ndarray | None, *, design_effect: float | None = None
 ) -> Estimate:
@@ -356,62 +241,6 @@ def seed_of(*names: str) -> int:
     True
     """
     return zlib.crc32("|".join(names).encode())
-
-
-def auprc_influence(rows: RankedRows) -> np.ndarray:
-    """How the average precision moves with the weight of each row (its exact derivative).
-
-    Returns
-    -------
-    float64 array, shape (n_rows,)
-        Times the number of events.
-    """
-    outcome = rows.outcome.astype(np.float64)
-    last = _last_of_ties(rows.probability)
-    first = _first_of_ties(rows.probability)
-    found = np.cumsum(outcome)[last]
-    drawn = last + 1.0
-    precision = found / drawn
-    average = float(np.sum(outcome * precision) / outcome.sum())
-    # a row counts in the precision of every event that ranks no higher
-    by_event = outcome / drawn
-    by_row = outcome * found / drawn**2
-    below_event = np.sum(by_event) - np.append(0.0, np.cumsum(by_event))[first]
-    below_row = np.sum(by_row) - np.append(0.0, np.cumsum(by_row))[first]
-    return outcome * (precision - average) + outcome * below_event - below_row
-
-
-def auroc_influence(rows: RankedRows) -> np.ndarray:
-    """How the AUROC moves with the weight of each row: placement values less the area.
-
-    Returns
-    -------
-    float64 array, shape (n_rows,)
-        Times the number of rows.
-
-    References
-    ----------
-    DeLong et al. 1988, Biometrics 44:837.
-    """
-    outcome = rows.outcome.astype(np.float64)
-    positive, negative = outcome.sum(), rows.rows - outcome.sum()
-    last, first = _last_of_ties(rows.probability), _first_of_ties(rows.probability)
-    events = np.append(0.0, np.cumsum(outcome))
-    others = np.append(0.0, np.cumsum(1 - outcome))
-    events_over = (events[first] + events[last + 1]) / 2
-    others_under = negative - (others[first] + others[last + 1]) / 2
-    area = float(np.sum(outcome * others_under) / (positive * negative))
-    of_event = outcome * (others_under / negative - area) / positive
-    of_other = (1 - outcome) * (events_over / positive - area) / negative
-    return (of_event + of_other) * rows.rows
-
-
-def _first_of_ties(probability: np.ndarray) -> np.ndarray:
-    return np.searchsorted(-probability, -probability, side="left")
-
-
-def _last_of_ties(probability: np.ndarray) -> np.ndarray:
-    return np.searchsorted(-probability, -probability, side="right") - 1
 
 
 @numba.njit(nogil=True, cache=True)

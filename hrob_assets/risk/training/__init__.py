@@ -8,7 +8,6 @@ Bergstra et al. 2011, NeurIPS (tree-structured Parzen estimator, as in Hyperopt)
 """
 
 from hrob_assets.risk.training.compare_model_types import (
-    METRICS,
     choose_family,
     compare_families,
     family_table,
@@ -25,6 +24,18 @@ from hrob_assets.risk.training.compare_selections import (
     shown_comparison,
 )
 from hrob_assets.risk.training.feature_selection import select_features, selection_tag
+from hrob_assets.risk.training.fit import fit_comparator, fit_model, train_model, with_list_size
+from hrob_assets.risk.training.model import CrossFit, FittedModel, slope_of, with_columns_of
+from hrob_assets.risk.training.periods import periods
+from hrob_assets.risk.training.predict import (
+    comparator_probability,
+    contributions,
+    judged_probability,
+    judged_rows,
+    predict,
+    strongest_terms,
+    term_names,
+)
 from hrob_assets.risk.training.sensitivity_analysis import (
     analyse_sensitivity,
     anti_classification,
@@ -32,51 +43,23 @@ from hrob_assets.risk.training.sensitivity_analysis import (
     shown_sensitivity,
     variants_of,
 )
-from hrob_assets.risk.training.split import (
-    JUDGED_SHARE,
-    judged_from,
-    judges_whole,
-    periods,
-    plan_split,
-)
+from hrob_assets.risk.training.split import plan_split
 from hrob_assets.risk.training.threshold import ListSize, capacity_threshold
-from hrob_assets.risk.training.training import (
+from hrob_assets.risk.training.training_set import (
     TRAINING_COLUMNS,
-    CrossFit,
-    FittedModel,
     assemble_training_set,
     censored_rows,
-    comparator_probability,
-    contributions,
     fingerprint,
-    fit_comparator,
-    fit_model,
-    judged_probability,
-    judged_rows,
-    predict,
     require_enough,
     require_ripe,
-    slope_of,
-    strongest_terms,
-    term_names,
-    train_model,
     training_set_tag,
-    with_columns_of,
-    with_list_size,
 )
-from hrob_assets.risk.training.tuning import (
-    Fold,
-    SearchEngine,
-    SearchPlan,
-    Trial,
-    best_trial,
-    search,
-    try_parameters,
-)
+from hrob_assets.risk.training.tuning.plan import Fold, SearchEngine, SearchPlan, Trial, best_trial
+from hrob_assets.risk.training.tuning.search import search, try_parameters
+from hrob_assets.risk.training.update_split import JUDGED_SHARE, judged_from, judges_whole
 
 __all__ = [
     "JUDGED_SHARE",
-    "METRICS",
     "TRAINING_COLUMNS",
     "ComparedSelection",
     "CrossFit",

@@ -1,26 +1,16 @@
 """Families side by side on the validation patients, and which of them the rule takes."""
 
-# Scikit-learn has no types.
-# pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 from hrob_assets.risk.disclosure import SMALLEST_CELL, SUPPRESSED
-from hrob_assets.risk.evaluation import row_log_loss
-from hrob_assets.risk.statistics import Estimate, estimate, rank_rows, replicate, seed_of
-from hrob_assets.risk.training.training import FittedModel, validation_probability
+from hrob_assets.risk.evaluation import COMPARED, Measured, improvements, measure_performance
+from hrob_assets.risk.statistics import Estimate, rank_rows
+from hrob_assets.risk.training.model import FittedModel
+from hrob_assets.risk.training.predict import validation_probability
 from hrob_assets.risk.use_case import Choice
-
-METRICS = ("log_loss", "brier", "auroc", "auprc", "net_benefit")
-_LOWER_IS_BETTER = frozenset({"log_loss", "brier"})
-_REPLICATES = 1000
-_NO_CUT = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -48,9 +38,7 @@ class ChosenFamily:
     reason: str
 
 
-def compare_families(
-    models: Mapping[str, FittedModel], rows: pl.DataFrame, *, name: str
-) -> list[ComparedFamily]:
+def compare_families(models: Mapping[str, FittedModel], rows: pl.DataFrame) -> list[ComparedFamily]:
     """Judge fitted models on the same validation rows, with the same draws of patients.
 
     Calibrated families are judged by probabilities that were calibrated on other patients. Net
@@ -63,8 +51,6 @@ def compare_families(
         The default first.
     rows : DataFrame
         `TRAINING_COLUMNS` and the columns of all models; only validation rows are looked at.
-    name : str
-        Of the use case; seeds the draws.
 
     Returns
     -------
@@ -73,19 +59,32 @@ def compare_families(
     """
     validation = rows.filter(pl.col("split") == "validation")
     reference, *_ = models.values()
-    cost = reference.threshold / (1 - reference.threshold)
-    drawn: dict[str, tuple[dict[str, float], dict[str, np.ndarray] | None]] = {}
-    for family, model in models.items():
-        drawn[family] = _figures_and_draws(model, validation, cost=cost, name=name)
-    (default, draws), *_ = drawn.values()
+    measured = {
+        family: _measured(model, validation, benefit_threshold=reference.threshold)
+        for family, model in models.items()
+    }
+    default, *_ = measured.values()
     return [
         ComparedFamily(
             family,
-            figures,
-            {} if number == 0 else _improvements(default, draws, figures, others),
+            {metric: each.value(metric) for metric in COMPARED},
+            {} if each is default else improvements(each, default),
         )
-        for number, (family, (figures, others)) in enumerate(drawn.items())
+        for family, each in measured.items()
     ]
+
+
+def _measured(
+    model: FittedModel, validation: pl.DataFrame, *, benefit_threshold: float
+) -> Measured:
+    ranked = rank_rows(
+        validation["person_id"].to_numpy(),
+        validation_probability(model, validation),
+        validation["label"].to_numpy(),
+    )
+    return measure_performance(
+        ranked, threshold=model.threshold, benefit_threshold=benefit_threshold
+    )
 
 
 def choose_family(
@@ -157,7 +156,7 @@ def family_table(compared: Sequence[ComparedFamily], chosen: ChosenFamily) -> pl
         rows.append(row)
     numbers = [
         name
-        for metric in METRICS
+        for metric in COMPARED
         for name in (metric, *(f"{metric}_improvement{s}" for s in ("", "_low", "_high")))
     ]
     schema = {"family": pl.String, "chosen": pl.Boolean, "reason": pl.String}
@@ -169,7 +168,7 @@ def shown_families(table: pl.DataFrame) -> pl.DataFrame:
     shown: list[dict[str, str]] = []
     for row in table.iter_rows(named=True):
         cells = {"family": f"{row['family']}{' (chosen)' if row['chosen'] else ''}"}
-        for metric in METRICS:
+        for metric in COMPARED:
             words = metric.replace("_", " ")
             value = row[metric]
             cells[words] = SUPPRESSED if value is None else f"{value:.5f}"
@@ -182,69 +181,6 @@ def shown_families(table: pl.DataFrame) -> pl.DataFrame:
             )
         shown.append(cells)
     return pl.DataFrame(shown)
-
-
-def _figures_and_draws(
-    model: FittedModel, validation: pl.DataFrame, *, cost: float, name: str
-) -> tuple[dict[str, float], dict[str, np.ndarray] | None]:
-    """Figures of one model and, where there are patients enough, those of each draw."""
-    probability = validation_probability(model, validation)
-    outcome = validation["label"].to_numpy().astype(np.int8)
-    ranked = rank_rows(validation["person_id"].to_numpy(), probability, outcome)
-    observed = ranked.outcome.astype(np.float64)
-    high = ranked.probability >= model.threshold
-    columns = np.column_stack(
-        [
-            np.ones(ranked.rows),
-            row_log_loss(ranked.probability, ranked.outcome),
-            (ranked.probability - observed) ** 2,
-            high * (observed - (1 - observed) * cost),
-        ]
-    )
-    whole = _rates(columns.sum(axis=0)[None, :])
-    found = replicate(
-        ranked,
-        columns=columns,
-        cuts=_NO_CUT,
-        replicates=_REPLICATES,
-        seed=seed_of(name, "model comparison"),
-    )
-    draws = _rates(found.sums) | {"auroc": found.auroc, "auprc": found.auprc}
-    figures = {metric: float(values[0]) for metric, values in whole.items()}
-    figures |= _areas(probability, outcome)
-    return figures, draws if ranked.has_interval else None
-
-
-def _rates(sums: np.ndarray) -> dict[str, np.ndarray]:
-    rows = sums[:, 0]
-    return {
-        "log_loss": sums[:, 1] / rows,
-        "brier": sums[:, 2] / rows,
-        "net_benefit": sums[:, 3] / rows,
-    }
-
-
-def _areas(probability: np.ndarray, outcome: np.ndarray) -> dict[str, float]:
-    return {
-        "auroc": float(roc_auc_score(outcome, probability)),
-        "auprc": float(average_precision_score(outcome, probability)),
-    }
-
-
-def _improvements(
-    default: Mapping[str, float],
-    default_draws: Mapping[str, np.ndarray] | None,
-    figures: Mapping[str, float],
-    draws: Mapping[str, np.ndarray] | None,
-) -> dict[str, Estimate]:
-    found: dict[str, Estimate] = {}
-    for metric in METRICS:
-        sign = -1.0 if metric in _LOWER_IS_BETTER else 1.0
-        paired = None
-        if draws is not None and default_draws is not None:
-            paired = sign * (draws[metric] - default_draws[metric])
-        found[metric] = estimate(sign * (figures[metric] - default[metric]), paired)
-    return found
 
 
 def tellable(rows: pl.DataFrame) -> bool:

@@ -4,17 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from hrob_assets.risk.disclosure import SUPPRESSED
 from hrob_assets.risk.errors import ConfigurationError
 from hrob_assets.risk.evaluation import (
     Evaluation,
-    evaluate,
-    paired_auroc_difference,
-    paired_difference,
-    row_log_loss,
+    Measured,
+    improvements,
+    measure_performance,
+    sign_of,
+    summarise,
 )
 from hrob_assets.risk.features import (
     FeatureColumn,
@@ -23,16 +23,13 @@ from hrob_assets.risk.features import (
     kept_columns,
     rules_of_record,
 )
-from hrob_assets.risk.statistics import Estimate, seed_of
+from hrob_assets.risk.statistics import Estimate, rank_rows
 from hrob_assets.risk.training.feature_selection import select_features
-from hrob_assets.risk.training.training import (
-    TRAINING_COLUMNS,
-    FittedModel,
-    fit_model,
-    predict,
-    require_enough,
-)
-from hrob_assets.risk.training.tuning import best_trial
+from hrob_assets.risk.training.fit import fit_model
+from hrob_assets.risk.training.model import FittedModel
+from hrob_assets.risk.training.predict import predict
+from hrob_assets.risk.training.training_set import TRAINING_COLUMNS, require_enough
+from hrob_assets.risk.training.tuning.plan import best_trial
 from hrob_assets.risk.use_case import UseCase
 
 CURRENT = "current"
@@ -132,7 +129,7 @@ def compare_selections(
         raise ConfigurationError(msg)
     require_enough(training_set.select("split", "label").collect(), use_case.model)
     judged = training_set.filter(pl.col("split").is_in(["train", "validation"]))
-    reference: np.ndarray | None = None
+    reference: Measured | None = None
     compared: list[ComparedSelection] = []
     for name in [CURRENT, *(name for name in selections if name != CURRENT)]:
         rows = judged.select(*TRAINING_COLUMNS, *selections[name].columns).collect()
@@ -140,10 +137,10 @@ def compare_selections(
             rows, selections[name], candidates=candidates, rules=rules, use_case=use_case
         )
         validation = rows.filter(pl.col("split") == "validation")
-        probability = predict(fitted, validation)
-        evaluation = _evaluated(validation, probability, fitted, use_case.name)
-        differences = _differences(validation, probability, reference, use_case.name)
-        reference = probability if reference is None else reference
+        measured = _measured(validation, fitted)
+        differences = {} if reference is None else _differences(measured, reference)
+        reference = reference or measured
+        evaluation = summarise(measured)
         compared.append(
             ComparedSelection(name, selections[name], record, fitted, evaluation, differences)
         )
@@ -176,33 +173,26 @@ def _trained(
     return record, fitted
 
 
-def _evaluated(
-    validation: pl.DataFrame, probability: np.ndarray, fitted: FittedModel, name: str
-) -> Evaluation:
-    return evaluate(
+def _measured(validation: pl.DataFrame, fitted: FittedModel) -> Measured:
+    ranked = rank_rows(
         validation["person_id"].to_numpy(),
-        probability,
-        validation["label"].to_numpy().astype(np.int8),
-        threshold=fitted.threshold,
-        seed=seed_of(name, "comparison"),
+        predict(fitted, validation),
+        validation["label"].to_numpy(),
     )
+    return measure_performance(ranked, threshold=fitted.threshold)
 
 
-def _differences(
-    validation: pl.DataFrame, probability: np.ndarray, reference: np.ndarray | None, name: str
-) -> dict[str, Estimate]:
-    """Differences from the reference; none where this is the reference."""
-    if reference is None:
-        return {}
-    persons = validation["person_id"].to_numpy()
-    outcome = validation["label"].to_numpy().astype(np.int8)
-    both = {"this": probability, CURRENT: reference}
-    losses = {each: row_log_loss(values, outcome) for each, values in both.items()}
-    seed = seed_of(name, "comparison")
-    return {
-        "log_loss": paired_difference(persons, losses, seed=seed),
-        "auroc": paired_auroc_difference(persons, both, outcome, seed=seed),
-    }
+def _differences(measured: Measured, reference: Measured) -> dict[str, Estimate]:
+    """Log loss and AUROC less those of the reference."""
+    found = improvements(measured, reference)
+    return {metric: _times(sign_of(metric), found[metric]) for metric in ("log_loss", "auroc")}
+
+
+def _times(sign: float, found: Estimate) -> Estimate:
+    if sign > 0:
+        return found
+    low, high = (None if bound is None else -bound for bound in (found.high, found.low))
+    return Estimate(-found.value, low, high)
 
 
 def comparison_table(compared: Sequence[ComparedSelection]) -> pl.DataFrame:

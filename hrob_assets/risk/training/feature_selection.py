@@ -12,7 +12,6 @@ import polars as pl
 from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
-from hrob_assets.risk.evaluation import row_log_loss
 from hrob_assets.risk.features import (
     FeatureColumn,
     FeatureSelection,
@@ -23,8 +22,10 @@ from hrob_assets.risk.features import (
     screen_importance,
 )
 from hrob_assets.risk.models import Design, Parameters, build_classifier, fit_classifier
-from hrob_assets.risk.training.training import fingerprint
-from hrob_assets.risk.training.tuning import Fold, SearchPlan, best_trial, prepared_folds, search
+from hrob_assets.risk.statistics import row_log_loss
+from hrob_assets.risk.training.training_set import fingerprint
+from hrob_assets.risk.training.tuning.plan import Fold, SearchPlan, best_trial
+from hrob_assets.risk.training.tuning.search import prepared_folds, search
 from hrob_assets.risk.use_case import ModelSpec
 
 _SHUFFLES = 5

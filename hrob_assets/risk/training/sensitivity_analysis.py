@@ -8,13 +8,20 @@ import polars as pl
 
 from hrob_assets.risk.disclosure import SUPPRESSED
 from hrob_assets.risk.errors import ContractError
-from hrob_assets.risk.evaluation import AntiClassification, Metric, paired_difference
+from hrob_assets.risk.evaluation import (
+    COMPARED,
+    AntiClassification,
+    Metric,
+    paired_mean_difference,
+)
 from hrob_assets.risk.features import FeatureColumn, ImputationRule
 from hrob_assets.risk.models import Design
-from hrob_assets.risk.statistics import Estimate, seed_of
-from hrob_assets.risk.training.compare_model_types import METRICS, ComparedFamily, compare_families
-from hrob_assets.risk.training.training import FittedModel, fit_design, validation_probability
-from hrob_assets.risk.training.tuning import Trial
+from hrob_assets.risk.statistics import Estimate
+from hrob_assets.risk.training.compare_model_types import ComparedFamily, compare_families
+from hrob_assets.risk.training.fit import fit_design
+from hrob_assets.risk.training.model import FittedModel
+from hrob_assets.risk.training.predict import validation_probability
+from hrob_assets.risk.training.tuning.plan import Trial
 from hrob_assets.risk.use_case import FamilySpec, UseCase
 
 REFERENCE = "as trained"
@@ -144,9 +151,8 @@ def analyse_sensitivity(
         )
         for variant in variants
     }
-    name = f"{use_case.name} sensitivity"
-    compared = compare_families(models, rows, name=name)
-    factors = _factors(models, rows.filter(pl.col("split") == "validation"), name=name)
+    compared = compare_families(models, rows)
+    factors = _factors(models, rows.filter(pl.col("split") == "validation"))
     return [
         Refit(variant, judged, *found)
         for variant, judged, found in zip(variants, compared, factors, strict=True)
@@ -154,7 +160,7 @@ def analyse_sensitivity(
 
 
 def _factors(
-    models: Mapping[str, FittedModel], validation: pl.DataFrame, *, name: str
+    models: Mapping[str, FittedModel], validation: pl.DataFrame
 ) -> Iterator[tuple[float, Estimate | None]]:
     """Calibration factor of each model, and what it is more than that of the first."""
     person = validation["person_id"].to_numpy()
@@ -166,8 +172,7 @@ def _factors(
         if first is None:
             first = off
         else:
-            pair = {"variant": off, "reference": first}
-            change = paired_difference(person, pair, seed=seed_of(name, CALIBRATION))
+            change = paired_mean_difference(person, outcome, off, first)
         yield float(off.mean()), change
 
 
@@ -223,7 +228,7 @@ def shown_sensitivity(table: pl.DataFrame) -> pl.DataFrame:
     shown: list[dict[str, str]] = []
     for row in table.iter_rows(named=True):
         cells = {"variant": str(row["variant"]), "columns": str(row["columns"])}
-        for metric in (*METRICS, CALIBRATION):
+        for metric in (*COMPARED, CALIBRATION):
             value, low, high = (row[f"{metric}_change{s}"] for s in ("", "_low", "_high"))
             words = f"change of {metric.replace('_', ' ')}"
             if row["variant"] == REFERENCE:
@@ -240,10 +245,10 @@ def _table_row(refit: Refit) -> dict[str, object]:
     row: dict[str, object] = {
         "variant": refit.variant.name,
         "columns": len(refit.variant.columns),
-        **{metric: refit.judged.figures[metric] for metric in METRICS},
+        **{metric: refit.judged.figures[metric] for metric in COMPARED},
         CALIBRATION: refit.factor,
     }
-    changes = {name: refit.judged.improvements.get(name) for name in METRICS}
+    changes = {name: refit.judged.improvements.get(name) for name in COMPARED}
     for name, change in {**changes, CALIBRATION: refit.factor_change}.items():
         row[f"{name}_change"] = None if change is None else change.value
         row[f"{name}_change_low"] = None if change is None else change.low

@@ -21,15 +21,13 @@ from scipy.stats import chi2
 from hrob_assets.risk.disclosure import in_words
 from hrob_assets.risk.errors import ContractError, TooSmallError
 from hrob_assets.risk.models import Recalibration
+from hrob_assets.risk.statistics import fit_logistic, logit
 
 Update = Literal["none", "intercept", "intercept and slope", "refit"]
 SIGNIFICANCE = 0.05
 FEWEST_EVENTS_PER_COEFFICIENT = 10
 FEWEST_WEEKS = 4
 """Weeks since a change below which nothing is said of its pace."""
-_CLIP = 1e-6
-_STEPS = 100
-_ENOUGH = 1e-10
 _BLUR = 1e-9
 
 
@@ -96,7 +94,7 @@ def choose_update(
     A new fit is maximum likelihood without a penalty. Its number of coefficients must be small
     against the events: give groups of features, not hundreds of them.
     """
-    odds, y = _logit(probability), outcome.astype(np.float64)
+    odds, y = logit(probability), outcome.astype(np.float64)
     one = np.ones((y.size, 1))
     refit = _independent(np.column_stack([one, odds, components]))
     fewest = FEWEST_EVENTS_PER_COEFFICIENT * refit.shape[1]
@@ -151,7 +149,7 @@ def fit_update(update: Update, probability: np.ndarray, outcome: np.ndarray) -> 
     >>> round(fit_update("intercept", p, y).intercept, 3)
     0.981
     """
-    odds, y = _logit(probability), outcome.astype(np.float64)
+    odds, y = logit(probability), outcome.astype(np.float64)
     one = np.ones((y.size, 1))
     design = one if update == "intercept" else np.column_stack([one, odds])
     fewest, rarer = FEWEST_EVENTS_PER_COEFFICIENT * design.shape[1], min(y.sum(), (1 - y).sum())
@@ -208,26 +206,15 @@ def _independent(design: np.ndarray) -> np.ndarray:
 
 
 def _fit(design: np.ndarray, y: np.ndarray, offset: np.ndarray) -> tuple[np.ndarray, float]:
-    """Coefficients and log likelihood of a logistic regression, by Newton's method."""
-    beta = np.zeros(design.shape[1])
-    best = _log_likelihood(offset + design @ beta, y)
-    for _ in range(_STEPS):
-        mu = 1 / (1 + np.exp(-(offset + design @ beta)))
-        curvature = design.T @ (design * (mu * (1 - mu))[:, None])
-        step = np.linalg.lstsq(curvature, design.T @ (y - mu), rcond=None)[0]
-        size = 1.0
-        while _log_likelihood(offset + design @ (beta + size * step), y) < best and size > _ENOUGH:
-            size /= 2
-        found = _log_likelihood(offset + design @ (beta + size * step), y)
-        gain, best = found - best, max(found, best)
-        if gain <= _ENOUGH:
-            return beta, float(best)
-        beta = beta + size * step
-    msg = (
-        f"the fit of an update must converge (did not in {_STEPS} steps); some component "
-        "tells the outcome by itself: take it out"
-    )
-    raise ContractError(msg)
+    """Coefficients and log-likelihood of a logistic regression."""
+    found = fit_logistic(design, y, offset=offset)
+    if found is None:
+        msg = (
+            "the fit of an update must have a finite maximum (found none): some component "
+            "separates the outcomes by itself; take it out"
+        )
+        raise ContractError(msg)
+    return found.coefficients, found.log_likelihood
 
 
 def _log_likelihood(score: np.ndarray, y: np.ndarray) -> float:
@@ -310,8 +297,3 @@ def pace_of_change(weekly: pl.DataFrame, *, sudden_weeks: int) -> Pace:
     gain, first, duration, size = best[kind]
     other = best.get("sudden" if kind == "slow" else "slow", (0.0,))[0]
     return Pace(kind, weekly["week"][first], duration, size, gain, gain - other)
-
-
-def _logit(probability: np.ndarray) -> np.ndarray:
-    clipped = np.clip(probability, _CLIP, 1 - _CLIP)
-    return np.log(clipped) - np.log1p(-clipped)

@@ -6,9 +6,9 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from hrob_assets.risk.evaluation import paired_difference, row_log_loss
+from hrob_assets.risk.evaluation import paired_mean_difference
 from hrob_assets.risk.monitoring import calibrate_weeks
-from hrob_assets.risk.statistics import Estimate, seed_of
+from hrob_assets.risk.statistics import Estimate, row_log_loss
 
 UPDATED, NEVER = "updated", "never updated"
 _WINDOW_WEEKS = 13
@@ -90,19 +90,17 @@ def compare_histories(
         ).with_columns(pl.lit(history).alias("history"))
         for history, (probability, high_risk) in forms.items()
     ]
-    return TwoHistories(use_case, mondays, pl.concat(weekly), _difference(rows, use_case))
+    return TwoHistories(use_case, mondays, pl.concat(weekly), _difference(rows))
 
 
-def _difference(rows: pl.DataFrame, use_case: str) -> Estimate | None:
+def _difference(rows: pl.DataFrame) -> Estimate | None:
     first = rows.sort("ripe_week")["model_version"].first()
     later = rows.filter(pl.col("model_version") != first)
     if later.is_empty():
         return None
     outcome = later["label"].to_numpy().astype(np.int8)
-    losses = {
-        name: row_log_loss(later[column].to_numpy(), outcome)
-        for name, column in ((NEVER, "never_updated"), (UPDATED, "probability"))
-    }
-    return paired_difference(
-        later["person_id"].to_numpy(), losses, seed=seed_of(use_case, "two histories")
+    never, updated = (
+        row_log_loss(later[column].to_numpy(), outcome)
+        for column in ("never_updated", "probability")
     )
+    return paired_mean_difference(later["person_id"].to_numpy(), outcome, never, updated)

@@ -22,7 +22,7 @@ class Acceptance:
     minimum_auroc, maximum_auroc : float
     maximum_absolute_calibration_factor : float
         Of mean predicted minus mean observed risk.
-    maximum_expected_over_observed : float
+    maximum_observed_over_expected : float
         Expected events are at most so many times those that occur, and at least one over it.
     minimum_slope, maximum_slope : float
         Of the outcome on the log-odds; below 1 the predictions are too extreme.
@@ -44,7 +44,7 @@ class Acceptance:
     minimum_auroc: Annotated[float, Field(ge=0.5, lt=1)]
     maximum_auroc: Annotated[float, Field(gt=0.5, le=1)]
     maximum_absolute_calibration_factor: Annotated[float, Field(gt=0, lt=1)]
-    maximum_expected_over_observed: Annotated[float, Field(gt=1, le=10)]
+    maximum_observed_over_expected: Annotated[float, Field(gt=1, le=10)]
     minimum_slope: Annotated[float, Field(gt=0, lt=1)]
     maximum_slope: Annotated[float, Field(gt=1, le=10)]
     metric: MetricName

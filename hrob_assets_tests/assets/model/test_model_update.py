@@ -14,7 +14,7 @@ from hrob_assets.assets.model.model_update import model_update_definitions
 from hrob_assets.resources.records.model_registry import CHALLENGER, CHAMPION, JUDGED_FROM
 from hrob_assets.risk.errors import ConfigurationError
 from hrob_assets.risk.models.design_matrix import Design
-from hrob_assets.risk.training.training import training_set_tag
+from hrob_assets.risk.training.training_set import training_set_tag
 from hrob_assets_tests.assets.worlds import (
     BOUNDS,
     CANDIDATES,

@@ -18,7 +18,7 @@ from hrob_assets.risk.arms.feedback import in_silent_arm
 from hrob_assets.risk.errors import ContractError, RecordError
 from hrob_assets.risk.promotion.criteria import CRITERIA
 from hrob_assets.risk.statistics import person_fraction
-from hrob_assets.risk.training.training import training_set_tag
+from hrob_assets.risk.training.training_set import training_set_tag
 from hrob_assets.risk.use_case import use_case_from
 from hrob_assets_tests.assets.worlds import COLUMNS, materialise, store, training_set
 from hrob_assets_tests.example import example_values, fitted

@@ -22,12 +22,13 @@ from hrob_assets.resources.sources.current_source import RawSource
 from hrob_assets.resources.storage.io_manager import Storage
 from hrob_assets.risk.cohort.baseline import baseline_table
 from hrob_assets.risk.errors import ContractError
+from hrob_assets.risk.evaluation.differences import COMPARED
 from hrob_assets.risk.evaluation.report import from_json
 from hrob_assets.risk.features.catalogue.catalogue import Catalogue, FeatureFamily
 from hrob_assets.risk.models.recalibration import Recalibration
 from hrob_assets.risk.promotion.audit_trail import Decision
-from hrob_assets.risk.training.compare_model_types import METRICS
-from hrob_assets.risk.training.training import TRAINING_COLUMNS, contributions, training_set_tag
+from hrob_assets.risk.training.predict import contributions
+from hrob_assets.risk.training.training_set import TRAINING_COLUMNS, training_set_tag
 from hrob_assets.risk.use_case import Characteristic
 from hrob_assets.risk.vocabulary.code_sets import Code, CodeSet
 from hrob_assets_tests.assets.worlds import (
@@ -148,7 +149,7 @@ def sensitivity(version, tag=None):
     for variant, gain in (("as trained", None), ("with race and ethnicity", 0.004)):
         row = {"variant": variant, "columns": 2, "model_version": version}
         row["training_set"] = tag or training_set_tag(rows_with_gaps())
-        for metric in (*METRICS, "calibration_factor"):
+        for metric in (*COMPARED, "calibration_factor"):
             row[metric] = 0.3
             row[f"{metric}_change"] = gain
             row[f"{metric}_change_low"] = None if gain is None else gain - 0.003

@@ -5,7 +5,7 @@ from hrob_assets.assets.model import sensitivity as module
 from hrob_assets.assets.model.sensitivity import sensitivity_definitions
 from hrob_assets.resources.records.model_registry import CHALLENGER
 from hrob_assets.risk.errors import ContractError
-from hrob_assets.risk.training.training import training_set_tag
+from hrob_assets.risk.training.training_set import training_set_tag
 from hrob_assets_tests.assets.model.test_training import train
 from hrob_assets_tests.assets.worlds import (
     CANDIDATES,

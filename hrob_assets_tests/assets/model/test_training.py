@@ -19,8 +19,8 @@ from hrob_assets.risk.arms.feedback import ACCEPTED_BY, in_silent_arm
 from hrob_assets.risk.errors import ContractError, TooSmallError
 from hrob_assets.risk.features.catalogue.catalogue import Catalogue, FeatureFamily
 from hrob_assets.risk.features.catalogue.selection import read_feature_selection
-from hrob_assets.risk.training import tuning
-from hrob_assets.risk.training.training import fingerprint
+from hrob_assets.risk.training.training_set import fingerprint
+from hrob_assets.risk.training.tuning import search as tuning
 from hrob_assets.risk.use_case import SilentArm, use_case_from
 from hrob_assets_tests.assets.worlds import (
     CANDIDATES,
@@ -92,7 +92,7 @@ DIES = """
 import os, signal, sys
 from pathlib import Path
 from hrob_assets.resources.records.model_registry import ModelRegistry
-from hrob_assets.risk.training import tuning
+from hrob_assets.risk.training.tuning import search as tuning
 from hrob_assets_tests.assets.model.test_training import train
 from hrob_assets_tests.assets.worlds import training_set
 

@@ -19,7 +19,8 @@ from hrob_assets.resources.records.model_registry import (
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.features.catalogue.imputation import ImputationRule
 from hrob_assets.risk.models.recalibration import Recalibration
-from hrob_assets.risk.training.training import predict, train_model
+from hrob_assets.risk.training.fit import train_model
+from hrob_assets.risk.training.predict import predict
 from hrob_assets.risk.use_case import ModelSpec, Threshold, Tuning
 from hrob_assets_tests.example import fitted
 from hrob_assets_tests.risk.models.test_base import fitted as fit_family

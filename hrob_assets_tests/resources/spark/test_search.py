@@ -14,7 +14,8 @@ from hrob_assets.resources.spark.search import _try_all, search_on_spark
 from hrob_assets.resources.spark.search_task import SearchTask, take_folds, written_folds
 from hrob_assets.resources.storage.trial_file import TrialFolder
 from hrob_assets.risk.errors import ContractError
-from hrob_assets.risk.training.tuning import SearchPlan, prepared_folds, search
+from hrob_assets.risk.training.tuning.plan import SearchPlan
+from hrob_assets.risk.training.tuning.search import prepared_folds, search
 from hrob_assets.risk.use_case import Tuning
 from hrob_assets_tests import spark
 from hrob_assets_tests.risk.models.test_base import DESIGN, rows

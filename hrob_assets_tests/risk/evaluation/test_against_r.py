@@ -15,13 +15,13 @@ import pytest
 from scipy.special import expit
 
 from hrob_assets.risk.evaluation.measures import Draw, measure
-from hrob_assets.risk.statistics.bootstrap import rank_rows
-from hrob_assets.risk.statistics.calibration import DISTANCES
+from hrob_assets.risk.statistics.distances import DISTANCES
 from hrob_assets.risk.statistics.net_benefit import (
     interventions_avoided,
     net_benefit,
     net_benefit_of_all,
 )
+from hrob_assets.risk.statistics.ranked_rows import rank_rows
 from hrob_assets_tests.paths import GOLDEN
 from hrob_assets_tests.risk.evaluation.r_random import RRandom
 

@@ -1,18 +1,19 @@
 import numpy as np
 import pytest
 
-from hrob_assets.risk.evaluation.evaluate import calibration_factor
-from hrob_assets.risk.evaluation.fairness import (
-    fairness_report,
+from hrob_assets.risk.evaluation.analysis import Verdict
+from hrob_assets.risk.evaluation.fairness import fairness_report
+from hrob_assets.risk.evaluation.measures import Draw
+from hrob_assets.risk.evaluation.performance import evaluate
+from hrob_assets.risk.evaluation.verdicts import (
     judge_factor,
     patients_for_margin,
     patients_needed,
     simultaneous_bounds,
     studentise,
 )
-from hrob_assets.risk.evaluation.measures import Draw
-from hrob_assets.risk.evaluation.report import Verdict
-from hrob_assets.risk.statistics.bootstrap import Estimate, rank_rows
+from hrob_assets.risk.statistics.bootstrap import Estimate
+from hrob_assets.risk.statistics.ranked_rows import rank_rows
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ def test_the_standard_error_is_that_of_patients_as_clusters():
 
     found = studentise(rows, Draw(2000, 1))
 
-    factor = calibration_factor(person, probability, outcome, seed=1)
+    factor = evaluate(person, probability, outcome, threshold=0.5).calibration_factor
     once = (probability - outcome)[::4]
     assert found.value == pytest.approx(factor.value)
     assert found.error == pytest.approx(once.std() / np.sqrt(300))

@@ -13,8 +13,9 @@ from hrob_assets.risk.models.base import Family, family_of
 from hrob_assets.risk.models.design_matrix import Design
 from hrob_assets.risk.models.points import PointRule
 from hrob_assets.risk.models.types import family_names
-from hrob_assets.risk.training.training import contributions, fit_design, predict, term_names
-from hrob_assets.risk.training.tuning import Trial
+from hrob_assets.risk.training.fit import fit_design
+from hrob_assets.risk.training.predict import contributions, predict, term_names
+from hrob_assets.risk.training.tuning.plan import Trial
 from hrob_assets.risk.use_case import FamilySpec, Threshold
 
 COLUMNS = ("age__years", "ed__count_30d", "lab__last_value_90d")

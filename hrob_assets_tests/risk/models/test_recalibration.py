@@ -13,7 +13,7 @@ from hrob_assets.risk.models.recalibration import (
     calibration_from,
     fit_calibration,
 )
-from hrob_assets.risk.training.training import comparator_probability, predict
+from hrob_assets.risk.training.predict import comparator_probability, predict
 from hrob_assets_tests.example import fitted
 
 ROWS = pl.DataFrame({"x": [-1.0, 0.0, 2.0]})

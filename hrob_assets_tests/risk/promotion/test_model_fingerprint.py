@@ -7,7 +7,7 @@ import skops.io
 from hrob_assets.risk.models.recalibration import Recalibration
 from hrob_assets.risk.models.types import family_names
 from hrob_assets.risk.promotion.model_fingerprint import invented_rows, model_fingerprint
-from hrob_assets.risk.training.training import predict
+from hrob_assets.risk.training.predict import predict
 from hrob_assets_tests.example import fitted
 from hrob_assets_tests.risk.models.test_base import fitted as fit_family
 

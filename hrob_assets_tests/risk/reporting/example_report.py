@@ -6,25 +6,22 @@ import numpy as np
 import polars as pl
 
 from hrob_assets.risk.cohort.baseline import baseline_table
-from hrob_assets.risk.evaluation.report import (
+from hrob_assets.risk.evaluation.analysis import (
     Allocation,
     Analysis,
     AntiClassification,
     CalibrationBin,
     Counts,
     CurvePoint,
-    Definition,
-    EvaluationReport,
     FairnessReport,
     GroupFairness,
     GroupShare,
     LabelAudit,
-    Method,
     Metric,
     ParityGap,
-    Subject,
     ThresholdRow,
 )
+from hrob_assets.risk.evaluation.report import Definition, EvaluationReport, Method, Subject
 from hrob_assets.risk.promotion.criteria import Verdict
 from hrob_assets.risk.reporting.pages.parts import ReportContext, Terms
 from hrob_assets.risk.use_case import Characteristic
@@ -41,7 +38,7 @@ DEFINITIONS = {
     "auroc": Definition("AUROC", "Chance that a case ranks above another row.", 1.0),
     "brier": Definition("Brier score", "Mean squared distance.", 0.0),
     "calibration_factor": Definition("calibration factor", "Mean estimated - observed.", 0.0),
-    "expected_over_observed": Definition("E/O", "Expected over observed outcomes.", 1.0),
+    "observed_over_expected": Definition("E/O", "Expected over observed outcomes.", 1.0),
     "ici": Definition("ICI", "Mean distance of the curve from the line.", 0.0),
 }
 CURVE = tuple(
@@ -55,7 +52,7 @@ def metrics(factor=0.002, width=0.008):
         "prevalence": (0.10, 0.01), "alert_rate": (0.08, 0.005), "sensitivity": (0.21, 0.02),
         "specificity": (0.93, 0.01), "positive_predictive_value": (0.26, 0.03),
         "negative_predictive_value": (0.91, 0.01), "lift": (2.5, 0.3), "odds_ratio": (3.55, 0.6),
-        "auroc": (0.712, 0.02), "brier": (0.086, 0.004), "expected_over_observed": (1.02, 0.08),
+        "auroc": (0.712, 0.02), "brier": (0.086, 0.004), "observed_over_expected": (1.02, 0.08),
     }  # fmt: skip
     found = {
         name: Metric(value, value - d, value + d, "patient-cluster bootstrap", 1.6)

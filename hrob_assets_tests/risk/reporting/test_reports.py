@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from hrob_assets.risk.evaluation.report import Metric
+from hrob_assets.risk.evaluation.analysis import Metric
 from hrob_assets.risk.governance.summary import summarise
 from hrob_assets.risk.promotion.criteria import Verdict
 from hrob_assets.risk.reporting.reports import render_evaluation_reports

@@ -7,14 +7,12 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from hrob_assets.risk.statistics import bootstrap
 from hrob_assets.risk.statistics.bootstrap import (
     LANES,
-    auprc_influence,
-    auroc_influence,
-    design_effect,
     person_sums,
-    rank_rows,
     replicate,
     resampled_sums,
 )
+from hrob_assets.risk.statistics.influence import auprc_influence, auroc_influence, design_effect
+from hrob_assets.risk.statistics.ranked_rows import rank_rows
 
 
 def predictions(rows=600, persons=120, seed=3, decimals=2):

@@ -5,21 +5,35 @@ from scipy.special import expit
 from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
-from hrob_assets.risk.errors import TooSmallError
-from hrob_assets.risk.statistics.bootstrap import rank_rows, replicate
+from hrob_assets.risk.statistics.bootstrap import replicate
 from hrob_assets.risk.statistics.calibration import (
-    DISTANCES,
-    Spline,
+    ALL_ALIKE,
+    NO_MAXIMUM,
+    ONE_OUTCOME,
     calibrate,
+    fit_in_the_large,
+    fit_line,
+)
+from hrob_assets.risk.statistics.calibration_replicates import (
     calibrate_replicates,
-    calibration_in_the_large,
-    calibration_slope,
     expected_distances,
     in_bins,
-    logit,
     logit_bins,
-    spline_for,
 )
+from hrob_assets.risk.statistics.distances import DISTANCES
+from hrob_assets.risk.statistics.logistic import logit
+from hrob_assets.risk.statistics.ranked_rows import rank_rows
+from hrob_assets.risk.statistics.spline import Spline, spline_for
+
+
+def in_the_large(probability, outcome, *, weight=None):
+    events = outcome if weight is None else weight * outcome
+    return fit_in_the_large(probability, events, rows=weight).coefficients[0]
+
+
+def line_of(probability, outcome, *, weight=None):
+    events = outcome if weight is None else weight * outcome
+    return tuple(fit_line(probability, events, rows=weight).coefficients)
 
 
 def predictions(rows=3000, seed=3, shift=0.3, slope=0.8, decimals=9):
@@ -39,7 +53,7 @@ def glm(columns, outcome, *, offset=None, freq_weights=None):
 def test_in_the_large_is_a_glm_with_a_true_offset(seed):
     probability, outcome = predictions(seed=seed)
 
-    found = calibration_in_the_large(probability, outcome)
+    found = in_the_large(probability, outcome)
 
     expected = glm(np.ones(outcome.size), outcome, offset=logit(probability))
     assert found == pytest.approx(expected[0], abs=1e-8)
@@ -48,9 +62,9 @@ def test_in_the_large_is_a_glm_with_a_true_offset(seed):
 def test_in_the_large_is_not_the_intercept_beside_a_slope():
     probability, outcome = predictions()
 
-    intercept, _ = calibration_slope(probability, outcome)
+    intercept, _ = line_of(probability, outcome)
 
-    assert abs(calibration_in_the_large(probability, outcome) - intercept) > 0.1
+    assert abs(in_the_large(probability, outcome) - intercept) > 0.1
 
 
 def test_weights_count_rows():
@@ -60,10 +74,8 @@ def test_weights_count_rows():
 
     large = glm(np.ones(400), outcome, offset=logit(probability), **options)
     line = glm(sm.add_constant(logit(probability)), outcome, **options)
-    assert calibration_in_the_large(probability, outcome, weight=weight) == (
-        pytest.approx(large[0], abs=1e-8)
-    )
-    assert calibration_slope(probability, outcome, weight=weight) == pytest.approx(line, abs=1e-8)
+    assert in_the_large(probability, outcome, weight=weight) == (pytest.approx(large[0], abs=1e-8))
+    assert line_of(probability, outcome, weight=weight) == pytest.approx(line, abs=1e-8)
 
 
 @pytest.mark.parametrize("decimals", [2, 9], ids=["ties", "no ties"])
@@ -74,29 +86,29 @@ def test_every_level_is_that_of_statsmodels(decimals):
 
     score = logit(probability)
     line = glm(sm.add_constant(score), outcome)
-    basis = found.spline.basis(score)
+    basis = found.curve.spline.basis(score)
     curve = expit(basis @ glm(basis, outcome))
     distance = np.abs(curve - probability)
     assert found.in_the_large == pytest.approx(
         glm(np.ones(outcome.size), outcome, offset=score)[0], abs=1e-6
     )
-    assert (found.slope_intercept, found.slope) == pytest.approx(line, abs=1e-6)
-    assert found.distances[0] == pytest.approx(distance.mean(), abs=1e-6)
-    assert found.distances[1:3] == pytest.approx(
+    assert found.line == pytest.approx(line, abs=1e-6)
+    assert found.curve.distances[0] == pytest.approx(distance.mean(), abs=1e-6)
+    assert found.curve.distances[1:3] == pytest.approx(
         np.quantile(distance, [0.5, 0.9], method="inverted_cdf"), abs=1e-6
     )
-    assert found.distances[3] == pytest.approx(distance.max(), abs=1e-6)
+    assert found.curve.distances[3] == pytest.approx(distance.max(), abs=1e-6)
 
 
 def test_the_curve_without_a_penalty_is_that_of_scikit_learn():
     probability, outcome = predictions()
     found = calibrate(rank_rows(np.arange(outcome.size), probability, outcome))
 
-    basis = found.spline.basis(logit(probability))[:, 1:]
+    basis = found.curve.spline.basis(logit(probability))[:, 1:]
     fitted = LogisticRegression(C=np.inf, tol=1e-10, max_iter=10_000).fit(basis, outcome)
 
-    grid = found.spline.basis(logit(found.grid))[:, 1:]
-    assert found.curve == pytest.approx(fitted.predict_proba(grid)[:, 1], abs=1e-4)
+    grid = found.curve.spline.basis(logit(found.curve.grid))[:, 1:]
+    assert found.curve.values == pytest.approx(fitted.predict_proba(grid)[:, 1], abs=1e-4)
 
 
 def test_a_natural_spline_is_straight_outside_its_knots_and_smooth_at_them():
@@ -127,20 +139,20 @@ def test_predictions_that_are_right_have_no_distance_beyond_chance():
     rows = rank_rows(np.arange(20_000), probability, outcome)
     found = calibrate(rows)
 
-    expected = expected_distances(found, logit_bins(rows), seed=1)
+    expected = expected_distances(found.curve, logit_bins(rows), seed=1)
 
-    assert (abs(found.in_the_large), abs(found.slope - 1)) < (0.05, 0.05)
-    assert found.distances[0] < 2 * expected[0]
+    assert (abs(found.in_the_large), abs(found.line[1] - 1)) < (0.05, 0.05)
+    assert found.curve.distances[0] < 2 * expected[0]
 
 
 def test_the_expected_distance_is_that_of_drawing_outcomes_row_by_row():
     probability, outcome = predictions(rows=800, shift=0, slope=1)
     rows = rank_rows(np.arange(800), probability, outcome)
     found = calibrate(rows)
-    mine = expected_distances(found, logit_bins(rows), seed=1)
+    mine = expected_distances(found.curve, logit_bins(rows), seed=1)
 
     rng = np.random.default_rng(7)
-    basis = found.spline.basis(logit(rows.probability))
+    basis = found.curve.spline.basis(logit(rows.probability))
     plain = []
     for _ in range(150):
         drawn = (rng.random(800) < rows.probability).astype(int)
@@ -163,7 +175,7 @@ def test_refits_on_bins_are_refits_on_rows():
         rows, columns=columns, cuts=np.arange(4001), replicates=16, seed=2
     ).rows_above  # without ties between cuts, the steps are the weights
     score = logit(rows.probability)
-    basis = found.spline.basis(score)
+    basis = found.curve.spline.basis(score)
     for b in range(4):
         weight = np.diff(weights[b])
         options = {"freq_weights": weight}
@@ -187,15 +199,55 @@ def test_bins_hold_every_row_once_and_cut_no_prediction_apart():
     assert np.all(rows.probability[inner] < rows.probability[inner - 1])
 
 
-@pytest.mark.parametrize("measure", [calibration_in_the_large, calibration_slope])
-def test_one_outcome_only_is_refused(measure):
-    with pytest.raises(TooSmallError, match="needs both outcomes"):
-        measure(np.full(5, 0.3), np.zeros(5))
+def ranked(probability, outcome):
+    return rank_rows(np.arange(len(outcome)), np.asarray(probability), np.asarray(outcome))
 
 
-def test_predictions_that_part_the_outcomes_have_no_slope():
-    with pytest.raises(TooSmallError, match="no finite slope"):
-        calibration_slope(np.array([0.1, 0.2, 0.8, 0.9]), np.array([0, 0, 1, 1]))
+def test_one_outcome_only_has_no_calibration_and_says_why():
+    found = calibrate(ranked(np.linspace(0.1, 0.5, 20), np.zeros(20)))
+
+    assert (found.in_the_large, found.line, found.curve) == (None, None, None)
+    assert found.absent == dict.fromkeys(["in_the_large", "line", "curve"], ONE_OUTCOME)
+
+
+def test_predictions_that_separate_the_outcomes_keep_calibration_in_the_large():
+    found = calibrate(ranked([0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1]))
+
+    assert found.in_the_large == pytest.approx(0.0, abs=1e-9)
+    assert found.absent == {"line": NO_MAXIMUM, "curve": NO_MAXIMUM}
+
+
+def test_predictions_that_are_all_the_same_keep_calibration_in_the_large():
+    found = calibrate(ranked(np.full(100, 0.2), np.arange(100) < 40))
+
+    assert found.in_the_large == pytest.approx(np.log(40 / 60) - np.log(0.2 / 0.8))
+    assert found.absent == {"line": ALL_ALIKE, "curve": ALL_ALIKE}
+
+
+def test_certain_predictions_are_clipped_and_counted():
+    """A forest says 0 or 1 of a tenth of the rows; a GLM on clipped log-odds is the reference."""
+    rng = np.random.default_rng(33)
+    probability, outcome = predictions(rows=5000, seed=7)
+    certain = rng.random(5000) < 0.1
+    probability = np.where(certain, rng.random(5000) < 0.2, probability).astype(float)
+    found = calibrate(ranked(probability, outcome))
+
+    reference = glm(sm.add_constant(logit(probability)), outcome)
+    assert found.clipped == certain.sum()
+    assert found.line == pytest.approx(reference, abs=1e-8)
+    assert found.line[1] < 0.3
+    assert found.curve is not None
+
+
+def test_few_events_among_many_rows_have_every_level():
+    rng = np.random.default_rng(1)
+    score = rng.normal(-5.9, 0.8, 50_000)
+    outcome = (rng.random(50_000) < expit(-0.15 + 0.85 * score)).astype(np.int8)
+    found = calibrate(ranked(expit(score), outcome))
+
+    assert 100 < outcome.sum() < 400
+    assert found.absent == {}
+    assert found.line == pytest.approx(glm(sm.add_constant(score), outcome), abs=1e-6)
 
 
 def test_the_standard_error_in_the_large_is_that_of_the_bootstrap():

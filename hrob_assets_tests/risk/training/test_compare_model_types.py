@@ -5,15 +5,15 @@ import polars as pl
 import pytest
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
+from hrob_assets.risk.evaluation.differences import COMPARED
 from hrob_assets.risk.models.recalibration import fit_calibration
 from hrob_assets.risk.training.compare_model_types import (
-    METRICS,
     choose_family,
     compare_families,
     family_table,
     shown_families,
 )
-from hrob_assets.risk.training.training import predict
+from hrob_assets.risk.training.predict import predict
 from hrob_assets.risk.use_case import Choice
 from hrob_assets_tests.example import fitted
 
@@ -38,7 +38,7 @@ BAD = fitted(X, [-0.5], intercept=-1.0, threshold=0.4)
 
 
 def test_figures_are_those_of_scikit_learn_on_the_validation_rows():
-    found = compare_families({"good": GOOD}, rows(), name="example")[0].figures
+    found = compare_families({"good": GOOD}, rows())[0].figures
 
     validation = rows().filter(pl.col("split") == "validation")
     p, y = predict(GOOD, validation), validation["label"].to_numpy()
@@ -52,27 +52,25 @@ def test_figures_are_those_of_scikit_learn_on_the_validation_rows():
 
 
 def test_a_better_family_is_better_in_every_metric_with_an_interval_above_zero():
-    _, better = compare_families({"bad": BAD, "good": GOOD}, rows(), name="example")
+    _, better = compare_families({"bad": BAD, "good": GOOD}, rows())
 
-    assert set(better.improvements) == set(METRICS)
+    assert set(better.improvements) == set(COMPARED)
     assert all(found.low > 0 for found in better.improvements.values())
 
 
 def test_a_copy_of_the_default_is_neither_better_nor_worse():
-    _, copy = compare_families({"one": GOOD, "two": GOOD}, rows(), name="example")
+    _, copy = compare_families({"one": GOOD, "two": GOOD}, rows())
 
     found = [(each.value, each.low, each.high) for each in copy.improvements.values()]
-    assert found == [(0.0, 0.0, 0.0)] * len(METRICS)
+    assert found == [(0.0, 0.0, 0.0)] * len(COMPARED)
 
 
 def test_outcomes_of_the_test_period_change_nothing():
     frame = rows()
     flipped = pl.col("label") ^ (pl.col("split") == "test")
 
-    first = compare_families({"bad": BAD, "good": GOOD}, frame, name="example")
-    second = compare_families(
-        {"bad": BAD, "good": GOOD}, frame.with_columns(label=flipped), name="example"
-    )
+    first = compare_families({"bad": BAD, "good": GOOD}, frame)
+    second = compare_families({"bad": BAD, "good": GOOD}, frame.with_columns(label=flipped))
 
     assert first == second
 
@@ -84,13 +82,13 @@ def test_a_family_that_was_calibrated_is_not_judged_by_its_own_patients():
     steps = fit_calibration("isotonic", predict(BAD, own), outcome)
     calibrated = replace(BAD, calibration_kind="isotonic", calibration=steps)
 
-    _, found = compare_families({"good": GOOD, "bad": calibrated}, frame, name="example")
+    _, found = compare_families({"good": GOOD, "bad": calibrated}, frame)
 
     assert found.figures["log_loss"] > log_loss(outcome, predict(calibrated, own)) + 0.005
 
 
 def test_the_default_stays_where_the_margin_is_not_reached():
-    compared = compare_families({"bad": BAD, "good": GOOD}, rows(), name="example")
+    compared = compare_families({"bad": BAD, "good": GOOD}, rows())
 
     lenient = choose_family(compared, Choice("log_loss", 0.001), candidates=["good"])
     strict = choose_family(compared, Choice("log_loss", 10.0), candidates=["good"])
@@ -101,7 +99,7 @@ def test_the_default_stays_where_the_margin_is_not_reached():
 
 
 def test_the_table_says_who_was_chosen_and_why():
-    compared = compare_families({"bad": BAD, "good": GOOD}, rows(), name="example")
+    compared = compare_families({"bad": BAD, "good": GOOD}, rows())
     chosen = choose_family(compared, Choice(), candidates=["good"])
 
     table = family_table(compared, chosen)

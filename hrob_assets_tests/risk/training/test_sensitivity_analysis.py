@@ -5,6 +5,7 @@ import pytest
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.features.catalogue.catalogue import FeatureColumn
 from hrob_assets.risk.features.catalogue.imputation import ImputationRule
+from hrob_assets.risk.training.fit import fit_model
 from hrob_assets.risk.training.sensitivity_analysis import (
     REFERENCE,
     analyse_sensitivity,
@@ -13,7 +14,6 @@ from hrob_assets.risk.training.sensitivity_analysis import (
     shown_sensitivity,
     variants_of,
 )
-from hrob_assets.risk.training.training import fit_model
 from hrob_assets_tests.example import example_use_case
 
 CANDIDATES = (

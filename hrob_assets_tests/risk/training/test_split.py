@@ -7,17 +7,15 @@ import pytest
 
 from hrob_assets.risk.errors import ConfigurationError
 from hrob_assets.risk.statistics import person_fraction
-from hrob_assets.risk.training.split import (
-    Periods,
-    assign_split,
+from hrob_assets.risk.training.periods import Periods, periods
+from hrob_assets.risk.training.predict import judged_rows
+from hrob_assets.risk.training.split import assign_split, plan_split
+from hrob_assets.risk.training.update_split import (
     assign_update_split,
     judged_from,
     judges_whole,
-    periods,
-    plan_split,
     update_periods,
 )
-from hrob_assets.risk.training.training import judged_rows
 from hrob_assets.risk.use_case import Split, use_case_from
 from hrob_assets_tests.example import example_values
 

@@ -11,19 +11,20 @@ from hypothesis import strategies as st
 from hrob_assets.risk.errors import ConfigurationError, ContractError, TooSmallError
 from hrob_assets.risk.features.catalogue.imputation import ImputationRule
 from hrob_assets.risk.models.design_matrix import Design
-from hrob_assets.risk.training.split import Periods, SplitPlan, assign_split
+from hrob_assets.risk.training.fit import train_model
+from hrob_assets.risk.training.periods import Periods
+from hrob_assets.risk.training.predict import predict
+from hrob_assets.risk.training.split import SplitPlan, assign_split
 from hrob_assets.risk.training.threshold import capacity_threshold
-from hrob_assets.risk.training.training import (
+from hrob_assets.risk.training.training_set import (
     TRAINING_COLUMNS,
     assemble_training_set,
     censored_rows,
     fingerprint,
-    predict,
     require_enough,
     require_ripe,
-    train_model,
 )
-from hrob_assets.risk.training.tuning import prepared_folds, tune
+from hrob_assets.risk.training.tuning.search import prepared_folds, tune
 from hrob_assets.risk.use_case import ModelSpec, Threshold, Tuning
 from hrob_assets_tests.example import example_use_case
 

@@ -8,10 +8,13 @@ import polars as pl
 import pytest
 
 from hrob_assets.risk.errors import TooSmallError
-from hrob_assets.risk.evaluation.evaluate import paired_difference, row_log_loss
+from hrob_assets.risk.evaluation.differences import paired_mean_difference
+from hrob_assets.risk.evaluation.measures import Draw
 from hrob_assets.risk.models.recalibration import Recalibration
-from hrob_assets.risk.training.split import judges
-from hrob_assets.risk.training.training import CrossFit, judged_probability, judged_rows, predict
+from hrob_assets.risk.statistics import row_log_loss
+from hrob_assets.risk.training.model import CrossFit
+from hrob_assets.risk.training.predict import judged_probability, judged_rows, predict
+from hrob_assets.risk.training.update_split import judges
 from hrob_assets.risk.updating.closed_test import fit_update
 from hrob_assets.risk.updating.recalibrate import (
     combined,
@@ -168,8 +171,10 @@ def gain(model, frame, *, seed):
     judged = judged_rows(model, frame)
     outcome = judged["label"].to_numpy().astype(np.int8)
     both = (predict(champion(), judged), judged_probability(model, judged))
-    losses = {name: row_log_loss(p, outcome) for name, p in zip("ab", both, strict=True)}
-    return paired_difference(judged["person_id"].to_numpy(), losses, seed=seed)
+    first, second = (row_log_loss(p, outcome) for p in both)
+    return paired_mean_difference(
+        judged["person_id"].to_numpy(), outcome, first, second, draw=Draw(seed=seed)
+    )
 
 
 def recalibrated(frame):

@@ -34,7 +34,7 @@ from hrob_assets.risk.reporting.pages.parts import (
 
 _PARITY = ("sensitivity", "specificity", "positive_predictive_value", "alert_rate")
 _VERDICTS = ("calibrated", "not calibrated", "undetermined", "too few")
-_USED = frozenset({*_PARITY, "calibration_factor", "expected_over_observed", "ici"})
+_USED = frozenset({*_PARITY, "calibration_factor", "observed_over_expected", "ici"})
 
 
 def fairness_page(
@@ -147,7 +147,7 @@ def _group_table(groups: Sequence[GroupFairness], report: EvaluationReport) -> T
                 count_text(group.analysis.counts.events),
                 *(
                     metric_text(name, metrics.get(name), definitions.get(name))
-                    for name in ("calibration_factor", "expected_over_observed", "ici")
+                    for name in ("calibration_factor", "observed_over_expected", "ici")
                 ),
                 zero,
                 "" if needed is None else f"{needed:,}",

@@ -4,14 +4,13 @@
 # pyright: reportMissingTypeStubs=false, reportUnknownArgumentType=false
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, Protocol
 
 import numpy as np
 import polars as pl
@@ -19,140 +18,31 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
-from hrob_assets.risk.errors import ContractError, HrobError
-from hrob_assets.risk.models import Design, Family, Parameters, Range, design_matrix, family_of
+from hrob_assets.risk.errors import HrobError
+from hrob_assets.risk.models import Design, Family, Parameters, design_matrix, family_of
 from hrob_assets.risk.statistics import person_fraction
+from hrob_assets.risk.training.tuning.hyperopt_points import inside_space, next_points
+from hrob_assets.risk.training.tuning.plan import (
+    Fold,
+    SearchEngine,
+    SearchPlan,
+    Trial,
+    TrialLog,
+    best_trial,
+    most_trials,
+)
 from hrob_assets.risk.use_case import Tuning
 
-_FEWEST_RANDOM, _MOST_RANDOM = 3, 20
 _PROGRESS = 1e-5
+
+
 _CODE = ("models", "statistics", "training")
+
+
 _LIBRARIES = ("hyperopt", "numba", "numpy", "scikit-learn", "scipy")
+
+
 _CAUGHT = (HrobError, ValueError, ArithmeticError, RuntimeError, MemoryError)
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One tried set of hyperparameters: cross-validated log loss, mean and per fold.
-
-    Parameters
-    ----------
-    parameters : mapping of str to number
-    log_loss : float, optional
-        None when the trial failed.
-    fold_log_losses : tuple of float
-    seconds : float
-        Time that it took, where a log has a clock; says nothing about equality.
-    failure : str, optional
-        Kind of the error that ended it.
-    origin : str
-        ``search``, or ``earlier`` when the parameters were the best of an earlier training.
-    """
-
-    parameters: Parameters
-    log_loss: float | None
-    fold_log_losses: tuple[float, ...]
-    seconds: float = field(default=0.0, compare=False)
-    failure: str | None = None
-    origin: Literal["search", "earlier"] = "search"
-
-
-class TrialLog(Protocol):
-    """Where trials are kept as they end, so that a search that was cut short goes on."""
-
-    def alone(self, tag: str) -> AbstractContextManager[None]:
-        """Wait until no other process searches under this tag, and let none meanwhile."""
-        ...
-
-    def start(
-        self, tag: str, earlier: Sequence[Parameters], *, anew: bool = False
-    ) -> tuple[list[Parameters], list[Trial]]:
-        """Return what a search of this tag began with and its trials, or begin one."""
-        ...
-
-    def add(self, trial: Trial) -> Trial:
-        """Keep a trial for good before the next one starts; return it with its seconds."""
-        ...
-
-
-@dataclass(frozen=True)
-class SearchPlan:
-    """What decides the trials of a search, beside its rows.
-
-    Parameters
-    ----------
-    family : str
-    tuning : Tuning
-    seed : int
-    at_a_time : int
-        So many trials are drawn before one of them is tried: 1, or more where they run together.
-    earlier : tuple of mapping
-        Tried first.
-    """
-
-    family: str
-    tuning: Tuning
-    seed: int
-    at_a_time: int = 1
-    earlier: tuple[Parameters, ...] = ()
-
-
-@dataclass(frozen=True)
-class Fold:
-    """Prepared parts of one fold.
-
-    Parameters
-    ----------
-    fit_matrix, held_out_matrix : ndarray of float32, shape (n_rows, n_terms)
-    fit_outcome, held_out_outcome : ndarray of 0/1, shape (n_rows,)
-    terms : tuple of str
-        What stands behind each column.
-    """
-
-    fit_matrix: np.ndarray
-    fit_outcome: np.ndarray
-    held_out_matrix: np.ndarray
-    held_out_outcome: np.ndarray
-    terms: tuple[str, ...]
-
-
-class SearchEngine(Protocol):
-    """Where the trials of a search run, if not in this process."""
-
-    @property
-    def at_a_time(self) -> int:
-        """Number of trials that run together."""
-        ...
-
-    def search(self, folds: Sequence[Fold], plan: SearchPlan, *, tag: str) -> tuple[Trial, ...]:
-        """Do as `search`, on from the trials that are kept under a tag, and keep all there."""
-        ...
-
-
-def best_trial(trials: Sequence[Trial]) -> Trial:
-    """Return the trial with the lowest log loss; of equals the first.
-
-    Raises
-    ------
-    ContractError
-        If all failed.
-
-    Examples
-    --------
-    >>> best_trial([Trial({"a": 1}, 0.3, ()), Trial({"a": 2}, None, (), failure="ValueError")])
-    Trial(parameters={'a': 1}, log_loss=0.3, fold_log_losses=(), ...)
-    """
-    ended = [(trial.log_loss, trial) for trial in trials if trial.log_loss is not None]
-    if not ended:
-        kinds = ", ".join(sorted({str(trial.failure) for trial in trials}))
-        msg = f"one trial at least must succeed (found {len(trials)} that failed with {kinds})"
-        raise ContractError(msg)
-    return min(ended, key=lambda pair: pair[0])[1]
-
-
-def chosen_parameters(trials: Sequence[Trial]) -> Parameters:
-    """Parameters of the best trial; none where there was no search."""
-    return best_trial(trials).parameters if trials else {}
 
 
 def tune(
@@ -192,7 +82,7 @@ def tune(
         In the order tried; the same seed gives the same trials.
     """
     space = family_of(family).SPACE
-    known = tuple(point for point in earlier if _in_space(point, space))
+    known = tuple(point for point in earlier if inside_space(point, space))
     at_a_time = 1 if engine is None else engine.at_a_time
     plan = SearchPlan(family, tuning, seed, at_a_time, known)
     tag = _tag(train, design, plan)
@@ -242,7 +132,7 @@ def search(
     """
     trials = list(done)
     while not _ended(trials, plan):
-        points = _next_points(trials, plan)
+        points = next_points(trials, plan)
         tried = (
             (try_parameters(folds, point, plan) for point in points)
             if try_all is None
@@ -310,7 +200,7 @@ def prepared_folds(
 
 def _ended(trials: Sequence[Trial], plan: SearchPlan) -> bool:
     """Whether enough was tried, or the last trials brought nothing better."""
-    if len(trials) >= _most_trials(plan):
+    if len(trials) >= most_trials(plan):
         return True
     patience = plan.tuning.patience
     if patience is None or len(trials) % plan.at_a_time:
@@ -320,101 +210,11 @@ def _ended(trials: Sequence[Trial], plan: SearchPlan) -> bool:
     return bool(before) and min(lately) > min(before) - _PROGRESS and np.isfinite(min(before))
 
 
-def _most_trials(plan: SearchPlan) -> int:
-    return plan.tuning.trials if family_of(plan.family).SPACE else 1
-
-
-def _next_points(trials: Sequence[Trial], plan: SearchPlan) -> list[Parameters]:
-    """What is tried next, up to the end of those that are drawn together.
-
-    Those of a search that was cut short among them are drawn from what was known at their start.
-    """
-    number = len(trials)
-    start = number - number % plan.at_a_time
-    end = min(start + plan.at_a_time, _most_trials(plan))
-    space = family_of(plan.family).SPACE
-    return [
-        plan.earlier[each]
-        if each < len(plan.earlier)
-        else _suggested(space, trials[:start], plan, number=each)
-        for each in range(number, end)
-    ]
-
-
 def _fold_log_loss(fold: Fold, family: Family, parameters: Parameters, seed: int) -> float:
     classifier = family.build_classifier(parameters, seed=seed)
     family.fit_classifier(classifier, fold.fit_matrix, fold.fit_outcome)
     probability = family.row_probabilities(classifier, fold.held_out_matrix)
     return float(log_loss(fold.held_out_outcome, probability, labels=[0, 1]))
-
-
-def _suggested(
-    space: Mapping[str, Range], trials: Sequence[Trial], plan: SearchPlan, *, number: int
-) -> dict[str, float | int]:
-    """Hyperopt's point of a number; it depends on these trials, the seed and the number only."""
-    if not space:
-        return {}
-    from hyperopt import Trials, tpe  # noqa: PLC0415 - slow to import
-    from hyperopt.base import Domain  # noqa: PLC0415
-
-    domain = Domain(_nothing, {name: _hyperopt(name, r) for name, r in space.items()})
-    history = Trials()
-    history.insert_trial_docs([_document(n, trial, domain) for n, trial in enumerate(trials)])
-    history.refresh()
-    random = min(_MOST_RANDOM, max(_FEWEST_RANDOM, plan.tuning.trials // 3))
-    draw = int(np.random.default_rng([plan.seed, number]).integers(2**31 - 1))
-    (document,) = tpe.suggest([number], domain, history, draw, n_startup_jobs=random)
-    values = {name: value[0] for name, value in document["misc"]["vals"].items()}
-    return {name: _number(values[name], space[name]) for name in space}
-
-
-def _nothing(_point: object) -> float:
-    return 0.0
-
-
-def _number(value: float, limits: Range) -> float | int:
-    bounded = min(max(float(value), limits.low), limits.high)
-    return round(bounded) if limits.kind == "integer" else bounded
-
-
-def _hyperopt(name: str, limits: Range) -> Any:
-    from hyperopt import hp  # noqa: PLC0415 - slow to import
-
-    if limits.kind == "loguniform":
-        return hp.loguniform(name, np.log(limits.low), np.log(limits.high))
-    form = hp.uniformint if limits.kind == "integer" else hp.uniform
-    return form(name, limits.low, limits.high)
-
-
-def _document(number: int, trial: Trial, domain: Any) -> dict[str, Any]:
-    """One trial as Hyperopt keeps it."""
-    from hyperopt import JOB_STATE_DONE, STATUS_FAIL, STATUS_OK  # noqa: PLC0415 - slow to import
-
-    failed = trial.log_loss is None
-    return {
-        "state": JOB_STATE_DONE,
-        "tid": number,
-        "spec": None,
-        "result": {"status": STATUS_FAIL} if failed else {
-            "status": STATUS_OK, "loss": trial.log_loss,
-        },
-        "misc": {
-            "tid": number,
-            "cmd": domain.cmd,
-            "workdir": domain.workdir,
-            "idxs": {name: [number] for name in trial.parameters},
-            "vals": {name: [value] for name, value in trial.parameters.items()},
-        },
-        "exp_key": None,
-        "owner": None,
-        "version": 0,
-        "book_time": None,
-        "refresh_time": None,
-    }  # fmt: skip
-
-
-def _in_space(point: Parameters, space: Mapping[str, Range]) -> bool:
-    return set(point) == set(space) and all(space[n].holds(v) for n, v in point.items())
 
 
 def _tag(train: pl.DataFrame, design: Design, plan: SearchPlan) -> str:
@@ -440,7 +240,7 @@ def _tag(train: pl.DataFrame, design: Design, plan: SearchPlan) -> str:
 @cache
 def _code() -> bytes:
     """Code that fits and evaluates trials, and the versions of its libraries."""
-    risk = Path(__file__).parents[1]
+    risk = Path(__file__).parents[2]
     files = [path for name in _CODE for path in sorted((risk / name).rglob("*.py"))]
     hashes = [sha256(path.read_bytes()).hexdigest() for path in files]
     return repr([hashes, [(name, version(name)) for name in _LIBRARIES]]).encode()

@@ -9,15 +9,9 @@ import pytest
 from hrob_assets.resources.storage.trial_file import TrialFolder
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.models.base import family_of
-from hrob_assets.risk.training import tuning
-from hrob_assets.risk.training.tuning import (
-    SearchPlan,
-    Trial,
-    best_trial,
-    search,
-    try_parameters,
-    tune,
-)
+from hrob_assets.risk.training.tuning import search as tuning
+from hrob_assets.risk.training.tuning.plan import SearchPlan, Trial, best_trial
+from hrob_assets.risk.training.tuning.search import search, try_parameters, tune
 from hrob_assets.risk.use_case import Tuning
 from hrob_assets_tests.risk.models.test_base import DESIGN, rows
 
