@@ -34,7 +34,7 @@ from hrob_assets.resources.spark.feature_engine import make_weekly_features
 from hrob_assets.resources.storage.io_manager import Storage
 from hrob_assets.risk.vocabulary import CodeSet
 from hrob_assets.risk.features import Catalogue, FeatureColumn, FeatureFamily
-from hrob_assets.risk.features import NO_ROWS, stale_weeks, week_fingerprints
+from hrob_assets.risk.features import FINGERPRINT_OF_NO_ROWS, stale_weeks, week_fingerprints
 from hrob_assets.risk.features import WeeklyTask
 from hrob_assets.risk.files import DEFINITION
 from hrob_assets.risk.disclosure import shown_count
@@ -154,7 +154,7 @@ def _new_inputs(week: date, fingerprints: pl.DataFrame) -> dg.AssetObservation:
     return dg.AssetObservation(
         WEEK_INPUTS,
         partition=week.isoformat(),
-        tags={"dagster/data_version": known[0] if known else NO_ROWS},
+        tags={"dagster/data_version": known[0] if known else FINGERPRINT_OF_NO_ROWS},
     )
 
 

@@ -16,7 +16,7 @@ from hrob_assets.assets.partitions import (
     weekly_schedule,
 )
 from hrob_assets.risk.vocabulary import CodeSet
-from hrob_assets.risk.cohort import STATUS, label_rows
+from hrob_assets.risk.cohort import LABEL_STATUS, label_rows
 from hrob_assets.risk.files import DEFINITION
 from hrob_assets.risk.disclosure import SUPPRESSED, is_small, shown_parts, shown_share
 from hrob_assets.risk.use_case import UseCase
@@ -105,9 +105,9 @@ _TABLES = ("persons", "coverage", "events", "load")
 def _metadata(labelled: pl.DataFrame) -> dict[str, Any]:
     counts = dict(labelled.group_by("label_status").len().iter_rows())
     mature = labelled.filter(pl.col("label").is_not_null())
-    shown = shown_parts([counts.get(status, 0) for status in STATUS])
+    shown = shown_parts([counts.get(status, 0) for status in LABEL_STATUS])
     figures: dict[str, Any] = {
-        f"{status} rows": count for status, count in zip(STATUS, shown, strict=True)
+        f"{status} rows": count for status, count in zip(LABEL_STATUS, shown, strict=True)
     }
     events = int(mature["label"].sum())
     share = shown_share(events, mature.height)

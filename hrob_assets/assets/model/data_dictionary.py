@@ -12,11 +12,11 @@ from hrob_assets.assets.metadata import frame_schema, markdown_table, row_count
 from hrob_assets.resources.storage.io_manager import Storage, write_text
 from hrob_assets.risk.disclosure import shown_count
 from hrob_assets.risk.features import (
-    GROUPS,
+    DICTIONARY_GROUPS,
     Catalogue,
+    ComparedPeriods,
     FeatureSelection,
     ImputationRule,
-    Reference,
     describe_features,
     drift_table,
     recent_since,
@@ -69,7 +69,11 @@ def data_dictionary_definitions(
         rows = (
             cohort.filter("eligible")
             .select(*ROW_KEY, "week")
-            .join(persons.select("person_id", *GROUPS), on="person_id", maintain_order="left")
+            .join(
+                persons.select("person_id", *DICTIONARY_GROUPS),
+                on="person_id",
+                maintain_order="left",
+            )
             .collect()
         )
         bounds = periods(
@@ -79,7 +83,7 @@ def data_dictionary_definitions(
             runout_days=use_case.outcome.runout_days,
         )
         recent = recent_since(rows["week"].unique().to_list())
-        reference = Reference(bounds.train_start.date(), bounds.train_end.date(), recent)
+        reference = ComparedPeriods(bounds.train_start.date(), bounds.train_end.date(), recent)
         table = describe_features(
             features,
             rows,
@@ -104,7 +108,7 @@ def data_dictionary_definitions(
     return dg.Definitions(assets=[data_dictionary], jobs=[job])
 
 
-def _lead(rows: pl.DataFrame, reference: Reference) -> str:
+def _lead(rows: pl.DataFrame, reference: ComparedPeriods) -> str:
     encounters, persons = shown_count(rows.height), shown_count(rows["person_id"].n_unique())
     return (
         f"{encounters} eligible encounters of {persons} persons. Training period: "

@@ -10,7 +10,7 @@ from hrob_assets.assets.keys import model_group, use_case_key
 from hrob_assets.assets.metadata import frame_schema, markdown_table, row_count
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.features import (
-    RECORD_MEANINGS,
+    SCREEN_RECORD_MEANINGS,
     FeatureColumn,
     FeatureSelection,
     ImputationRule,
@@ -99,7 +99,7 @@ def _metadata(record: pl.DataFrame) -> dict[str, Any]:
     screened = record.filter(~keep & ~pl.col("reason").str.starts_with("dropped by "))
     return {
         **row_count(record.height),
-        "dagster/column_schema": frame_schema(record, RECORD_MEANINGS),
+        "dagster/column_schema": frame_schema(record, SCREEN_RECORD_MEANINGS),
         "columns kept": record.filter(keep).height,
         "columns dropped": record.filter(~keep).height,
         "groups": markdown_table(by_group),

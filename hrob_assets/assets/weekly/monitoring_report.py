@@ -27,7 +27,7 @@ from hrob_assets.resources.storage.io_manager import Storage, write_text
 from hrob_assets.risk.arms import contamination, flag_feedback, readable_rows
 from hrob_assets.risk.cohort import group_rows
 from hrob_assets.risk.files import OutcomeColumns
-from hrob_assets.risk.governance import Standing, framework_steps
+from hrob_assets.risk.governance import UseCaseStanding, framework_steps
 from hrob_assets.risk.monitoring import present_ledger
 from hrob_assets.risk.reporting import MonitoringPlan, monitor_ledger, summary, write_monitoring
 from hrob_assets.risk.reporting.pages import status_board_page
@@ -211,7 +211,7 @@ def _standing(
     champion: str | None,
     records: Sequence[Mapping[str, Any]],
     due: date,
-) -> Standing:
+) -> UseCaseStanding:
     name = use_case.name
     judged = [record for record in records if record["champion"] == champion]
     weeks = _watched_weeks(instance, use_case_key(name, "weekly_calibration"))
@@ -221,7 +221,7 @@ def _standing(
         for alarm in week
         if alarm["model version"] == champion
     ]
-    return Standing(
+    return UseCaseStanding(
         goal=use_case.goal.sentence,
         champion=champion,
         judged=bool(judged),

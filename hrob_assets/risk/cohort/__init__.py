@@ -4,7 +4,7 @@ Eligibility reads only what was known before the prediction time; labels read on
 """
 
 from hrob_assets.risk.cohort.baseline import (
-    SCHEMA,
+    BASELINE_SCHEMA,
     baseline_summary,
     baseline_table,
     characteristics_of,
@@ -12,12 +12,12 @@ from hrob_assets.risk.cohort.baseline import (
 )
 from hrob_assets.risk.cohort.eligibility import attrition, require_features, select_cohort
 from hrob_assets.risk.cohort.groups import AREA_DEPRIVATION, group_rows
-from hrob_assets.risk.cohort.labels import STATUS, label_rows, outcomes_known
+from hrob_assets.risk.cohort.labels import LABEL_STATUS, label_rows, outcomes_known
 
 __all__ = [
     "AREA_DEPRIVATION",
-    "SCHEMA",
-    "STATUS",
+    "BASELINE_SCHEMA",
+    "LABEL_STATUS",
     "attrition",
     "baseline_summary",
     "baseline_table",

@@ -22,7 +22,7 @@ STUDY = (
     Characteristic("Medicaid", feature="coverage__medicaid", kind="yes_no"),
 )
 """What the Huntsman / Flatiron study tells of its patients, whatever the cancer."""
-SCHEMA: dict[str, Any] = {
+BASELINE_SCHEMA: dict[str, Any] = {
     "unit": pl.String,
     "part": pl.String,
     "characteristic": pl.String,
@@ -40,7 +40,7 @@ SCHEMA: dict[str, Any] = {
     "smd": pl.Float64,
     "suppressed": pl.Boolean,
 }
-_FIGURES = tuple(SCHEMA)[5:15]
+_FIGURES = tuple(BASELINE_SCHEMA)[5:15]
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ def baseline_table(
     Returns
     -------
     DataFrame
-        `SCHEMA`: one row per unit, part, characteristic and level. A patient is described as at
-        his or her first row of the part. ``median``, quartiles, ``minimum`` and ``maximum`` are
+        `BASELINE_SCHEMA`: one row per unit, part, characteristic and level. A patient is described
+        by their first row of the part. ``median``, quartiles, ``minimum`` and ``maximum`` are
         of numbers (level null), ``count`` and ``share`` of the levels of the others; each
         characteristic with missing values has the level `MISSING`. ``smd`` is the standardised
         mean difference from the first part. All figures of a row are null where ``suppressed``.
@@ -138,7 +138,7 @@ def baseline_table(
             found += _totals(described) if each is characteristics[0] else []
             describe = _numbers if each.kind == "number" else _levels
             found += describe(each, described, persons)
-    return pl.DataFrame(found, schema=SCHEMA)
+    return pl.DataFrame(found, schema=BASELINE_SCHEMA)
 
 
 def baseline_summary(table: pl.DataFrame, *, part: str) -> str:
@@ -157,7 +157,7 @@ def baseline_summary(table: pl.DataFrame, *, part: str) -> str:
 
     Examples
     --------
-    >>> baseline_summary(pl.DataFrame(schema=SCHEMA), part="test")
+    >>> baseline_summary(pl.DataFrame(schema=BASELINE_SCHEMA), part="test")
     ''
     """
     of_part = table.filter(unit="patient", part=part, suppressed=False)
@@ -211,7 +211,7 @@ def _totals(parts: Sequence[_Part]) -> Iterator[dict[str, Any]]:
 
 
 def _row(part: _Part, name: str, level: str | None, **figures: Any) -> dict[str, Any]:
-    empty = dict.fromkeys(SCHEMA)
+    empty = dict.fromkeys(BASELINE_SCHEMA)
     given = {"unit": part.unit, "part": part.name, "characteristic": name, "level": level}
     return empty | given | {"suppressed": False} | figures
 

@@ -11,7 +11,7 @@ from hrob_assets.risk.use_case import Outcome, OutcomeComponent
 from hrob_assets.risk.vocabulary import CodeSet, select_coded
 from hrob_assets.risk.windows import follow_up, known_when_ripe
 
-STATUS = ("mature", "pending", "censored")
+LABEL_STATUS = ("mature", "pending", "censored")
 _SLACK = timedelta(hours=24)  # spans that lie no further apart touch
 _FOR_EVER = 36_500  # days
 _UNLINKED_ARE_NEAR = timedelta(days=1)  # a fact without an encounter belongs to one a day away

@@ -9,10 +9,14 @@ Yurdakul 2018, *Statistical properties of population stability index*.
 """
 
 from hrob_assets.risk.features.build.build import build_features
-from hrob_assets.risk.features.build.fingerprint import NO_ROWS, stale_weeks, week_fingerprints
+from hrob_assets.risk.features.build.fingerprint import (
+    FINGERPRINT_OF_NO_ROWS,
+    stale_weeks,
+    week_fingerprints,
+)
 from hrob_assets.risk.features.build.weekly_files import (
-    COUNTS,
     ENCOUNTER_COLUMNS,
+    WEEK_COUNTS,
     WeeklyTask,
     weekly_pieces,
     write_pieces,
@@ -25,29 +29,33 @@ from hrob_assets.risk.features.catalogue.mappings import read_feature_mappings
 from hrob_assets.risk.features.catalogue.selection import FeatureSelection, read_feature_selection
 from hrob_assets.risk.features.kernel.facts import FACT_COLUMNS
 from hrob_assets.risk.features.quality.dictionary import (
-    GROUPS,
-    Reference,
+    DICTIONARY_GROUPS,
+    ComparedPeriods,
     describe_features,
     drift_table,
     recent_since,
     summary_by_group,
 )
-from hrob_assets.risk.features.quality.record import RECORD_MEANINGS, kept_columns, rules_of_record
+from hrob_assets.risk.features.quality.record import (
+    SCREEN_RECORD_MEANINGS,
+    kept_columns,
+    rules_of_record,
+)
 from hrob_assets.risk.features.quality.screening import screen_columns, screen_importance
 
 __all__ = [
-    "COUNTS",
+    "DICTIONARY_GROUPS",
     "ENCOUNTER_COLUMNS",
     "FACT_COLUMNS",
-    "GROUPS",
-    "NO_ROWS",
-    "RECORD_MEANINGS",
+    "FINGERPRINT_OF_NO_ROWS",
+    "SCREEN_RECORD_MEANINGS",
+    "WEEK_COUNTS",
     "Catalogue",
+    "ComparedPeriods",
     "FeatureColumn",
     "FeatureFamily",
     "FeatureSelection",
     "ImputationRule",
-    "Reference",
     "WeeklyTask",
     "build_features",
     "describe_features",

@@ -12,23 +12,32 @@ Coalition for Health AI, *Applied Model Card*, version 0.2.
 
 from hrob_assets.risk.governance.card_evidence import CardEvidence, CardFact, version_kind
 from hrob_assets.risk.governance.model_card import ModelCard, model_card
-from hrob_assets.risk.governance.six_steps import Standing, State, Step, framework_steps
+from hrob_assets.risk.governance.six_steps import (
+    FrameworkStep,
+    StepState,
+    UseCaseStanding,
+    framework_steps,
+)
 from hrob_assets.risk.governance.standards import StandardQuestion, reporting_standards
-from hrob_assets.risk.governance.summary import Status, Summary, summarise
+from hrob_assets.risk.governance.summary import (
+    EvaluationSummary,
+    SummaryStatus,
+    summarise_evaluation,
+)
 
 __all__ = [
     "CardEvidence",
     "CardFact",
+    "EvaluationSummary",
+    "FrameworkStep",
     "ModelCard",
     "StandardQuestion",
-    "Standing",
-    "State",
-    "Status",
-    "Step",
-    "Summary",
+    "StepState",
+    "SummaryStatus",
+    "UseCaseStanding",
     "framework_steps",
     "model_card",
     "reporting_standards",
-    "summarise",
+    "summarise_evaluation",
     "version_kind",
 ]

@@ -15,17 +15,17 @@ from hrob_assets.risk.pregnancy.episodes import (
     pregnancy_states,
     with_trimester,
 )
-from hrob_assets.risk.pregnancy.layout import NULL
+from hrob_assets.risk.pregnancy.layout import NULL_INTEGER
 from hrob_assets.risk.pregnancy.signatures import (
-    KIND_OF_CODE_SET,
-    SIGNATURES,
+    PREGNANCY_CODE_SETS,
+    PREGNANCY_SIGNATURES,
     pregnancy_signatures,
     signatures_of,
 )
 from hrob_assets.risk.pregnancy.terms import (
     FULL_TERM_DAYS,
     POSTPARTUM_DAYS,
-    PRECISION,
+    PRECISION_CLASSES,
     SECOND_TRIMESTER_DAYS,
     TERM_BIRTH_DAYS,
     THIRD_TRIMESTER_DAYS,
@@ -35,12 +35,12 @@ from hrob_assets.risk.pregnancy.terms import (
 
 __all__ = [
     "FULL_TERM_DAYS",
-    "KIND_OF_CODE_SET",
-    "NULL",
+    "NULL_INTEGER",
     "POSTPARTUM_DAYS",
-    "PRECISION",
+    "PRECISION_CLASSES",
+    "PREGNANCY_CODE_SETS",
+    "PREGNANCY_SIGNATURES",
     "SECOND_TRIMESTER_DAYS",
-    "SIGNATURES",
     "TERM_BIRTH_DAYS",
     "THIRD_TRIMESTER_DAYS",
     "VIABLE_DAYS",

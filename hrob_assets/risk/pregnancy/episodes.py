@@ -8,11 +8,11 @@ import polars as pl
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.pregnancy.layout import (
     END,
-    NULL,
+    NULL_INTEGER,
     SIGNATURE_WIDTH,
     START,
 )
-from hrob_assets.risk.pregnancy.signatures import SIGNATURES
+from hrob_assets.risk.pregnancy.signatures import PREGNANCY_SIGNATURES
 from hrob_assets.risk.pregnancy.terms import (
     EARLY_HALF_WIDTH,
     EARLY_WEEKS,
@@ -20,7 +20,7 @@ from hrob_assets.risk.pregnancy.terms import (
     LATE_HALF_WIDTH,
     LATE_WEEKS,
     LONGEST_PREGNANCY_DAYS,
-    PRECISION,
+    PRECISION_CLASSES,
     SECOND_TRIMESTER_DAYS,
     THIRD_TRIMESTER_DAYS,
     WEEK_HALF_WIDTH,
@@ -76,7 +76,7 @@ class KnownPregnancies(NamedTuple):
     def last_day(self) -> np.ndarray:
         """Last day of each episode: its end or, when that is not known, the latest possible."""
         longest = self.episodes[:, START] + LONGEST_PREGNANCY_DAYS - 1
-        return np.where(self.episodes[:, END] == NULL, longest, self.episodes[:, END])
+        return np.where(self.episodes[:, END] == NULL_INTEGER, longest, self.episodes[:, END])
 
 
 def known_pregnancies(rows: pl.DataFrame, signatures: pl.DataFrame) -> KnownPregnancies:
@@ -86,7 +86,7 @@ def known_pregnancies(rows: pl.DataFrame, signatures: pl.DataFrame) -> KnownPreg
     ----------
     rows : DataFrame
         Columns ``person_id`` and ``prediction_time``; any order.
-    signatures : DataFrame[SIGNATURES]
+    signatures : DataFrame[PREGNANCY_SIGNATURES]
         Only those that occurred and were known before the prediction time are looked at.
 
     Examples
@@ -94,7 +94,7 @@ def known_pregnancies(rows: pl.DataFrame, signatures: pl.DataFrame) -> KnownPreg
     >>> from datetime import datetime
     >>> signatures = pl.DataFrame(
     ...     [(7, datetime(2024, 3, 1), datetime(2024, 3, 9), "GA", 10.0)],
-    ...     schema=SIGNATURES.schema, orient="row",
+    ...     schema=PREGNANCY_SIGNATURES.schema, orient="row",
     ... )
     >>> rows = pl.DataFrame(
     ...     {"person_id": [7, 7], "prediction_time": [datetime(2024, 3, 9), datetime(2024, 3, 10)]},
@@ -125,7 +125,7 @@ def with_trimester(facts: pl.DataFrame, signatures: pl.DataFrame) -> pl.DataFram
     ----------
     facts : DataFrame
         Facts of rows: ``person_id``, ``prediction_time``, ``occurred_at`` and any others.
-    signatures : DataFrame[SIGNATURES]
+    signatures : DataFrame[PREGNANCY_SIGNATURES]
 
     Returns
     -------
@@ -209,7 +209,7 @@ def pregnancy_states(rows: pl.DataFrame, known: KnownPregnancies) -> pl.DataFram
     >>> from datetime import datetime
     >>> signatures = pl.DataFrame(
     ...     [(7, datetime(2024, 3, 1), datetime(2024, 3, 9), "GA", 10.0)],
-    ...     schema=SIGNATURES.schema, orient="row",
+    ...     schema=PREGNANCY_SIGNATURES.schema, orient="row",
     ... )
     >>> rows = pl.DataFrame(
     ...     {"person_id": [7, 7], "prediction_time": [datetime(2024, 3, 9), datetime(2024, 3, 10)]},
@@ -245,7 +245,7 @@ def _offsets(sorted_persons: pl.Series, persons: pl.Series) -> np.ndarray:
 
 def _table(signatures: pl.DataFrame, persons: pl.Series) -> tuple[np.ndarray, np.ndarray]:
     """Return the signatures of the persons as the kernel wants them, and their offsets."""
-    SIGNATURES.check(signatures)
+    PREGNANCY_SIGNATURES.check(signatures)
     day = pl.col("occurred_at").dt.date().to_physical().cast(pl.Int64)
     weeks = pl.col("weeks")
     undated = (pl.col("kind") == "GA") & weeks.is_null()
@@ -292,7 +292,9 @@ def _half_width() -> pl.Expr:
 
 def _nullable(values: np.ndarray, dtype: pl.DataType | type[pl.DataType]) -> pl.Series:
     column = pl.Series(values)
-    kept = column.to_frame("value").select(pl.when(pl.col("value") != int(NULL)).then("value"))
+    kept = column.to_frame("value").select(
+        pl.when(pl.col("value") != int(NULL_INTEGER)).then("value")
+    )
     return kept.to_series().cast(pl.Int32).cast(dtype)
 
 
@@ -304,7 +306,7 @@ def _outcome_names(codes: np.ndarray) -> pl.Series:
 def _precision_class() -> pl.Expr:
     days = pl.col("precision_days")
     label = pl.when(days.is_null()).then(None)
-    for widest, name in PRECISION:
+    for widest, name in PRECISION_CLASSES:
         label = label.when(days <= widest).then(pl.lit(name))
     return label.otherwise(pl.lit("poor"))
 

@@ -6,7 +6,7 @@ from hrob_assets.risk.pregnancy.layout import (
     DAY,
     IMPLIED,
     KIND,
-    NULL,
+    NULL_INTEGER,
     Integer,
     compiled,
     insertion_sort,
@@ -65,7 +65,7 @@ def _has_room(outcomes: np.ndarray, accepted: Integer, day: Integer, kind: Integ
 
 @compiled
 def _latest_outcome_before(outcomes: np.ndarray, accepted: Integer, day: Integer) -> Integer:
-    latest = NULL
+    latest = NULL_INTEGER
     for j in range(accepted):
         if outcomes[j, 0] < day:
             latest = max(latest, outcomes[j, 0])
@@ -77,7 +77,7 @@ def _is_refuted(
     known: np.ndarray, count: Integer, day: Integer, kind: Integer, floor: Integer
 ) -> bool:
     """Whether gestational ages deny a loss: the pregnancy went on, or was too far gone."""
-    on, on_last, late, fitting = 0, NULL, 0, 0
+    on, on_last, late, fitting = 0, NULL_INTEGER, 0, 0
     for i in range(count):
         if known[i, KIND] != GA or known[i, DAY] <= floor:
             continue

@@ -14,7 +14,7 @@ from hrob_assets.risk.pregnancy.layout import (
     GROUP_WIDTH,
     HALF_WIDTH,
     IDENTIFIED,
-    NULL,
+    NULL_INTEGER,
     OUTCOME,
     SIGNATURE_WIDTH,
     START,
@@ -135,7 +135,7 @@ def _states(
     times: np.ndarray, first: np.ndarray, end: np.ndarray, episodes: np.ndarray
 ) -> np.ndarray:
     """Return the state of every row from the episodes that it knows."""
-    result = np.full((len(times), len(STATE)), NULL, np.int64)
+    result = np.full((len(times), len(STATE)), NULL_INTEGER, np.int64)
     for row in range(len(times)):
         _describe(episodes[first[row] : end[row]], end[row] - first[row], times[row], result[row])
     return result
@@ -149,14 +149,14 @@ def _describe(episodes: np.ndarray, size: Integer, time: Integer, state: np.ndar
     past = size
     if size:
         current = episodes[size - 1]
-        is_open = current[END] == NULL
+        is_open = current[END] == NULL_INTEGER
         state[0] = is_open and today - current[START] < LONGEST_PREGNANCY_DAYS
         state[1] = not is_open and today - current[END] <= POSTPARTUM_DAYS
         state[2] = state[0] + state[1]
         if state[2]:
             past = size - 1
             _describe_current(current, time, state)
-            if past and episodes[past - 1, END] != NULL:
+            if past and episodes[past - 1, END] != NULL_INTEGER:
                 state[12] = current[START] - episodes[past - 1, END]
     _describe_past(episodes, past, state)
     _describe_last(episodes, past, today, state)
@@ -166,7 +166,7 @@ def _describe(episodes: np.ndarray, size: Integer, time: Integer, state: np.ndar
 def _describe_current(current: np.ndarray, time: Integer, state: np.ndarray) -> None:
     today = time // MICROSECONDS_PER_DAY
     age = today - current[START]
-    if current[END] == NULL:
+    if current[END] == NULL_INTEGER:
         state[3] = age
         state[4] = trimester_of(age)
     else:
@@ -203,7 +203,7 @@ def _describe_last(episodes: np.ndarray, past: Integer, today: Integer, state: n
         if episodes[i, OUTCOME] not in (SB, ECT, SA):
             break
         state[25] += 1
-    if past and episodes[past - 1, END] != NULL:
+    if past and episodes[past - 1, END] != NULL_INTEGER:
         outcome, end = episodes[past - 1, OUTCOME], episodes[past - 1, END]
         state[26], state[27] = end - episodes[past - 1, START], today - end
         state[23] = outcome in (LB, SB, DELIV) and state[26] < TERM_BIRTH_DAYS

@@ -8,7 +8,11 @@ Coalition for Health AI, *Applied Model Card*, version 0.2 (the schema is in ``c
 """
 
 from hrob_assets.risk.reporting.chai import chai_xml
-from hrob_assets.risk.reporting.evaluation_files import EVALUATION, evaluate_file, write_evaluation
+from hrob_assets.risk.reporting.evaluation_files import (
+    EVALUATION_FILE,
+    evaluate_file,
+    write_evaluation,
+)
 from hrob_assets.risk.reporting.monitoring_files import (
     MonitoringPlan,
     monitor_ledger,
@@ -18,7 +22,7 @@ from hrob_assets.risk.reporting.monitoring_files import (
 from hrob_assets.risk.reporting.reports import index_page, render_evaluation_reports
 
 __all__ = [
-    "EVALUATION",
+    "EVALUATION_FILE",
     "MonitoringPlan",
     "chai_xml",
     "evaluate_file",

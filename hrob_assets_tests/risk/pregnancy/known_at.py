@@ -5,8 +5,15 @@ from datetime import date, timedelta
 import numpy as np
 import polars as pl
 
-from hrob_assets.risk.pregnancy import PRECISION, known_pregnancies, pregnancy_states
-from hrob_assets.risk.pregnancy.layout import END, HALF_WIDTH, IDENTIFIED, NULL, OUTCOME, START
+from hrob_assets.risk.pregnancy import PRECISION_CLASSES, known_pregnancies, pregnancy_states
+from hrob_assets.risk.pregnancy.layout import (
+    END,
+    HALF_WIDTH,
+    IDENTIFIED,
+    NULL_INTEGER,
+    OUTCOME,
+    START,
+)
 from hrob_assets.risk.pregnancy.terms import KINDS
 
 EPOCH = date(1970, 1, 1)
@@ -46,8 +53,8 @@ def described(episode):
     return (
         EPOCH + timedelta(days=int(episode[START])),
         half,
-        next((name for widest, name in PRECISION if half <= widest), "poor"),
-        None if episode[END] == NULL else EPOCH + timedelta(days=int(episode[END])),
+        next((name for widest, name in PRECISION_CLASSES if half <= widest), "poor"),
+        None if episode[END] == NULL_INTEGER else EPOCH + timedelta(days=int(episode[END])),
         KINDS[episode[OUTCOME]],
         np.datetime64(int(episode[IDENTIFIED]), "us").item(),
     )

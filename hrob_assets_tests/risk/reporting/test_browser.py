@@ -11,7 +11,7 @@ from playwright.sync_api import sync_playwright
 
 from hrob_assets.risk.governance.card_evidence import CardEvidence
 from hrob_assets.risk.governance.model_card import model_card
-from hrob_assets.risk.governance.six_steps import Standing, framework_steps
+from hrob_assets.risk.governance.six_steps import UseCaseStanding, framework_steps
 from hrob_assets.risk.reporting.monitoring_files import summary, tables
 from hrob_assets.risk.reporting.pages.data_dictionary import dictionary_page
 from hrob_assets.risk.reporting.pages.model_card import model_card_page
@@ -75,7 +75,9 @@ def folder(tmp_path_factory):
 def pages_of_the_watch():
     """A shift that raised the alarm, a board with something to look at, a replay with an update."""
     found = look(scored(shift=0.6))
-    steps = framework_steps(Standing(**(WHOLE | {"prospective": None, "alarms": ["everybody"]})))
+    steps = framework_steps(
+        UseCaseStanding(**(WHOLE | {"prospective": None, "alarms": ["everybody"]}))
+    )
     replay = replay_page(compared(), title="falls", world="a world", drift="The risk doubles.")
     return {
         "monitoring.html": monitoring_page(summary(found), tables(found)),

@@ -24,7 +24,7 @@ from hrob_assets.risk.features.kernel.plan import SeriesColumn, plan_columns
 from hrob_assets.risk.features.kernel.slide import Rows, slide
 from hrob_assets.risk.features.kernel.walk import Plan, Pregnancies
 from hrob_assets.risk.pregnancy import (
-    KIND_OF_CODE_SET,
+    PREGNANCY_CODE_SETS,
     KnownPregnancies,
     known_pregnancies,
     pregnancy_signatures,
@@ -230,7 +230,7 @@ def _recipe(
         for vocabulary, code in (("vocabulary", "code"), ("standard_vocabulary", "standard_code"))
     ]
     stated = pl.concat(pairs).drop_nulls()
-    of_pregnancy = [code_sets[name] for name in KIND_OF_CODE_SET if name in code_sets]
+    of_pregnancy = [code_sets[name] for name in PREGNANCY_CODE_SETS if name in code_sets]
     matches = match_codes(stated.select("vocabulary", "code").unique(), of_pregnancy)
     told = stated.join(matches, on=["vocabulary", "code"], how="semi")
     return _Recipe(
@@ -323,7 +323,7 @@ def _needed_code_sets(
     needed = [*catalogue.code_sets, *catalogue.measure_code_sets]
     by_trimester = [name for name in needed if name in code_sets and code_sets[name].by_trimester]
     if by_trimester or any(family.kind == "pregnancy" for family in catalogue.families):
-        needed += KIND_OF_CODE_SET
+        needed += PREGNANCY_CODE_SETS
     for name in needed:
         if name not in code_sets:
             msg = f"Code set {name!r} must be given; it is not. {nearest(name, code_sets)}"

@@ -25,7 +25,7 @@ from hrob_assets.risk.windows import available_at, is_history
 
 _ROWS_READ = (*ROW_KEY, "week", "encounter_class", "occurred_at", "known_at")
 _PERSON_FACTS = ("birth_date", "gender", "race", "ethnicity")
-NO_ROWS = "0" * 16
+FINGERPRINT_OF_NO_ROWS = "0" * 16
 """Fingerprint of a week without encounters."""
 
 
@@ -90,7 +90,8 @@ def stale_weeks(
     return [
         week
         for week in weeks
-        if _made_from(folder / f"{week}.parquet") != (definition, wanted.get(week, NO_ROWS))
+        if _made_from(folder / f"{week}.parquet")
+        != (definition, wanted.get(week, FINGERPRINT_OF_NO_ROWS))
     ]
 
 

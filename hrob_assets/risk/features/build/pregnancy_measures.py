@@ -19,9 +19,9 @@ from hrob_assets.risk.features.catalogue.measures import CODED_MEASURES, MEASURE
 from hrob_assets.risk.features.kernel.facts import Facts
 from hrob_assets.risk.pregnancy import (
     FULL_TERM_DAYS,
-    NULL,
+    NULL_INTEGER,
     POSTPARTUM_DAYS,
-    PRECISION,
+    PRECISION_CLASSES,
     SECOND_TRIMESTER_DAYS,
     TERM_BIRTH_DAYS,
     THIRD_TRIMESTER_DAYS,
@@ -98,10 +98,10 @@ def _of_episode() -> list[pl.Expr]:
     """Measures of the present episode that follow from its state."""
     age, half = pl.col("gestational_age_days"), pl.col("precision_days")
     seen = pl.col("identified_at_days")
-    widest = [0, *(days for days, _ in PRECISION)]
+    widest = [0, *(days for days, _ in PRECISION_CLASSES)]
     classes = [
         ((half <= days) & ((half > low) | (low == 0))).alias(f"precision_{name}")
-        for low, (days, name) in zip(widest, PRECISION, strict=False)
+        for low, (days, name) in zip(widest, PRECISION_CLASSES, strict=False)
     ]
     flags = [
         *((pl.col("trimester") == number).alias(f"trimester_{number}") for number in (1, 2, 3)),
@@ -158,7 +158,7 @@ class _Told(NamedTuple):
 
 
 class _AtRow(NamedTuple):
-    """What each row knows: all pregnancies, and the present one (`NULL` where there is none)."""
+    """What each row knows: all pregnancies, and the present one (`NULL_INTEGER` for none)."""
 
     person_start: np.ndarray
     t_us: np.ndarray
@@ -195,7 +195,7 @@ def _coded(
         known.start_day,
         known.last_day,
         *(
-            states[name].to_physical().cast(pl.Int64).fill_null(int(NULL)).to_numpy()
+            states[name].to_physical().cast(pl.Int64).fill_null(int(NULL_INTEGER)).to_numpy()
             for name in ("start_date", "end_date")
         ),
     )
@@ -212,22 +212,24 @@ def _walk(told: _Told, at_row: _AtRow, care: np.ndarray, history: np.ndarray) ->
         for row in range(at_row.person_start[person], at_row.person_start[person + 1]):
             today = at_row.t_us[row] // DAY_US
             start, end = at_row.present_start[row], at_row.present_end[row]
-            until = today if end == NULL else end
+            until = today if end == NULL_INTEGER else end
             visits, first, last, gap = 0, until, start, 0
             for fact in range(told.person_start[person], told.person_start[person + 1]):
                 day = told.occurred_day[fact]
                 if not is_history(told.available_us[fact], at_row.t_us[row]):
                     continue
                 if told.kind[fact] >= 0:
-                    if (start == NULL or day < start) and _is_earlier(at_row, row, day):
+                    if (start == NULL_INTEGER or day < start) and _is_earlier(at_row, row, day):
                         history[row, told.kind[fact]] = 1
-                elif start != NULL and start <= day <= until and (visits == 0 or day > last):
+                elif (
+                    start != NULL_INTEGER and start <= day <= until and (visits == 0 or day > last)
+                ):
                     gap = max(gap, day - last) if visits else 0
                     first = min(first, day)
                     last, visits = day, visits + 1
             for flag in range(EARLY, PLUS + 1):
                 care[row, flag] = 0
-            if start != NULL:
+            if start != NULL_INTEGER:
                 _describe_care(care[row], until - start, visits, first - start, last - start, gap)
 
 

@@ -28,7 +28,7 @@ from hrob_assets.risk.features.build.build import (
     cells_frame,
     feature_blocks,
 )
-from hrob_assets.risk.features.build.fingerprint import NO_ROWS
+from hrob_assets.risk.features.build.fingerprint import FINGERPRINT_OF_NO_ROWS
 from hrob_assets.risk.features.catalogue.catalogue import Catalogue
 from hrob_assets.risk.files import write_parquet
 from hrob_assets.risk.tables import ENCOUNTERS, ROW_KEY
@@ -38,7 +38,7 @@ ROW_COLUMNS = (*ROW_KEY, "week", "known_at")
 """Columns of a weekly file that are not features."""
 ENCOUNTER_COLUMNS = (*ROW_COLUMNS, "encounter_class", "occurred_at")
 """Columns of the encounters that the features need."""
-COUNTS = {"week": pl.Date, "encounters": pl.Int64, "persons": pl.Int64}
+WEEK_COUNTS = {"week": pl.Date, "encounters": pl.Int64, "persons": pl.Int64}
 """Columns of what is told of the weeks that were written."""
 _ARROW = cast("Any", pa)  # it has no stubs
 _CODEC = "lz4"
@@ -123,12 +123,12 @@ def write_weekly_features(
 
         def write(week: date) -> tuple[date, int, int]:
             frame = spool.week(week, empty, catalogue)
-            inputs = (fingerprints or {}).get(week, NO_ROWS)
+            inputs = (fingerprints or {}).get(week, FINGERPRINT_OF_NO_ROWS)
             write_week(frame, folder / f"{week}.parquet", definition=definition, inputs=inputs)
             return week, frame.height, frame["person_id"].n_unique()
 
         counts = list(pool.map(write, weeks))
-    return pl.DataFrame(counts, schema=COUNTS, orient="row")
+    return pl.DataFrame(counts, schema=WEEK_COUNTS, orient="row")
 
 
 def weekly_pieces(
@@ -207,13 +207,15 @@ def write_pieces(week: date, pieces: Iterable[bytes], task: WeeklyTask) -> tuple
         how="horizontal",
     )
     frame = pl.concat([empty, *(pl.read_ipc(piece) for piece in pieces)])
-    inputs = task.fingerprints.get(week, NO_ROWS)
+    inputs = task.fingerprints.get(week, FINGERPRINT_OF_NO_ROWS)
     path = task.folder / f"{week}.parquet"
     write_week(frame, path, definition=task.definition, inputs=inputs)
     return week, frame.height, frame["person_id"].n_unique()
 
 
-def write_week(frame: pl.DataFrame, path: Path, *, definition: str, inputs: str = NO_ROWS) -> None:
+def write_week(
+    frame: pl.DataFrame, path: Path, *, definition: str, inputs: str = FINGERPRINT_OF_NO_ROWS
+) -> None:
     """Write the features of one week; the same rows give the same bytes, whoever made them.
 
     Parameters

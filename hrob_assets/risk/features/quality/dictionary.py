@@ -21,7 +21,7 @@ from hrob_assets.risk.tables import ROW_KEY
 from hrob_assets.risk.vocabulary import CodeSet
 
 RECENT_WEEKS = 13
-GROUPS = ("race", "ethnicity", "gender")
+DICTIONARY_GROUPS = ("race", "ethnicity", "gender")
 """Groups of persons for which the missing share is told."""
 DICTIONARY_SCHEMA: dict[str, Any] = {
     "column": pl.String,
@@ -65,7 +65,7 @@ _DEFAULTS = {"any": 0.0, "count": 0.0, "abnormal_any": 0.0, "missing": 1.0}
 
 
 @dataclass(frozen=True)
-class Reference:
+class ComparedPeriods:
     """The two stretches of time that are compared.
 
     Parameters
@@ -89,7 +89,7 @@ def describe_features(
     code_sets: Mapping[str, CodeSet],
     selection: FeatureSelection,
     rules: Mapping[str, ImputationRule],
-    reference: Reference,
+    reference: ComparedPeriods,
 ) -> pl.DataFrame:
     """Describe every column of a catalogue on the rows of a cohort.
 
@@ -98,13 +98,13 @@ def describe_features(
     features : LazyFrame
         `ROW_KEY` and the columns of the catalogue; read a few columns at a time.
     rows : DataFrame
-        `ROW_KEY`, ``week`` and `GROUPS`: the rows of the cohort.
+        `ROW_KEY`, ``week`` and `DICTIONARY_GROUPS`: the rows of the cohort.
     catalogue : Catalogue
     code_sets : mapping of str to CodeSet
     selection : FeatureSelection
         What the selection file keeps; screening is told by the record of feature_selection.
     rules : mapping of column to ImputationRule
-    reference : Reference
+    reference : ComparedPeriods
 
     Returns
     -------
@@ -209,7 +209,9 @@ def _filling(rule: ImputationRule) -> str:
     return f"{rule.method.replace('_', ' ')}{value}{beside}"
 
 
-def _measured(frame: pl.DataFrame, column: FeatureColumn, reference: Reference) -> dict[str, Any]:
+def _measured(
+    frame: pl.DataFrame, column: FeatureColumn, reference: ComparedPeriods
+) -> dict[str, Any]:
     """What the rows say of a column."""
     values = frame[column.name]
     default = None if column.nullable else _DEFAULTS.get(column.aggregation or "", 0.0)
@@ -243,7 +245,7 @@ def _tells_few(persons: int, everybody: int) -> bool:
 def _missing_by_group(frame: pl.DataFrame, name: str) -> Iterator[dict[str, Any]]:
     """Share of null by level, but for levels in which fewer than 11 persons have or lack it."""
     lacks = pl.col(name).is_null()
-    for group in GROUPS:
+    for group in DICTIONARY_GROUPS:
         levels = (
             frame.group_by(pl.col(group).alias("level"))
             .agg(
@@ -259,7 +261,9 @@ def _missing_by_group(frame: pl.DataFrame, name: str) -> Iterator[dict[str, Any]
                 yield {"group": group, "level": row["level"], "share": row["share"]}
 
 
-def _drift(frame: pl.DataFrame, column: FeatureColumn, reference: Reference) -> dict[str, Any]:
+def _drift(
+    frame: pl.DataFrame, column: FeatureColumn, reference: ComparedPeriods
+) -> dict[str, Any]:
     day = pl.col("prediction_time").dt.date()
     training = frame.filter(day >= reference.start, day < reference.end)
     recent = frame.filter(pl.col("week") >= reference.recent)

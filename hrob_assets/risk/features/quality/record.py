@@ -7,7 +7,7 @@ import polars as pl
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.features.catalogue.imputation import ImputationRule
 
-RECORD_SCHEMA: dict[str, type[pl.DataType]] = {
+SCREEN_RECORD_SCHEMA: dict[str, type[pl.DataType]] = {
     "column": pl.String,
     "family": pl.String,
     "group": pl.String,
@@ -21,7 +21,7 @@ RECORD_SCHEMA: dict[str, type[pl.DataType]] = {
     "importance": pl.Float64,
     "indicator": pl.Boolean,
 }
-RECORD_MEANINGS = {
+SCREEN_RECORD_MEANINGS = {
     "column": "Column of the feature store.",
     "family": "What the column was made from.",
     "group": "Group of feature_mappings.yml.",

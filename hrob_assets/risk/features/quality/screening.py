@@ -18,7 +18,7 @@ from hrob_assets.risk.features.quality.column_quality import (
     measure_columns,
     values_of,
 )
-from hrob_assets.risk.features.quality.record import RECORD_SCHEMA, require_kept
+from hrob_assets.risk.features.quality.record import SCREEN_RECORD_SCHEMA, require_kept
 
 
 def screen_columns(
@@ -46,7 +46,7 @@ def screen_columns(
     Returns
     -------
     DataFrame
-        `RECORD_SCHEMA`, one row per candidate, in their order; no figure tells fewer than 11
+        `SCREEN_RECORD_SCHEMA`, one row per candidate, in their order; no figure tells fewer than 11
         persons. ``importance`` is null, and so are all figures of what the file drops.
 
     Raises
@@ -64,7 +64,7 @@ def screen_columns(
         _row(column, decided[column.name], measured.get(column.name), indicator=column.name in own)
         for column in candidates
     ]
-    return require_kept(pl.DataFrame(rows, schema=RECORD_SCHEMA))
+    return require_kept(pl.DataFrame(rows, schema=SCREEN_RECORD_SCHEMA))
 
 
 def _row(

@@ -28,7 +28,7 @@ _SHORT_NOTE = 16
 
 
 @dataclass(frozen=True)
-class Terms:
+class ModelTerms:
     """What drives a model, or why that is not known.
 
     Parameters
@@ -62,7 +62,7 @@ class ReportContext:
     baseline : DataFrame, optional
         As `hrob_assets.risk.cohort.baseline.baseline_table` gives it.
     baseline_sentence : str
-    terms : Terms
+    terms : ModelTerms
     comparison : mapping of str to DataFrame
         Tables of the model comparison by title; see `hrob_assets.risk.reporting.pages.comparison`.
     choice : str, optional
@@ -83,7 +83,7 @@ class ReportContext:
     decision: str | None = None
     baseline: pl.DataFrame | None = None
     baseline_sentence: str = ""
-    terms: Terms = Terms()
+    terms: ModelTerms = ModelTerms()
     comparison: Mapping[str, pl.DataFrame] = field(default_factory=dict[str, pl.DataFrame])
     choice: str | None = None
     lineage: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -10,7 +10,11 @@ import pytest
 from hrob_assets.risk.features.catalogue.catalogue import Catalogue, FeatureColumn, FeatureFamily
 from hrob_assets.risk.features.catalogue.imputation import ImputationRule
 from hrob_assets.risk.features.catalogue.selection import FeatureSelection, Screening
-from hrob_assets.risk.features.quality.dictionary import Reference, describe_features, drift_table
+from hrob_assets.risk.features.quality.dictionary import (
+    ComparedPeriods,
+    describe_features,
+    drift_table,
+)
 from hrob_assets.risk.reporting.pages.data_dictionary import dictionary_page
 
 VISITS = FeatureColumn(
@@ -26,7 +30,7 @@ CATALOGUE = Catalogue(
     )
 )
 START = datetime(2023, 1, 2)
-REFERENCE = Reference(date(2023, 1, 2), date(2023, 7, 3), date(2023, 10, 2))
+REFERENCE = ComparedPeriods(date(2023, 1, 2), date(2023, 7, 3), date(2023, 10, 2))
 
 
 def world(seed=1, persons=400, shift=0.0):

@@ -11,7 +11,11 @@ from hrob_assets.risk.features.catalogue.catalogue import FeatureColumn
 from hrob_assets.risk.features.catalogue.imputation import ImputationRule
 from hrob_assets.risk.features.catalogue.selection import FeatureSelection, Screening
 from hrob_assets.risk.features.quality.column_quality import population_stability_index
-from hrob_assets.risk.features.quality.record import RECORD_SCHEMA, kept_columns, rules_of_record
+from hrob_assets.risk.features.quality.record import (
+    SCREEN_RECORD_SCHEMA,
+    kept_columns,
+    rules_of_record,
+)
 from hrob_assets.risk.features.quality.screening import screen_columns, screen_importance
 
 ROWS, PERSONS = 1200, 300  # four rows each, in the order of time
@@ -55,7 +59,7 @@ def test_without_a_rule_only_the_file_drops_a_column():
 
     record = screen(rows, dropped=("left_out",))
 
-    assert dict(record.schema) == RECORD_SCHEMA
+    assert dict(record.schema) == SCREEN_RECORD_SCHEMA
     assert kept_columns(record) == ("constant", "rare")
     found = row_of(record, "left_out")
     assert (found["decision"], found["rule"]) == ("drop", "selection.yml")
