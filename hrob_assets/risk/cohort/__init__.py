@@ -1,6 +1,11 @@
 """Who is eligible at a prediction time, what happened to them afterwards, and who they are.
 
 Eligibility reads only what was known before the prediction time; labels read only what follows it.
+
+References
+----------
+Reps et al. 2018, JAMIA 25(8) 969-975: target cohort, outcome and time at risk.
+Austin 2009, Stat Med 28(25) 3083-3107: standardised differences in the baseline table.
 """
 
 from hrob_assets.risk.cohort.baseline import (

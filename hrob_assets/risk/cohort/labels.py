@@ -60,41 +60,44 @@ def label_rows(
     else always.
     """
     keyed = rows.select(*ROW_KEY, "week").with_row_index("row")
-    names = [component.name for component in outcome.components]
     found = _first_outcomes(keyed, events, outcome, code_sets)
     died, left = _lost_rows(keyed, coverage, persons, outcome)
-    ripe_at = pl.col("prediction_time") + pl.duration(
-        days=outcome.horizon_days + outcome.runout_days
-    )
-    happened = pl.col("outcome_at").is_not_null()
-    status = (
-        pl.when(ripe_at > as_of)
-        .then(pl.lit("pending"))
-        .when(happened | ~pl.col("lost"))
-        .then(pl.lit("mature"))
-        .otherwise(pl.lit("censored"))
-    )
-    ripe = pl.col("label_status") != "pending"
-    return (
+    labelled = (
         keyed.join(found, on="row", how="left", maintain_order="left")
         .with_columns(
-            pl.col("row").is_in(rows.implode()).alias(name)
-            for name, rows in (("died", died), ("left", left))
+            pl.col("row").is_in(lost.implode()).alias(name)
+            for name, lost in (("died", died), ("left", left))
         )
-        .with_columns((pl.col("died") | pl.col("left")).alias("lost"))
-        .with_columns(status.alias("label_status"))
-        .select(
-            *ROW_KEY,
-            "week",
-            pl.when(pl.col("label_status") == "mature").then(happened).alias("label"),
-            "label_status",
-            pl.when(ripe).then(~pl.col("left")).alias("followed"),
-            pl.when(ripe).then("outcome_at").alias("outcome_at"),
-            *(
-                pl.when(ripe).then(pl.col(name).is_not_null()).alias(f"outcome__{name}")
-                for name in names
-            ),
-        )
+        .with_columns(_status(outcome, as_of).alias("label_status"))
+    )
+    happened, mature = pl.col("outcome_at").is_not_null(), pl.col("label_status") == "mature"
+    # A pending row shows nothing of what is known so far: a label that is right only for outcomes
+    # that were reported early would teach that late ones are none.
+    ripe = pl.col("label_status") != "pending"
+    return labelled.select(
+        *ROW_KEY,
+        "week",
+        pl.when(mature).then(happened).alias("label"),
+        "label_status",
+        pl.when(ripe).then(~pl.col("left")).alias("followed"),
+        pl.when(ripe).then("outcome_at").alias("outcome_at"),
+        *(
+            pl.when(ripe).then(pl.col(part.name).is_not_null()).alias(f"outcome__{part.name}")
+            for part in outcome.components
+        ),
+    )
+
+
+def _status(outcome: Outcome, as_of: datetime) -> pl.Expr:
+    """One of `LABEL_STATUS`; an outcome counts even of a person who died or left after it."""
+    days = outcome.horizon_days + outcome.runout_days
+    lost = pl.col("died") | pl.col("left")
+    return (
+        pl.when(pl.col("prediction_time") + pl.duration(days=days) > as_of)
+        .then(pl.lit("pending"))
+        .when(pl.col("outcome_at").is_not_null() | ~lost)
+        .then(pl.lit("mature"))
+        .otherwise(pl.lit("censored"))
     )
 
 

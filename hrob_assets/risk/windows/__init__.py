@@ -3,6 +3,10 @@
 Every rule stands here once as a Polars expression and, where a compiled kernel needs it, once as a
 Numba function. Kernels take the cut points that `cut_points` finds and compare no times of their
 own.
+
+References
+----------
+Reps et al. 2018, JAMIA 25(8) 969-975: index date, lookback and time at risk.
 """
 
 from hrob_assets.risk.windows.compiled import (

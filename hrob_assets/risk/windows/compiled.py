@@ -104,6 +104,8 @@ def cut_points(
         end = event_start[person + 1]
         known: int = event_start[person]
         first[:] = known
+        # Prediction times ascend, so no cut ever moves back: one pass over the facts serves all
+        # rows, and a window without a beginning stays at the person's first fact.
         for row in range(row_start[person], row_start[person + 1]):
             while known < end and is_history(available_us[known], t_us[row]):
                 known += 1

@@ -25,6 +25,7 @@ def available_at(occurred_at: pl.Expr, known_at: pl.Expr) -> pl.Expr:
     >>> pl.select(available_at(*(pl.lit(moment[0]) for moment in fact.values()))).item()
     datetime.datetime(2024, 4, 9, 12, 0)
     """
+    # Not `max_horizontal`: it passes over a null, and a fact that nobody knows would be known.
     return (
         pl.when(known_at >= occurred_at)
         .then(known_at)
