@@ -85,7 +85,7 @@ def write_weekly_features(
 ) -> pl.DataFrame:
     """Compute the features of weeks on Spark and write one file for each.
 
-    The files are those of `hrob_assets.risk.features.weekly_files.write_weekly_features`, to the
+    The files are those of `hrob_assets.risk.features.write_weekly_features`, to the
     byte. None is replaced before the features of all weeks are there.
 
     Parameters

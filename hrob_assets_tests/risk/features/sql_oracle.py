@@ -245,7 +245,7 @@ def build_features_sql(
     code_sets: Mapping[str, CodeSet],
     pregnancies: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Compute the same frame as `hrob_assets.risk.features.build.build_features`, by SQL.
+    """Compute the same frame as `hrob_assets.risk.features.build_features`, by SQL.
 
     Parameters
     ----------
