@@ -21,7 +21,7 @@ STUDY = (
     Characteristic("Ethnicity", person="ethnicity"),
     Characteristic("Medicaid", feature="coverage__medicaid", kind="yes_no"),
 )
-"""What the Huntsman / Flatiron study tells of its patients, whatever the cancer."""
+"""What the Huntsman / Flatiron study reports of its patients, whatever the cancer."""
 BASELINE_SCHEMA: dict[str, Any] = {
     "unit": pl.String,
     "part": pl.String,
@@ -45,7 +45,7 @@ _FIGURES = tuple(BASELINE_SCHEMA)[5:15]
 
 @dataclass(frozen=True)
 class _Part:
-    """One part of the rows, as told of one unit; `person` is one number per row."""
+    """One part of the rows, described per encounter or per patient."""
 
     name: str
     unit: str
@@ -113,7 +113,7 @@ def baseline_table(
     Notes
     -----
     A level is hidden where under 11 patients have it, and so are further levels until the rest
-    of the part does not tell it. Where under 11 patients share the least (greatest) value, the
+    of the part does not reveal it. Where under 11 patients share the least (greatest) value, the
     value that 11 patients are at or below (above) stands in its place, marked as not exact.
     The difference is (m1 - m0) / sqrt((s1^2 + s0^2) / 2), for a share p with p (1 - p) as the
     variance (Austin, Stat Med 2009; 28:3083).

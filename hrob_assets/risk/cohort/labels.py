@@ -29,7 +29,7 @@ def label_rows(
 ) -> pl.DataFrame:
     """Label rows: the outcome within the horizon, as known when the run-out has passed.
 
-    A label, once ripe, never changes on the same facts: what becomes known after
+    A label, once mature, never changes on the same facts: what becomes known after
     ``prediction_time + horizon + runout`` has no part in it.
 
     Parameters
@@ -152,7 +152,7 @@ def _first_outcomes(
 
 
 def _hits(after: pl.DataFrame, around: pl.DataFrame, component: OutcomeComponent) -> pl.DataFrame:
-    """Follow-up events of a component that have what the component asks for beside them."""
+    """Follow-up events of a component, with the other event that the component asks for."""
     hits = after.filter(pl.col("code_set") == component.code_set)
     if component.of_index_encounter:
         hits = hits.filter(pl.col("event_encounter_id") == pl.col("encounter_id"))
@@ -174,7 +174,7 @@ def _hits(after: pl.DataFrame, around: pl.DataFrame, component: OutcomeComponent
 def _lost_rows(
     keyed: pl.DataFrame, coverage: pl.LazyFrame, persons: pl.LazyFrame, outcome: Outcome
 ) -> tuple[pl.Series, pl.Series]:
-    """Rows of persons who died, and of those who left, before the horizon; as known when ripe.
+    """Rows of persons who died, and who disenrolled, before the horizon; as known when mature.
 
     Cover that ends with death, or in the day before, is not left.
     """
@@ -204,7 +204,7 @@ def _covered_to_the_end(
 ) -> pl.LazyFrame:
     """Rows whose spans, known in time, reach to an end without a gap of a day or more.
 
-    An end that becomes known only after the row is ripe is not seen: the span is open.
+    An end that becomes known only after the row is mature is not seen: the span is open.
     """
     started = pl.col("started_at")
     ended = pl.when(pl.col("end_known_at") < ripe_at).then("ended_at").otherwise(end)

@@ -1,4 +1,4 @@
-"""Texts of the model card: ``model_card.yaml`` beside this module, read once."""
+"""Texts of the model card: ``model_card.yaml`` of this package, read once."""
 
 from collections.abc import Mapping
 from functools import cache

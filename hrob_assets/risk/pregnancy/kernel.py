@@ -227,7 +227,7 @@ def _is_current(episodes: np.ndarray, size: Integer, e: Integer, day: Integer) -
 
 @compiled
 def infer(known: np.ndarray, count: Integer, scratch: Scratch, episodes: np.ndarray) -> Integer:
-    """Write the episodes that the signatures tell of, by start; return how many."""
+    """Write the episodes that the signatures show, by start; return how many."""
     outcomes, dated, groups = scratch
     # The surest evidence comes first, and each step adds only what the former ones leave
     # unexplained: outcomes, then gestational ages, then markers without a date.

@@ -8,7 +8,7 @@ from pydantic.dataclasses import dataclass
 
 @dataclass(frozen=True, config=ConfigDict(arbitrary_types_allowed=True))
 class UseCaseFiles:
-    """Where the files beside a use case's `defs.yaml` are."""
+    """Paths of the files that belong to a use case, next to its `defs.yaml`."""
 
     folder: Path
     shared_code_sets: Path

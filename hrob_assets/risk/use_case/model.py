@@ -11,7 +11,7 @@ from hrob_assets.risk.errors import nearest
 from hrob_assets.risk.use_case.constraints import STRICT, Name, Share
 
 COMPARATOR_FAMILY = "comorbidity_score"
-"""Family of the free comparator, whose columns the use case names."""
+"""Model type of the baseline model, whose columns the use case names."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -63,7 +63,7 @@ class Choice:
 
 @dataclass(frozen=True, config=STRICT)
 class Comparator:
-    """The free comparator: a published score from a CSV file, and columns beside it."""
+    """The baseline model: a published score from a CSV file, feature columns, or both."""
 
     columns: tuple[str, ...]
     score: str | None = None

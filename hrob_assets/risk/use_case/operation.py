@@ -138,7 +138,7 @@ class SilentArm:
 
 @dataclass(frozen=True, config=STRICT)
 class Monitoring:
-    """When outcomes are ripe, what counts as drift, and how often an alarm may be false.
+    """When outcomes are mature, what counts as drift, and how often an alarm may be false.
 
     Parameters
     ----------

@@ -102,7 +102,7 @@ class Outcome:
 class Split:
     """Periods of training and test, and the patient-disjoint validation set between them.
 
-    Either the four dates, or the two lengths counted back from the last ripe outcome.
+    Either the four dates, or the two lengths counted back from the last mature outcome.
     Between training and test lies an embargo of one horizon. All bounds are [start, end).
     """
 

@@ -122,5 +122,5 @@ class CodeSet:
 
     @property
     def by_trimester(self) -> bool:
-        """Whether some values are judged by the trimester in which they were taken."""
+        """Whether the reference range of some code depends on the trimester."""
         return any(code.by_trimester for code in self.codes)

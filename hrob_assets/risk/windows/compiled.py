@@ -24,7 +24,7 @@ def available_us(occurred_us: int, known_us: int) -> int:
 
 @numba.njit(cache=True, nogil=True)
 def is_history(available_us: int, t_us: int) -> bool:
-    """Tell whether a fact is available strictly before the prediction time (microseconds).
+    """Whether a fact is available strictly before the prediction time (microseconds).
 
     Examples
     --------

@@ -81,7 +81,7 @@ def week_of(prediction_time: pl.Expr) -> pl.Expr:
 
 
 def known_before(prediction_time: pl.Expr, *, occurred_at: pl.Expr, known_at: pl.Expr) -> pl.Expr:
-    """Tell whether a fact is history: available strictly before the prediction time.
+    """Whether a fact is history: available strictly before the prediction time.
 
     Examples
     --------
@@ -119,7 +119,7 @@ def window_start(prediction_time: pl.Expr, days: int | pl.Expr) -> pl.Expr:
 
 
 def is_known(known_at: pl.Expr, as_of: datetime | pl.Expr) -> pl.Expr:
-    """Tell whether a fact is known at a moment: it became known strictly before.
+    """Whether a fact is known at a moment: it became known strictly before.
 
     Examples
     --------

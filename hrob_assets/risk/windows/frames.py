@@ -101,7 +101,7 @@ def follow_up(
 def known_when_ripe(
     events: pl.LazyFrame, rows: pl.LazyFrame, *, horizon_days: int, runout_days: int
 ) -> pl.LazyFrame:
-    """All facts of each row's person that are known when its outcome is ripe, old ones too.
+    """All facts of each row's person that are known when its outcome is mature, old ones too.
 
     For what qualifies an outcome without being one, such as the stay to which it belongs.
 

@@ -209,7 +209,7 @@ class _Recipe(NamedTuple):
 def _recipe(
     catalogue: Catalogue, code_sets: Mapping[str, CodeSet], codes: pl.DataFrame, n_threads: int
 ) -> _Recipe:
-    """Match all codes once: to the series of the kernel and to what tells of a pregnancy."""
+    """Match all codes once: to the series of the kernel and to the signatures of pregnancies."""
     series = {name: number for number, name in enumerate(catalogue.code_sets)}
     code_set = {family.name: family.code_set for family in catalogue.families}
     columns = [
@@ -291,7 +291,7 @@ def _coded_cells(
 def _known_pregnancies(
     rows: pl.DataFrame, events: pl.DataFrame, recipe: _Recipe
 ) -> KnownPregnancies:
-    """Find what each row knows of pregnancies, from the few events that tell of one."""
+    """Find the pregnancies that each row knows, from the few events that are signatures."""
     told = events.join(recipe.pregnancy_codes, on="code_id", maintain_order="left")
     complete = told.match_to_schema(EVENTS.schema, missing_columns="insert", extra_columns="ignore")
     return known_pregnancies(rows, pregnancy_signatures(complete, recipe.pregnancy_matches))

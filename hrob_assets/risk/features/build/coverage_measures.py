@@ -22,24 +22,25 @@ def coverage_measures(rows: pl.DataFrame, coverage: pl.DataFrame) -> pl.DataFram
     coverage : DataFrame[COVERAGE]
         Spans count once they have started and are known. An end that is not known before the
         prediction time, or lies at or after it, is not seen: the span is open. Spans that
-        overlap or touch are one stretch.
+        overlap or touch are joined to one.
 
     Returns
     -------
     DataFrame
         ``enrolled``: a span reaches the prediction time. ``days_enrolled_365d``: days of the last
-        365 that are covered. ``gaps_365d``: stretches without coverage, after coverage, that
-        reach into the last 365 days. ``days_since_start``: calendar days since the start of the
-        stretch that reaches the prediction time; null when there is none. ``medicaid``,
+        365 that are covered. ``gaps_365d``: times without coverage, after coverage, that reach
+        into the last 365 days. ``days_since_start``: calendar days since the start of the joined
+        span that reaches the prediction time; null when there is none. ``medicaid``,
         ``payer_unknown``: of the spans that reach it, one is Medicaid; none names a payer.
 
-        Of ``coverage_churn``, each over 1, 2 and 5 years: ``stretches`` that reach into it,
-        ``gaps`` (as above), ``days_uncovered`` since the later of its beginning and the first
-        coverage (0 without any), ``longest_gap_days`` (in full) of its gaps, ``payer_changes``:
-        spans that begin in it with another payer than the span before. ``days_since_gap``: since
-        the end of the last gap, 0 in one; null when there was none. ``new_member``, ``returned``:
-        the present stretch began in the last 90 days, without or with coverage before it.
-        ``two_payers``: the spans that reach the prediction time name more than one.
+        Of ``coverage_churn``, each over 1, 2 and 5 years: ``stretches``, joined spans that reach
+        into it, ``gaps`` (as above), ``days_uncovered`` since the later of its beginning and the
+        first coverage (0 without any), ``longest_gap_days`` (in full) of its gaps,
+        ``payer_changes``: spans that begin in it with another payer than the span before.
+        ``days_since_gap``: since the end of the last gap, 0 in one; null when there was none.
+        ``new_member``, ``returned``: the present joined span began in the last 90 days, without
+        or with coverage before it. ``two_payers``: the spans that reach the prediction time name
+        more than one.
     """
     ended = known_before(
         pl.col("prediction_time"),
@@ -78,7 +79,7 @@ def _stretches(spans: pl.DataFrame) -> pl.DataFrame:
 
 
 def _enrolment(stretches: pl.DataFrame) -> pl.DataFrame:
-    """Measures of ``coverage`` from the stretches; one row per row that has any."""
+    """Measures of ``coverage`` from the joined spans; one row per row that has any."""
     t, first = pl.col("prediction_time"), window_start(pl.col("prediction_time"), _COVERAGE_DAYS)
     reaches = pl.col("end") == t
     inside = pl.col("end") - pl.max_horizontal("start", first)
@@ -93,7 +94,7 @@ def _enrolment(stretches: pl.DataFrame) -> pl.DataFrame:
 
 
 def _churn(stretches: pl.DataFrame) -> pl.DataFrame:
-    """Measures of ``coverage_churn`` from the stretches; one row per row that has any."""
+    """Measures of ``coverage_churn`` from the joined spans; one row per row that has any."""
     t, start, end = pl.col("prediction_time"), pl.col("start"), pl.col("end")
     gap = start - end.shift(1).over("row")
     last, since = end.max(), start.max()

@@ -39,7 +39,7 @@ ROW_COLUMNS = (*ROW_KEY, "week", "known_at")
 ENCOUNTER_COLUMNS = (*ROW_COLUMNS, "encounter_class", "occurred_at")
 """Columns of the encounters that the features need."""
 WEEK_COUNTS = {"week": pl.Date, "encounters": pl.Int64, "persons": pl.Int64}
-"""Columns of what is told of the weeks that were written."""
+"""Columns of the counts of the weeks that were written."""
 _ARROW = cast("Any", pa)  # it has no stubs
 _CODEC = "lz4"
 

@@ -150,7 +150,7 @@ CODED_MEASURES: dict[str, dict[str, tuple[str, ...]]] = {
         "severe_morbidity": ("severe_maternal_morbidity",),
     },
 }
-"""Measures by family that are read from codes beside those that date pregnancies: the code sets."""
+"""Code sets of the measures that need more codes than those that date pregnancies, by family."""
 KINDS = ("codes", *MEASURES)
 NULLABLE = frozenset({"days_since_last", "last_value", "min", "max", "mean", "slope"}) | frozenset(
     {

@@ -295,7 +295,7 @@ def _fill(
 
 @numba.njit(cache=True, nogil=True)
 def _abnormal_by(value: float, limits: np.ndarray) -> int:
-    """Tell by which ranges a value is abnormal: bit 0 outside pregnancy, 1 to 3 by trimester."""
+    """Ranges by which a value is abnormal: bit 0 outside pregnancy, bits 1 to 3 by trimester."""
     found = 0
     for number in range((limits.size - _FIRST_RANGE) // 2):
         low, high = limits[_FIRST_RANGE + 2 * number], limits[_FIRST_RANGE + 2 * number + 1]

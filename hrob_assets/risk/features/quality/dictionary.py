@@ -22,7 +22,7 @@ from hrob_assets.risk.vocabulary import CodeSet
 
 RECENT_WEEKS = 13
 DICTIONARY_GROUPS = ("race", "ethnicity", "gender")
-"""Groups of persons for which the missing share is told."""
+"""Groups of persons for which the missing share is reported."""
 DICTIONARY_SCHEMA: dict[str, Any] = {
     "column": pl.String,
     "family": pl.String,
@@ -66,7 +66,7 @@ _DEFAULTS = {"any": 0.0, "count": 0.0, "abnormal_any": 0.0, "missing": 1.0}
 
 @dataclass(frozen=True)
 class ComparedPeriods:
-    """The two stretches of time that are compared.
+    """The two periods that drift compares.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def describe_features(
     catalogue : Catalogue
     code_sets : mapping of str to CodeSet
     selection : FeatureSelection
-        What the selection file keeps; screening is told by the record of feature_selection.
+        What the selection file keeps; the record of feature_selection has the screen.
     rules : mapping of column to ImputationRule
     reference : ComparedPeriods
 
@@ -111,11 +111,11 @@ def describe_features(
     DataFrame
         `DICTIONARY_SCHEMA`, one row per column in the order of the catalogue. A *value* is what
         is neither null nor what a person without history has. Where fewer than 11 persons have
-        one, or lack one, nothing is told that would show it: the figures are null. ``psi`` is the
-        population stability index of the recent weeks against the training period, in tenths of
-        the training rows, null as a bin of its own; ``psi_by_chance`` is its 95 % point without
-        any change, `(1/n + 1/m)` times that of chi-square, with n and m persons, because the rows
-        of a person are alike; ``drifted`` means beyond it.
+        one, or lack one, whatever would show it is null. ``psi`` is the population stability
+        index of the recent weeks against the training period, in deciles of the training rows
+        with null as a bin of its own. ``psi_by_chance`` is its 95 % point without any change:
+        `(1/n + 1/m)` times that of chi-square, with n and m persons, because the rows of a person
+        are alike. ``drifted`` means beyond it.
 
     References
     ----------

@@ -28,7 +28,7 @@ def screen_columns(
     selection: FeatureSelection,
     rules: Mapping[str, ImputationRule],
 ) -> pl.DataFrame:
-    """Judge every column by the selection file and by its quality on the training rows.
+    """Decide on every column by the selection file and by its quality on the training rows.
 
     The rules are applied in the order of the file's documentation; the first that a column breaks
     drops it, and a column is compared with kept ones only.
