@@ -16,6 +16,8 @@ class CardTexts:
 
     Parameters
     ----------
+    at_a_glance : mapping of str to str
+        The first facts of the card by their labels.
     from_card : mapping of str to str
         Key under ``card:`` of a use case by the fact that it gives.
     by_design : mapping of str to str
@@ -26,6 +28,7 @@ class CardTexts:
         Sentences with places for the values of one model.
     """
 
+    at_a_glance: Mapping[str, str]
     from_card: Mapping[str, str]
     by_design: Mapping[str, str]
     gaps: Mapping[str, str]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hrob_assets.risk.governance.card_evidence import CardEvidence, CardFact
+from hrob_assets.risk.governance.card_texts import card_texts
 from hrob_assets.risk.governance.facts import card_facts
 from hrob_assets.risk.governance.standards import reporting_standards
 from hrob_assets.risk.use_case import UseCase
@@ -23,6 +24,10 @@ class ModelCard:
     use_case: UseCase
     evidence: CardEvidence
     facts: Mapping[str, CardFact]
+
+    def at_a_glance(self) -> list[tuple[str, CardFact]]:
+        """The first facts of the card, with their labels."""
+        return [(label, self.facts[fact]) for label, fact in card_texts().at_a_glance.items()]
 
     def gaps(self, standard: str) -> int:
         """Questions of a standard that nothing answers."""

@@ -10,25 +10,6 @@ from hrob_assets.risk.governance import (
 )
 from hrob_assets.risk.reporting.pages.page import render
 
-_FIRST = (
-    ("What it is for", "goal"),
-    ("Question", "question"),
-    ("Outcome", "outcome"),
-    ("Intended use", "intended_use"),
-    ("Patients", "population"),
-    ("Users", "users"),
-    ("Role in the decision", "decision_role"),
-    ("Not meant for", "cautioned_uses"),
-    ("Known risks", "known_risks"),
-    ("Output", "output_value"),
-    ("Performance", "validity"),
-    ("By group", "fairness"),
-    ("Inputs about who somebody is", "sensitive_inputs"),
-    ("Watched", "monitoring"),
-    ("Contact", "developer_contact"),
-    ("Ethics", "irb_statement"),
-)
-
 
 def model_card_page(card: ModelCard) -> str:
     """Draw a model card: the main facts, three checklists, signatures and lineage.
@@ -55,7 +36,7 @@ def model_card_page(card: ModelCard) -> str:
         "model_card.html.j2",
         title=f"Model card: {card.use_case.title}",
         version=version,
-        first=[(label, card.facts[name]) for label, name in _FIRST],
+        first=card.at_a_glance(),
         standards=standards,
         sign_offs=signed,
         lineage=[(name.replace("_", " "), value) for name, value in card.evidence.tags.items()],
