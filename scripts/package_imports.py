@@ -24,7 +24,7 @@ def package_pairs(root: str = ROOT) -> list[tuple[str, str]]:
         Without the root, in alphabetical order. A child that only reaches another one through a
         third is no pair with it.
     """
-    graph = grimp.build_graph(root.split(".")[0])
+    graph = grimp.build_graph(root.split(".", maxsplit=1)[0])
     children = sorted(graph.find_children(root))
     for child in children:
         graph.squash_module(child)

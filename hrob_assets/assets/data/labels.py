@@ -15,11 +15,11 @@ from hrob_assets.assets.partitions import (
     request_weeks_since,
     weekly_schedule,
 )
-from hrob_assets.risk.vocabulary import CodeSet
 from hrob_assets.risk.cohort import LABEL_STATUS, label_rows
-from hrob_assets.risk.files import DEFINITION
 from hrob_assets.risk.disclosure import SUPPRESSED, is_small, shown_parts, shown_share
+from hrob_assets.risk.files import DEFINITION
 from hrob_assets.risk.use_case import UseCase
+from hrob_assets.risk.vocabulary import CodeSet
 
 
 def label_definitions(
