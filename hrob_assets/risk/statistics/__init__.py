@@ -41,7 +41,12 @@ from hrob_assets.risk.statistics.logistic import (
     fit_logistic,
     logit,
 )
-from hrob_assets.risk.statistics.metrics import ranking_areas, row_brier, row_log_loss
+from hrob_assets.risk.statistics.metrics import (
+    population_stability_index,
+    ranking_areas,
+    row_brier,
+    row_log_loss,
+)
 from hrob_assets.risk.statistics.net_benefit import (
     THRESHOLDS,
     interventions_avoided,
@@ -94,6 +99,7 @@ __all__ = [
     "next_uniform",
     "person_fraction",
     "person_sums",
+    "population_stability_index",
     "rank_rows",
     "ranking_areas",
     "replicate",

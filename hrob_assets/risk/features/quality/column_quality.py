@@ -7,10 +7,10 @@ import numpy as np
 import polars as pl
 
 from hrob_assets.risk.disclosure import is_small
+from hrob_assets.risk.statistics import population_stability_index
 
 _LARGEST_SAMPLE = 20_000
 _BINS = 10
-_SMALLEST_SHARE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -52,30 +52,24 @@ class ColumnQuality:
         }
 
 
-def population_stability_index(expected: np.ndarray, actual: np.ndarray) -> float:
-    """How far the distribution of a column has moved; 0 is not at all.
+def shift_of(before: np.ndarray, now: np.ndarray) -> float:
+    """How far the distribution of a column has moved: its population stability index.
 
     Parameters
     ----------
-    expected, actual : ndarray of float
-        NaN is missing, which is a bin of its own; the other bins are the deciles of `expected`.
-
-    Returns
-    -------
-    float
-        ``sum((a - e) * ln(a / e))`` over the bins, each share at least 0.0001.
+    before, now : ndarray of float
+        NaN is missing, which is a bin of its own; the other bins are the deciles of `before`.
 
     Examples
     --------
     >>> before, now = np.array([0.0, 0.0, 1.0, np.nan]), np.array([0.0, 1.0, 1.0, 1.0])
-    >>> population_stability_index(before, before)
+    >>> shift_of(before, before)
     0.0
-    >>> round(population_stability_index(before, now), 2)
+    >>> round(shift_of(before, now), 2)
     2.68
     """
-    edges = np.unique(_quantiles(expected[~np.isnan(expected)]))
-    e, a = (_shares(values, edges) for values in (expected, actual))
-    return float(((a - e) * np.log(a / e)).sum())
+    edges = np.unique(_quantiles(before[~np.isnan(before)]))
+    return population_stability_index(_counts(before, edges), _counts(now, edges))
 
 
 def _quantiles(values: np.ndarray) -> np.ndarray:
@@ -85,12 +79,11 @@ def _quantiles(values: np.ndarray) -> np.ndarray:
     return np.partition(values, ranks)[ranks]
 
 
-def _shares(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Shares of rows up to each edge, beyond the last, and missing."""
+def _counts(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Rows up to each edge, beyond the last, and missing."""
     measured = values[~np.isnan(values)]
     counts = np.bincount(np.searchsorted(edges, measured), minlength=edges.size + 1)
-    shares = np.append(counts, values.size - measured.size) / values.size
-    return np.maximum(shares, _SMALLEST_SHARE)
+    return np.append(counts, values.size - measured.size)
 
 
 def measure_columns(
@@ -124,7 +117,7 @@ def _measure(values: np.ndarray, person: np.ndarray, third: int) -> ColumnQualit
         persons=persons,
         persons_missing=count(missing) if missing.any() else 0,
         persons_with_value=count(valued),
-        shift=population_stability_index(
+        shift=shift_of(
             values[evenly_spaced(0, third)], values[evenly_spaced(values.size - third, values.size)]
         )
         if third

@@ -17,6 +17,7 @@ from hrob_assets.risk.disclosure import SMALLEST_CELL, is_small
 from hrob_assets.risk.features.catalogue.catalogue import Catalogue, FeatureColumn, FeatureFamily
 from hrob_assets.risk.features.catalogue.imputation import ImputationRule
 from hrob_assets.risk.features.catalogue.selection import FeatureSelection
+from hrob_assets.risk.statistics import population_stability_index
 from hrob_assets.risk.tables import ROW_KEY
 from hrob_assets.risk.vocabulary import CodeSet
 
@@ -57,7 +58,6 @@ DICTIONARY_SCHEMA: dict[str, Any] = {
 _AT_ONCE = 40
 _BINS = 10
 _COUNT_EDGES = (0.5, 1.5, 2.5, 3.5, 5.5, 10.5)
-_SMALLEST_SHARE = 1e-4
 _CONFIDENCE = 0.95
 _HALF = 0.5
 _QUANTILES = {"p01": 0.01, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p99": 0.99}
@@ -277,8 +277,7 @@ def _drift(
     counts = np.stack([_binned(part, edges) for part in (before, after)])
     used = counts.sum(axis=0) > 0
     shares = counts[:, used] / counts.sum(axis=1, keepdims=True)
-    floored = np.maximum(shares, _SMALLEST_SHARE)
-    psi = float(np.sum((floored[1] - floored[0]) * np.log(floored[1] / floored[0])))
+    psi = population_stability_index(counts[0], counts[1])
     free = int(used.sum()) - 1
     chance = float(chi2.ppf(_CONFIDENCE, free)) * sum(1 / n for n in persons) if free else 0.0
     names = [name for name, use in zip(_bin_names(edges), used, strict=True) if use]

@@ -10,7 +10,7 @@ from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.features.catalogue.catalogue import FeatureColumn
 from hrob_assets.risk.features.catalogue.imputation import ImputationRule
 from hrob_assets.risk.features.catalogue.selection import FeatureSelection, Screening
-from hrob_assets.risk.features.quality.column_quality import population_stability_index
+from hrob_assets.risk.features.quality.column_quality import shift_of
 from hrob_assets.risk.features.quality.record import (
     SCREEN_RECORD_SCHEMA,
     kept_columns,
@@ -193,5 +193,5 @@ def test_a_new_share_of_missing_values_is_a_shift():
     before = np.arange(1000.0)
     after = np.where(np.arange(1000) % 2, np.nan, before)
 
-    assert population_stability_index(before, after) > 1
-    assert population_stability_index(after, after) == 0
+    assert shift_of(before, after) > 1
+    assert shift_of(after, after) == 0
