@@ -298,7 +298,7 @@ def evaluate(scores: Path, **given: "Any") -> None:
     from hrob_assets.risk.evaluation import ReportOptions  # noqa: PLC0415 - slow to import
     from hrob_assets.risk.files import ScoreColumns, require_free  # noqa: PLC0415
     from hrob_assets.risk.reporting import (  # noqa: PLC0415
-        EVALUATION,
+        EVALUATION_FILE,
         evaluate_file,
         write_evaluation,
     )
@@ -306,7 +306,7 @@ def evaluate(scores: Path, **given: "Any") -> None:
     groups = tuple(name.strip() for name in given["groups"].split(",") if name.strip())
     named = (given[name] for name in ("person", "probability", "outcome", "time", "seen"))
     with _clear_errors():
-        require_free(given["out"], mark=EVALUATION, overwrite=given["overwrite"])
+        require_free(given["out"], mark=EVALUATION_FILE, overwrite=given["overwrite"])
         report = evaluate_file(
             scores,
             ScoreColumns(*named, groups=groups),

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import polars as pl
 
-from hrob_assets.risk.features.selection import ImputationRule
+from hrob_assets.risk.features.catalogue.imputation import ImputationRule
 from hrob_assets.risk.models.types.logistic_regression import build_model
 from hrob_assets.risk.training.model import FittedModel
 from hrob_assets.risk.use_case import UseCase, use_case_from

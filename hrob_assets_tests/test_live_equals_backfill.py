@@ -12,7 +12,7 @@ import pytest
 
 from hrob_assets.components.catalogue import shared_catalogue
 from hrob_assets.resources.sources.source_database import open_source
-from hrob_assets.risk.features.build import build_features
+from hrob_assets.risk.features.build.build import build_features
 from hrob_assets.risk.sources.staging import stage
 from hrob_assets.risk.training.training_set import fingerprint
 from hrob_assets.synthetic.world import WorldSpec, write_world

@@ -11,7 +11,7 @@ import polars as pl
 
 from hrob_assets.risk.monitoring import (
     AlarmRule,
-    ComparedPeriods,
+    DriftPeriods,
     Ledger,
     StagedTables,
     alarm_rows,
@@ -71,7 +71,7 @@ def _drift(scores: pl.DataFrame, events: pl.DataFrame) -> bool:
                    (pl.col("prediction_time") < at, pl.col("prediction_time") >= at))  # fmt: skip
     mix = column_drift(before, now, columns=["race"], kind="population", seed=1)
     end = START + timedelta(days=DAYS)
-    codes = code_changes(events, ComparedPeriods((START, at), (end - timedelta(days=91), end)))
+    codes = code_changes(events, DriftPeriods((START, at), (end - timedelta(days=91), end)))
     return bool(mix["drifted"].any()) or codes.height > 0
 
 

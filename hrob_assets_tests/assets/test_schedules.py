@@ -10,7 +10,7 @@ from hrob_assets.assets.data.feature_store import feature_store_definitions
 from hrob_assets.assets.data.labels import label_definitions
 from hrob_assets.assets.partitions import weekly_partitions
 from hrob_assets.assets.weekly.scoring import scoring_definitions
-from hrob_assets.risk.features.catalogue import Catalogue
+from hrob_assets.risk.features.catalogue.catalogue import Catalogue
 from hrob_assets_tests.assets.worlds import stage_of
 
 WEEKLY = weekly_partitions(date(2024, 1, 1))

@@ -12,8 +12,9 @@ from hrob_assets.assets.stage_context import StageContext
 from hrob_assets.resources.records.decision_records import DecisionRecords
 from hrob_assets.resources.sources.feedback import Feedback
 from hrob_assets.resources.storage.io_manager import ParquetIOManager, Storage
-from hrob_assets.risk.features.catalogue import Catalogue, FeatureColumn, FeatureFamily
-from hrob_assets.risk.features.selection import FeatureSelection, ImputationRule, Screening
+from hrob_assets.risk.features.catalogue.catalogue import Catalogue, FeatureColumn, FeatureFamily
+from hrob_assets.risk.features.catalogue.imputation import ImputationRule
+from hrob_assets.risk.features.catalogue.selection import FeatureSelection, Screening
 from hrob_assets.risk.files.parquet import write_parquet
 from hrob_assets.risk.promotion.audit_trail import Decision
 from hrob_assets.risk.training.periods import Periods

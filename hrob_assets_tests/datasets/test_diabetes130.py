@@ -20,7 +20,7 @@ from hrob_assets.datasets.diabetes130 import (
     write_diabetes130,
 )
 from hrob_assets.risk.errors import ContractError, SourceError
-from hrob_assets.risk.vocabulary.code_sets import read_code_sets
+from hrob_assets.risk.vocabulary.code_set_files import read_code_sets
 
 MAPPING = """admission_type_id,description
 1,Emergency

@@ -2,11 +2,11 @@ import pytest
 import yaml
 
 from hrob_assets.components.catalogue import SHARED_CODE_SETS
-from hrob_assets.risk.features.catalogue import read_feature_mappings
-from hrob_assets.risk.features.selection import read_imputation
+from hrob_assets.risk.features.catalogue.imputation import read_imputation
+from hrob_assets.risk.features.catalogue.mappings import read_feature_mappings
 from hrob_assets.risk.models.design_matrix import comparator_design
 from hrob_assets.risk.use_case import UseCaseFiles, use_case_from
-from hrob_assets.risk.vocabulary.code_sets import read_code_sets
+from hrob_assets.risk.vocabulary.code_set_files import read_code_sets
 from hrob_assets_tests.paths import DEFS
 
 

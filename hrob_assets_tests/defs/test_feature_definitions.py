@@ -5,10 +5,13 @@ from itertools import combinations
 
 import pytest
 
-from hrob_assets.risk.features.catalogue import Catalogue, read_feature_mappings
-from hrob_assets.risk.features.selection import read_feature_selection, read_imputation
-from hrob_assets.risk.pregnancy.signatures import KIND_OF_CODE_SET
-from hrob_assets.risk.vocabulary.code_sets import CodeSet, read_code_sets
+from hrob_assets.risk.features.catalogue.catalogue import Catalogue
+from hrob_assets.risk.features.catalogue.imputation import read_imputation
+from hrob_assets.risk.features.catalogue.mappings import read_feature_mappings
+from hrob_assets.risk.features.catalogue.selection import read_feature_selection
+from hrob_assets.risk.pregnancy.signatures import PREGNANCY_CODE_SETS
+from hrob_assets.risk.vocabulary.code_set_files import read_code_sets
+from hrob_assets.risk.vocabulary.code_sets import CodeSet
 from hrob_assets_tests.paths import DEFS
 
 USE_CASES = ("high_risk_obstetrics", "oncology_ed_visit", "hospital_readmission")
@@ -64,7 +67,7 @@ def test_each_shared_code_set_is_asked_for_by_some_use_case():
     asked = {name for use_case in USE_CASES for name in catalogue(use_case).code_sets}
     shared = {path.stem for path in (DEFS / "code_sets").glob("*.csv")}
 
-    assert shared - asked - set(KIND_OF_CODE_SET) == set()
+    assert shared - asked - set(PREGNANCY_CODE_SETS) == set()
 
 
 def test_families_of_the_same_name_are_the_same_in_all_use_cases():

@@ -8,11 +8,13 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from hrob_assets.resources.sources.source_database import open_source
-from hrob_assets.risk.features.build import build_features
-from hrob_assets.risk.features.catalogue import Catalogue, read_feature_mappings
+from hrob_assets.risk.features.build.build import build_features
+from hrob_assets.risk.features.catalogue.catalogue import Catalogue
+from hrob_assets.risk.features.catalogue.mappings import read_feature_mappings
 from hrob_assets.risk.sources.staging import StagingResult, stage
 from hrob_assets.risk.sources.validation import validate
-from hrob_assets.risk.vocabulary.code_sets import REFERENCE_RANGES, CodeSet, read_code_sets
+from hrob_assets.risk.vocabulary.code_set_files import read_code_sets
+from hrob_assets.risk.vocabulary.code_sets import REFERENCE_RANGES, CodeSet
 from hrob_assets.synthetic.world import World, WorldSpec, make_world
 from hrob_assets_tests.paths import DEFS
 

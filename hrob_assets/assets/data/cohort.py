@@ -3,15 +3,12 @@
 from typing import Any
 
 import dagster as dg
-from hrob_assets.assets.stage_context import StageContext
 import polars as pl
 
-from hrob_assets.assets.keys import ENCOUNTER_FEATURES, model_group, use_case_key
 from hrob_assets.assets.metadata import as_cells, described, markdown_table
-from hrob_assets.assets.partitions import SINGLE_RUN
+from hrob_assets.assets.stage_context import StageContext
 from hrob_assets.risk.cohort import attrition, select_cohort
 from hrob_assets.risk.disclosure import shown_steps
-from hrob_assets.risk.use_case import UseCase
 
 
 def cohort_definitions(stage: StageContext) -> dg.Definitions:

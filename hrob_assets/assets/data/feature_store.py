@@ -32,13 +32,19 @@ from hrob_assets.assets.partitions import (
 from hrob_assets.resources.environment import Spark
 from hrob_assets.resources.spark.feature_engine import make_weekly_features
 from hrob_assets.resources.storage.io_manager import Storage
-from hrob_assets.risk.vocabulary import CodeSet
-from hrob_assets.risk.features import Catalogue, FeatureColumn, FeatureFamily
-from hrob_assets.risk.features import NO_ROWS, stale_weeks, week_fingerprints
-from hrob_assets.risk.features import WeeklyTask
-from hrob_assets.risk.files import DEFINITION
 from hrob_assets.risk.disclosure import shown_count
+from hrob_assets.risk.features import (
+    FINGERPRINT_OF_NO_ROWS,
+    Catalogue,
+    FeatureColumn,
+    FeatureFamily,
+    WeeklyTask,
+    stale_weeks,
+    week_fingerprints,
+)
+from hrob_assets.risk.files import DEFINITION
 from hrob_assets.risk.tables import ROW_KEY, TIMESTAMP
+from hrob_assets.risk.vocabulary import CodeSet
 
 
 def feature_store_definitions(
@@ -160,7 +166,7 @@ def _new_inputs(week: date, fingerprints: pl.DataFrame) -> dg.AssetObservation:
     return dg.AssetObservation(
         WEEK_INPUTS,
         partition=week.isoformat(),
-        tags={"dagster/data_version": known[0] if known else NO_ROWS},
+        tags={"dagster/data_version": known[0] if known else FINGERPRINT_OF_NO_ROWS},
     )
 
 

@@ -1,26 +1,22 @@
 """What happened afterwards, week by week, as far as it is mature."""
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import dagster as dg
-from hrob_assets.assets.stage_context import StageContext
 import polars as pl
 
-from hrob_assets.assets.keys import STAGED_POOL, model_group, staged_key, use_case_key
+from hrob_assets.assets.keys import STAGED_POOL
 from hrob_assets.assets.metadata import described
 from hrob_assets.assets.partitions import (
     LATE_DAYS,
-    SINGLE_RUN,
     request_weeks_since,
     weekly_schedule,
 )
-from hrob_assets.risk.vocabulary import CodeSet
-from hrob_assets.risk.cohort import STATUS, label_rows
-from hrob_assets.risk.files import DEFINITION
+from hrob_assets.assets.stage_context import StageContext
+from hrob_assets.risk.cohort import LABEL_STATUS, label_rows
 from hrob_assets.risk.disclosure import SUPPRESSED, is_small, shown_parts, shown_share
-from hrob_assets.risk.use_case import UseCase
+from hrob_assets.risk.files import DEFINITION
 
 
 def label_definitions(stage: StageContext) -> dg.Definitions:
@@ -92,9 +88,9 @@ _TABLES = ("persons", "coverage", "events", "load")
 def _metadata(labelled: pl.DataFrame) -> dict[str, Any]:
     counts = dict(labelled.group_by("label_status").len().iter_rows())
     mature = labelled.filter(pl.col("label").is_not_null())
-    shown = shown_parts([counts.get(status, 0) for status in STATUS])
+    shown = shown_parts([counts.get(status, 0) for status in LABEL_STATUS])
     figures: dict[str, Any] = {
-        f"{status} rows": count for status, count in zip(STATUS, shown, strict=True)
+        f"{status} rows": count for status, count in zip(LABEL_STATUS, shown, strict=True)
     }
     events = int(mature["label"].sum())
     share = shown_share(events, mature.height)

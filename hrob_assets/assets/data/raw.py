@@ -6,8 +6,8 @@ import dagster as dg
 
 from hrob_assets.assets.keys import RAW, raw_key
 from hrob_assets.assets.metadata import row_count
-from hrob_assets.resources.sources.source_database import open_source
 from hrob_assets.resources.sources.current_source import RawSource
+from hrob_assets.resources.sources.source_database import open_source
 from hrob_assets.resources.storage.io_manager import Storage
 from hrob_assets.risk.sources import OMOP_TABLES
 

@@ -11,20 +11,22 @@ import polars as pl
 from hrob_assets.assets.keys import RAW, STAGED, STAGED_POOL, raw_key, staged_key
 from hrob_assets.assets.metadata import as_cells, markdown_table, row_count, table_schema
 from hrob_assets.resources.storage.io_manager import Storage, refuse, withdraw_refusal
-from hrob_assets.risk.files import write_parquet
 from hrob_assets.risk.disclosure import shown_count, shown_parts, shown_share
-from hrob_assets.risk.sources import OMOP_TABLES
-from hrob_assets.risk.sources import QUARANTINE, StagingResult, stage
-from hrob_assets.risk.tables import CODES, Column, TIMESTAMP, Table
-from hrob_assets.risk.tables import STAGED as STAGED_TABLES
+from hrob_assets.risk.files import write_parquet
 from hrob_assets.risk.sources import (
+    NEEDS_EARLIER_LOAD,
+    OMOP_TABLES,
+    QUARANTINE,
+    SUITES,
     Expectation,
     ExpectationResult,
-    NEEDS_EARLIER_LOAD,
-    SUITES,
+    StagingResult,
     ValidationReport,
+    stage,
     validate,
 )
+from hrob_assets.risk.tables import CODES, TIMESTAMP, Column, Table
+from hrob_assets.risk.tables import STAGED as STAGED_TABLES
 
 LOAD = Table(
     "load",

@@ -11,8 +11,8 @@ from hrob_assets.assets.stage_context import StageContext
 from hrob_assets.resources.storage.io_manager import Storage, write_text
 from hrob_assets.risk.disclosure import shown_count
 from hrob_assets.risk.features import (
-    GROUPS,
-    Reference,
+    DICTIONARY_GROUPS,
+    ComparedPeriods,
     describe_features,
     drift_table,
     recent_since,
@@ -75,12 +75,14 @@ def _eligible_rows(cohort: pl.LazyFrame, persons: pl.LazyFrame) -> pl.DataFrame:
     return (
         cohort.filter("eligible")
         .select(*ROW_KEY, "week")
-        .join(persons.select("person_id", *GROUPS), on="person_id", maintain_order="left")
+        .join(
+            persons.select("person_id", *DICTIONARY_GROUPS), on="person_id", maintain_order="left"
+        )
         .collect()
     )
 
 
-def _reference(use_case: UseCase, rows: pl.DataFrame, load: pl.LazyFrame) -> Reference:
+def _reference(use_case: UseCase, rows: pl.DataFrame, load: pl.LazyFrame) -> ComparedPeriods:
     """The training period, and the first of the recent weeks."""
     bounds = periods(
         use_case.split,
@@ -89,10 +91,10 @@ def _reference(use_case: UseCase, rows: pl.DataFrame, load: pl.LazyFrame) -> Ref
         runout_days=use_case.outcome.runout_days,
     )
     recent = recent_since(rows["week"].unique().to_list())
-    return Reference(bounds.train_start.date(), bounds.train_end.date(), recent)
+    return ComparedPeriods(bounds.train_start.date(), bounds.train_end.date(), recent)
 
 
-def _lead(rows: pl.DataFrame, reference: Reference) -> str:
+def _lead(rows: pl.DataFrame, reference: ComparedPeriods) -> str:
     encounters, persons = shown_count(rows.height), shown_count(rows["person_id"].n_unique())
     return (
         f"{encounters} eligible encounters of {persons} persons. Training period: "

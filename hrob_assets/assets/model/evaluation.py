@@ -53,9 +53,8 @@ def evaluation_definitions(stage: StageContext) -> dg.Definitions:
         description=(
             "Frozen predictions of the challenger on the test period, with discrimination, "
             "calibration and capacity figures; intervals by patient-cluster bootstrap. Also for "
-            "patients that training has not seen. An update that is a recalibration is "
-            "evaluated on all patients since the change but those of its threshold, each by the "
-            "fit on others."
+            "patients that training has not seen. A recalibration is evaluated on all patients "
+            "since the change but those of its threshold, each by the fit on others."
         ),
     )
     def evaluation(

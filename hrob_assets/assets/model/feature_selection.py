@@ -11,7 +11,7 @@ from hrob_assets.assets.metadata import frame_schema, markdown_table, row_count
 from hrob_assets.assets.stage_context import StageContext
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.features import (
-    RECORD_MEANINGS,
+    SCREEN_RECORD_MEANINGS,
     FeatureSelection,
     ImputationRule,
     kept_columns,
@@ -137,7 +137,7 @@ def _metadata(record: pl.DataFrame) -> dict[str, Any]:
     screened = record.filter(~keep & ~pl.col("reason").str.starts_with("dropped by "))
     return {
         **row_count(record.height),
-        "dagster/column_schema": frame_schema(record, RECORD_MEANINGS),
+        "dagster/column_schema": frame_schema(record, SCREEN_RECORD_MEANINGS),
         "columns kept": record.filter(keep).height,
         "columns dropped": record.filter(~keep).height,
         "groups": markdown_table(by_group),

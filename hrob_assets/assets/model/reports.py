@@ -30,7 +30,7 @@ from hrob_assets.risk.files import whole_folder
 from hrob_assets.risk.governance import CardEvidence, ModelCard, model_card
 from hrob_assets.risk.promotion import Verdict
 from hrob_assets.risk.reporting import chai_xml, index_page, render_evaluation_reports
-from hrob_assets.risk.reporting.pages import ReportContext, Terms, model_card_page
+from hrob_assets.risk.reporting.pages import ModelTerms, ReportContext, model_card_page
 from hrob_assets.risk.training import (
     TRAINING_COLUMNS,
     anti_classification,
@@ -264,7 +264,7 @@ def _verdict(criterion: Mapping[str, Any]) -> Verdict:
     )
 
 
-def terms_of(model: RegisteredModel, training_set: pl.LazyFrame) -> Terms:
+def terms_of(model: RegisteredModel, training_set: pl.LazyFrame) -> ModelTerms:
     """Coefficients of a linear model as it scores; of another family what its columns do."""
     steps = model.model.estimator.named_steps
     coefficients = getattr(steps["model"], "coef_", None)
@@ -272,15 +272,15 @@ def terms_of(model: RegisteredModel, training_set: pl.LazyFrame) -> Terms:
         used = map(float, coefficients[0] * slope_of(model.model))
         pairs = zip(term_names(model.model), used, strict=True)
         found = sorted(pairs, key=lambda term: -abs(term[1]))[:_MOST_TERMS]
-        return Terms(found, "log-odds per standard deviation of the feature")
+        return ModelTerms(found, "log-odds per standard deviation of the feature")
     rows = _rows_of(model, training_set)
     if rows is None:
-        return Terms((), "", "the training set is not that of this version any more")
+        return ModelTerms((), "", "the training set is not that of this version any more")
     if not tellable(rows):
-        return Terms((), "", "there are too few validation patients")
+        return ModelTerms((), "", "there are too few validation patients")
     kind = "exact" if model.model.reasons_are_exact else "approximate"
     measure = f"mean absolute log-odds on the validation patients, {kind}"
-    return Terms(strongest_terms(model.model, rows)[:_MOST_TERMS], measure)
+    return ModelTerms(strongest_terms(model.model, rows)[:_MOST_TERMS], measure)
 
 
 def _rows_of(model: RegisteredModel, training_set: pl.LazyFrame) -> pl.DataFrame | None:

@@ -28,7 +28,7 @@ from hrob_assets.resources.records.decision_records import DecisionRecords
 from hrob_assets.resources.records.model_registry import CHAMPION, ModelRegistry
 from hrob_assets.resources.sources.feedback import Feedback
 from hrob_assets.resources.storage.io_manager import Storage, write_text
-from hrob_assets.risk.governance import Standing, framework_steps
+from hrob_assets.risk.governance import UseCaseStanding, framework_steps
 from hrob_assets.risk.monitoring import (
     current_ledger,
     monitor_ledger,
@@ -185,7 +185,7 @@ def _standing(
     champion: str | None,
     records: Sequence[Mapping[str, Any]],
     due: date,
-) -> Standing:
+) -> UseCaseStanding:
     name = use_case.name
     decisions = [record for record in records if record["champion"] == champion]
     weeks = monitored_weeks(storage, name)
@@ -194,7 +194,7 @@ def _standing(
         for alarm in stored_alarms(storage, name, weeks)
         if alarm.model_version == champion
     ]
-    return Standing(
+    return UseCaseStanding(
         goal=use_case.goal.sentence,
         champion=champion,
         judged=bool(decisions),

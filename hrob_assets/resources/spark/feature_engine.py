@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from hrob_assets.resources.environment import Spark
 from hrob_assets.resources.spark.job import run_on_spark
-from hrob_assets.risk.features import COUNTS, WeeklyTask, write_weekly_features
+from hrob_assets.risk.features import WEEK_COUNTS, WeeklyTask, write_weekly_features
 
 
 def make_weekly_features(
@@ -41,7 +41,7 @@ def make_weekly_features(
             context, spark, "features", TypeAdapter(WeeklyTask).dump_json(task).decode()
         )
         weeks = [date.fromisoformat(week) for week in counts["week"]]
-        return pl.DataFrame({**counts, "week": weeks}, COUNTS)
+        return pl.DataFrame({**counts, "week": weeks}, WEEK_COUNTS)
     return write_weekly_features(
         task.weeks,
         staged=task.staged,

@@ -23,9 +23,9 @@ from pyspark.sql import functions as F  # noqa: N812 - as everywhere with Spark
 from hrob_assets.resources.environment import Spark
 from hrob_assets.risk.errors import ConfigurationError
 from hrob_assets.risk.features import (
-    COUNTS,
     ENCOUNTER_COLUMNS,
     FACT_COLUMNS,
+    WEEK_COUNTS,
     WeeklyTask,
     weekly_pieces,
     write_pieces,
@@ -85,7 +85,7 @@ def write_weekly_features(
 ) -> pl.DataFrame:
     """Compute the features of weeks on Spark and write one file for each.
 
-    The files are those of `hrob_assets.risk.features.weekly_files.write_weekly_features`, to the
+    The files are those of `hrob_assets.risk.features.write_weekly_features`, to the
     byte. None is replaced before the features of all weeks are there.
 
     Parameters
@@ -243,7 +243,7 @@ def _writer(task: WeeklyTask) -> Callable[[pa.Table], pa.Table]:
     def write(pieces: pa.Table) -> pa.Table:
         (week,) = pieces["week"].unique().to_pylist()
         sent = (piece.as_py() for piece in pieces["piece"] if piece.is_valid)
-        return pl.DataFrame([write_pieces(week, sent, task)], COUNTS, orient="row").to_arrow()
+        return pl.DataFrame([write_pieces(week, sent, task)], WEEK_COUNTS, orient="row").to_arrow()
 
     return write
 

@@ -21,8 +21,8 @@ STUDY = (
     Characteristic("Ethnicity", person="ethnicity"),
     Characteristic("Medicaid", feature="coverage__medicaid", kind="yes_no"),
 )
-"""What the Huntsman / Flatiron study tells of its patients, whatever the cancer."""
-SCHEMA: dict[str, Any] = {
+"""What the Huntsman / Flatiron study reports of its patients, whatever the cancer."""
+BASELINE_SCHEMA: dict[str, Any] = {
     "unit": pl.String,
     "part": pl.String,
     "characteristic": pl.String,
@@ -40,12 +40,12 @@ SCHEMA: dict[str, Any] = {
     "smd": pl.Float64,
     "suppressed": pl.Boolean,
 }
-_FIGURES = tuple(SCHEMA)[5:15]
+_FIGURES = tuple(BASELINE_SCHEMA)[5:15]
 
 
 @dataclass(frozen=True)
 class _Part:
-    """One part of the rows, as told of one unit; `person` is one number per row."""
+    """One part of the rows, described per encounter or per patient."""
 
     name: str
     unit: str
@@ -99,8 +99,8 @@ def baseline_table(
     Returns
     -------
     DataFrame
-        `SCHEMA`: one row per unit, part, characteristic and level. A patient is described as at
-        his or her first row of the part. ``median``, quartiles, ``minimum`` and ``maximum`` are
+        `BASELINE_SCHEMA`: one row per unit, part, characteristic and level. A patient is described
+        by their first row of the part. ``median``, quartiles, ``minimum`` and ``maximum`` are
         of numbers (level null), ``count`` and ``share`` of the levels of the others; each
         characteristic with missing values has the level `MISSING`. ``smd`` is the standardised
         mean difference from the first part. All figures of a row are null where ``suppressed``.
@@ -113,7 +113,7 @@ def baseline_table(
     Notes
     -----
     A level is hidden where under 11 patients have it, and so are further levels until the rest
-    of the part does not tell it. Where under 11 patients share the least (greatest) value, the
+    of the part does not reveal it. Where under 11 patients share the least (greatest) value, the
     value that 11 patients are at or below (above) stands in its place, marked as not exact.
     The difference is (m1 - m0) / sqrt((s1^2 + s0^2) / 2), for a share p with p (1 - p) as the
     variance (Austin, Stat Med 2009; 28:3083).
@@ -138,7 +138,7 @@ def baseline_table(
             found += _totals(described) if each is characteristics[0] else []
             describe = _numbers if each.kind == "number" else _levels
             found += describe(each, described, persons)
-    return pl.DataFrame(found, schema=SCHEMA)
+    return pl.DataFrame(found, schema=BASELINE_SCHEMA)
 
 
 def baseline_summary(table: pl.DataFrame, *, part: str) -> str:
@@ -157,7 +157,7 @@ def baseline_summary(table: pl.DataFrame, *, part: str) -> str:
 
     Examples
     --------
-    >>> baseline_summary(pl.DataFrame(schema=SCHEMA), part="test")
+    >>> baseline_summary(pl.DataFrame(schema=BASELINE_SCHEMA), part="test")
     ''
     """
     of_part = table.filter(unit="patient", part=part, suppressed=False)
@@ -211,7 +211,7 @@ def _totals(parts: Sequence[_Part]) -> Iterator[dict[str, Any]]:
 
 
 def _row(part: _Part, name: str, level: str | None, **figures: Any) -> dict[str, Any]:
-    empty = dict.fromkeys(SCHEMA)
+    empty = dict.fromkeys(BASELINE_SCHEMA)
     given = {"unit": part.unit, "part": part.name, "characteristic": name, "level": level}
     return empty | given | {"suppressed": False} | figures
 

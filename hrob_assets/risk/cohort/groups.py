@@ -8,7 +8,7 @@ import polars as pl
 
 from hrob_assets.risk.errors import ContractError, nearest
 from hrob_assets.risk.tables import ROW_KEY
-from hrob_assets.risk.use_case import GROUPS
+from hrob_assets.risk.use_case import GROUP_NAMES
 from hrob_assets.risk.windows import history
 
 UNKNOWN = "Unknown"
@@ -38,7 +38,7 @@ def group_rows(
     rows : DataFrame
         With the columns of `ROW_KEY`.
     groups : sequence of str
-        Of `use_case.GROUPS`.
+        Of `hrob_assets.risk.use_case.GROUP_NAMES`.
     persons, coverage : LazyFrame
         Staged tables.
     features : LazyFrame, optional
@@ -92,8 +92,8 @@ _FROM_ELSEWHERE = ("payer", "area_deprivation")
 
 def _require_known(groups: Sequence[str]) -> None:
     for name in groups:
-        if name not in GROUPS:
-            msg = f"a group must be a known one (found {name!r}). {nearest(name, GROUPS)}"
+        if name not in GROUP_NAMES:
+            msg = f"a group must be a known one (found {name!r}). {nearest(name, GROUP_NAMES)}"
             raise ContractError(msg)
 
 

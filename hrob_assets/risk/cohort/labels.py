@@ -11,7 +11,7 @@ from hrob_assets.risk.use_case import Outcome, OutcomeComponent
 from hrob_assets.risk.vocabulary import CodeSet, select_coded
 from hrob_assets.risk.windows import follow_up, known_when_ripe
 
-STATUS = ("mature", "pending", "censored")
+LABEL_STATUS = ("mature", "pending", "censored")
 _SLACK = timedelta(hours=24)  # spans that lie no further apart touch
 _FOR_EVER = 36_500  # days
 _UNLINKED_ARE_NEAR = timedelta(days=1)  # a fact without an encounter belongs to one a day away
@@ -29,7 +29,7 @@ def label_rows(
 ) -> pl.DataFrame:
     """Label rows: the outcome within the horizon, as known when the run-out has passed.
 
-    A label, once ripe, never changes on the same facts: what becomes known after
+    A label, once mature, never changes on the same facts: what becomes known after
     ``prediction_time + horizon + runout`` has no part in it.
 
     Parameters
@@ -60,41 +60,44 @@ def label_rows(
     else always.
     """
     keyed = rows.select(*ROW_KEY, "week").with_row_index("row")
-    names = [component.name for component in outcome.components]
     found = _first_outcomes(keyed, events, outcome, code_sets)
     died, left = _lost_rows(keyed, coverage, persons, outcome)
-    ripe_at = pl.col("prediction_time") + pl.duration(
-        days=outcome.horizon_days + outcome.runout_days
-    )
-    happened = pl.col("outcome_at").is_not_null()
-    status = (
-        pl.when(ripe_at > as_of)
-        .then(pl.lit("pending"))
-        .when(happened | ~pl.col("lost"))
-        .then(pl.lit("mature"))
-        .otherwise(pl.lit("censored"))
-    )
-    ripe = pl.col("label_status") != "pending"
-    return (
+    labelled = (
         keyed.join(found, on="row", how="left", maintain_order="left")
         .with_columns(
-            pl.col("row").is_in(rows.implode()).alias(name)
-            for name, rows in (("died", died), ("left", left))
+            pl.col("row").is_in(lost.implode()).alias(name)
+            for name, lost in (("died", died), ("left", left))
         )
-        .with_columns((pl.col("died") | pl.col("left")).alias("lost"))
-        .with_columns(status.alias("label_status"))
-        .select(
-            *ROW_KEY,
-            "week",
-            pl.when(pl.col("label_status") == "mature").then(happened).alias("label"),
-            "label_status",
-            pl.when(ripe).then(~pl.col("left")).alias("followed"),
-            pl.when(ripe).then("outcome_at").alias("outcome_at"),
-            *(
-                pl.when(ripe).then(pl.col(name).is_not_null()).alias(f"outcome__{name}")
-                for name in names
-            ),
-        )
+        .with_columns(_status(outcome, as_of).alias("label_status"))
+    )
+    happened, mature = pl.col("outcome_at").is_not_null(), pl.col("label_status") == "mature"
+    # A pending row shows nothing of what is known so far: a label that is right only for outcomes
+    # that were reported early would teach that late ones are none.
+    ripe = pl.col("label_status") != "pending"
+    return labelled.select(
+        *ROW_KEY,
+        "week",
+        pl.when(mature).then(happened).alias("label"),
+        "label_status",
+        pl.when(ripe).then(~pl.col("left")).alias("followed"),
+        pl.when(ripe).then("outcome_at").alias("outcome_at"),
+        *(
+            pl.when(ripe).then(pl.col(part.name).is_not_null()).alias(f"outcome__{part.name}")
+            for part in outcome.components
+        ),
+    )
+
+
+def _status(outcome: Outcome, as_of: datetime) -> pl.Expr:
+    """One of `LABEL_STATUS`; an outcome counts even of a person who died or left after it."""
+    days = outcome.horizon_days + outcome.runout_days
+    lost = pl.col("died") | pl.col("left")
+    return (
+        pl.when(pl.col("prediction_time") + pl.duration(days=days) > as_of)
+        .then(pl.lit("pending"))
+        .when(pl.col("outcome_at").is_not_null() | ~lost)
+        .then(pl.lit("mature"))
+        .otherwise(pl.lit("censored"))
     )
 
 
@@ -149,7 +152,7 @@ def _first_outcomes(
 
 
 def _hits(after: pl.DataFrame, around: pl.DataFrame, component: OutcomeComponent) -> pl.DataFrame:
-    """Follow-up events of a component that have what the component asks for beside them."""
+    """Follow-up events of a component, with the other event that the component asks for."""
     hits = after.filter(pl.col("code_set") == component.code_set)
     if component.of_index_encounter:
         hits = hits.filter(pl.col("event_encounter_id") == pl.col("encounter_id"))
@@ -171,7 +174,7 @@ def _hits(after: pl.DataFrame, around: pl.DataFrame, component: OutcomeComponent
 def _lost_rows(
     keyed: pl.DataFrame, coverage: pl.LazyFrame, persons: pl.LazyFrame, outcome: Outcome
 ) -> tuple[pl.Series, pl.Series]:
-    """Rows of persons who died, and of those who left, before the horizon; as known when ripe.
+    """Rows of persons who died, and who disenrolled, before the horizon; as known when mature.
 
     Cover that ends with death, or in the day before, is not left.
     """
@@ -201,7 +204,7 @@ def _covered_to_the_end(
 ) -> pl.LazyFrame:
     """Rows whose spans, known in time, reach to an end without a gap of a day or more.
 
-    An end that becomes known only after the row is ripe is not seen: the span is open.
+    An end that becomes known only after the row is mature is not seen: the span is open.
     """
     started = pl.col("started_at")
     ended = pl.when(pl.col("end_known_at") < ripe_at).then("ended_at").otherwise(end)

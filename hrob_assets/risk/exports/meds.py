@@ -150,7 +150,7 @@ def event_code(vocabulary: pl.Expr, code: pl.Expr, unit: pl.Expr | None = None) 
 
 
 def _splits(person_id: pl.Series) -> pl.Series:
-    """Each person has one split for ever."""
+    """Each person keeps one split permanently."""
     fraction = person_fraction(person_id, _SPLIT_SEED)
     ends = np.cumsum(list(SPLITS.values()))[:-1]
     return pl.Series(list(SPLITS)).gather(np.searchsorted(ends, fraction, side="right"))

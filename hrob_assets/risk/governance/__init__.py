@@ -1,35 +1,43 @@
 """What an organisation must be able to show: model card, six steps, reporting standards, summary.
 
+Every statement comes from the use case, the registry or an evaluation; what nothing states is shown
+as a gap. The texts are YAML beside the code.
+
 References
 ----------
-45 CFR 170.315(b)(11) (HTI-1 source attributes); CHAI Applied Model Card v0.2; TRIPOD+AI.
+45 CFR 170.315(b)(11)(iv)(B), source attributes of predictive decision support interventions.
+Collins et al. 2024, BMJ 385, e078378 (TRIPOD+AI). Norgeot et al. 2020, Nat Med 26 (MI-CLAIM).
+Coalition for Health AI, *Applied Model Card*, version 0.2.
 """
 
-from hrob_assets.risk.governance.model_card import (
-    STANDARDS,
-    CardEvidence,
-    Fact,
-    ModelCard,
-    model_card,
-    version_kind,
+from hrob_assets.risk.governance.card_evidence import CardEvidence, CardFact, version_kind
+from hrob_assets.risk.governance.model_card import ModelCard, model_card
+from hrob_assets.risk.governance.six_steps import (
+    FrameworkStep,
+    StepState,
+    UseCaseStanding,
+    framework_steps,
 )
-from hrob_assets.risk.governance.six_steps import Standing, State, Step, framework_steps
-from hrob_assets.risk.governance.standards import Question
-from hrob_assets.risk.governance.summary import Status, Summary, summarise
+from hrob_assets.risk.governance.standards import StandardQuestion, reporting_standards
+from hrob_assets.risk.governance.summary import (
+    EvaluationSummary,
+    SummaryStatus,
+    summarise_evaluation,
+)
 
 __all__ = [
-    "STANDARDS",
     "CardEvidence",
-    "Fact",
+    "CardFact",
+    "EvaluationSummary",
+    "FrameworkStep",
     "ModelCard",
-    "Question",
-    "Standing",
-    "State",
-    "Status",
-    "Step",
-    "Summary",
+    "StandardQuestion",
+    "StepState",
+    "SummaryStatus",
+    "UseCaseStanding",
     "framework_steps",
     "model_card",
-    "summarise",
+    "reporting_standards",
+    "summarise_evaluation",
     "version_kind",
 ]

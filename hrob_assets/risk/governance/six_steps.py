@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
 
-State = Literal["done", "look", "open"]
+StepState = Literal["done", "look", "open"]
 NAMES = (
     "Define the goal",
     "Build or acquire the model",
@@ -24,7 +24,7 @@ _LATE_WEEKS = 1
 
 
 @dataclass(frozen=True)
-class Standing:
+class UseCaseStanding:
     """What is known of a use case.
 
     Parameters
@@ -61,7 +61,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Step:
+class FrameworkStep:
     """One step: done, open, or something to look at.
 
     Parameters
@@ -78,21 +78,21 @@ class Step:
 
     number: int
     name: str
-    state: State
+    state: StepState
     finding: str
     asset: str
 
 
-def framework_steps(standing: Standing) -> tuple[Step, ...]:
+def framework_steps(standing: UseCaseStanding) -> tuple[FrameworkStep, ...]:
     """The six steps of a use case.
 
     Examples
     --------
-    >>> steps = framework_steps(Standing("If the team ... they will call.", champion="3"))
+    >>> steps = framework_steps(UseCaseStanding("If the team ... they will call.", champion="3"))
     >>> [step.state for step in steps]
     ['done', 'done', 'open', 'open', 'open', 'open']
     """
-    rules: tuple[tuple[State, str, str], ...] = (
+    rules: tuple[tuple[StepState, str, str], ...] = (
         ("done", standing.goal, "cohort"),
         (*_built(standing), "trained_model"),
         (*_evaluated(standing), "evaluation"),
@@ -101,23 +101,23 @@ def framework_steps(standing: Standing) -> tuple[Step, ...]:
         (*_monitored(standing), "weekly_calibration"),
     )
     return tuple(
-        Step(number, name, state, finding, asset)
+        FrameworkStep(number, name, state, finding, asset)
         for number, (name, (state, finding, asset)) in enumerate(
             zip(NAMES, rules, strict=True), start=1
         )
     )
 
 
-_Found = tuple[State, str]
+_Found = tuple[StepState, str]
 
 
-def _built(standing: Standing) -> _Found:
+def _built(standing: UseCaseStanding) -> _Found:
     if standing.champion is None:
         return "open", "There is no champion."
     return "done", f"Version {standing.champion} scores people."
 
 
-def _evaluated(standing: Standing) -> _Found:
+def _evaluated(standing: UseCaseStanding) -> _Found:
     if standing.champion is None or not standing.judged:
         return "open", "No decision of the gate is on record."
     if standing.unmet:
@@ -125,7 +125,7 @@ def _evaluated(standing: Standing) -> _Found:
     return "done", "The champion met all criteria on past data."
 
 
-def _fair(standing: Standing) -> _Found:
+def _fair(standing: UseCaseStanding) -> _Found:
     if not standing.fairness:
         return "open", "Nobody has looked at calibration by group."
     told = ", ".join(f"{count} {verdict}" for verdict, count in standing.fairness.items() if count)
@@ -134,13 +134,13 @@ def _fair(standing: Standing) -> _Found:
     return "done", f"Groups: {told}."
 
 
-def _prospective(standing: Standing) -> _Found:
+def _prospective(standing: UseCaseStanding) -> _Found:
     if standing.prospective is None:
         return "open", "No prospective evaluation is on record."
     return "done", standing.prospective
 
 
-def _monitored(standing: Standing) -> _Found:
+def _monitored(standing: UseCaseStanding) -> _Found:
     if standing.watched is None:
         return "open", "No week has been looked at."
     if standing.alarms:

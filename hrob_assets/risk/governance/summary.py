@@ -7,11 +7,13 @@ from typing import Literal
 from hrob_assets.risk.evaluation import Analysis, EvaluationReport, GroupFairness, Metric
 from hrob_assets.risk.promotion import Verdict
 
-Status = Literal["may be used", "may be used, not yet for everybody", "must not be used", "open"]
+SummaryStatus = Literal[
+    "may be used", "may be used, not yet for everybody", "must not be used", "open"
+]
 
 
 @dataclass(frozen=True)
-class Summary:
+class EvaluationSummary:
     """One look at a model.
 
     Parameters
@@ -32,7 +34,7 @@ class Summary:
         How sure the figures are.
     """
 
-    status: Status
+    status: SummaryStatus
     headline: str
     unmet: tuple[Verdict, ...]
     not_yet: tuple[GroupFairness, ...]
@@ -41,7 +43,9 @@ class Summary:
     certainty: tuple[str, ...]
 
 
-def summarise(report: EvaluationReport, criteria: Sequence[Verdict] | None) -> Summary:
+def summarise_evaluation(
+    report: EvaluationReport, criteria: Sequence[Verdict] | None
+) -> EvaluationSummary:
     """Say what a report means; every figure is one of the report.
 
     Parameters
@@ -61,7 +65,7 @@ def summarise(report: EvaluationReport, criteria: Sequence[Verdict] | None) -> S
     unmet = tuple(verdict for verdict in criteria or () if not verdict.passed)
     status = _status(criteria, unmet, not_yet)
     main = report.analysis("encounter")
-    return Summary(
+    return EvaluationSummary(
         status=status,
         headline=_headline(status, len(unmet)),
         unmet=unmet,
@@ -95,7 +99,7 @@ def _status(
     criteria: Sequence[Verdict] | None,
     unmet: Sequence[Verdict],
     not_yet: Sequence[GroupFairness],
-) -> Status:
+) -> SummaryStatus:
     if criteria is None:
         return "open"
     if unmet:
@@ -103,7 +107,7 @@ def _status(
     return "may be used, not yet for everybody" if not_yet else "may be used"
 
 
-def _headline(status: Status, unmet: int) -> str:
+def _headline(status: SummaryStatus, unmet: int) -> str:
     criteria = "criterion is" if unmet == 1 else "criteria are"
     return {
         "may be used": "May be used: all acceptance criteria are met.",

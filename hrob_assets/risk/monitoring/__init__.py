@@ -28,7 +28,7 @@ from hrob_assets.risk.monitoring.calibration import (
     censoring_sensitivity,
     estimate_weekly_calibration,
 )
-from hrob_assets.risk.monitoring.drift import ComparedPeriods, code_changes, column_drift
+from hrob_assets.risk.monitoring.drift import DriftPeriods, code_changes, column_drift
 from hrob_assets.risk.monitoring.first_scoring import first_sent
 from hrob_assets.risk.monitoring.ledger import (
     OUTCOME_LEDGER,
@@ -92,8 +92,8 @@ __all__ = [
     "WEEKLY_DRIFT",
     "Alarm",
     "AlarmRule",
-    "ComparedPeriods",
     "DriftInputs",
+    "DriftPeriods",
     "Ledger",
     "MonitoringInput",
     "MonitoringResult",

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from hrob_assets.risk.disclosure import SMALLEST_CELL, is_small
+from hrob_assets.risk.statistics import index_of_shares, population_stability_index
 from hrob_assets.risk.tables import Column, Table
 from hrob_assets.risk.windows import became_known
 
@@ -21,7 +22,6 @@ SMALLEST_SHIFT = 0.1
 RECENT_WEEKS, REFERENCE_WEEKS = 13, 26
 """Weeks that `drift_of_rows` compares: the latest ones with the first ones."""
 _BINS = 10
-_SMALLEST_SHARE = 1e-4
 _DRAWS = 999
 _CONFIDENCE = 0.95
 _FEW_VALUES = 12
@@ -91,24 +91,6 @@ def bins_of(reference: pl.Series) -> Bins:
     return Bins(np.unique(deciles), None)
 
 
-def stability_index(reference: np.ndarray, recent: np.ndarray) -> float:
-    """PSI of counts in the same bins; shares below 1e-4 count as 1e-4.
-
-    Examples
-    --------
-    >>> round(stability_index(np.array([50, 50]), np.array([80, 20])), 4)
-    0.4159
-    >>> stability_index(np.array([50, 0]), np.array([10, 0]))
-    0.0
-    """
-    used = (reference + recent) > 0
-    shares = [
-        np.maximum(counts[..., used] / counts.sum(axis=-1, keepdims=True), _SMALLEST_SHARE)
-        for counts in (reference, recent)
-    ]
-    return float(np.sum((shares[1] - shares[0]) * np.log(shares[1] / shares[0])))
-
-
 def index_by_chance(
     counts: np.ndarray, reference_size: int, recent_size: int, *, seed: int
 ) -> float:
@@ -127,12 +109,8 @@ def index_by_chance(
         return 0.0
     share = used / used.sum()
     rng = np.random.default_rng(seed)
-    drawn = [
-        np.maximum(rng.multinomial(size, share, _DRAWS) / size, _SMALLEST_SHARE)
-        for size in (reference_size, recent_size)
-    ]
-    index = np.sum((drawn[1] - drawn[0]) * np.log(drawn[1] / drawn[0]), axis=1)
-    return float(np.quantile(index, _CONFIDENCE))
+    drawn = [rng.multinomial(size, share, _DRAWS) / size for size in (reference_size, recent_size)]
+    return float(np.quantile(index_of_shares(*drawn), _CONFIDENCE))
 
 
 def column_drift(
@@ -162,7 +140,7 @@ def column_drift(
         if min(persons) >= SMALLEST_CELL:
             bins = bins_of(reference[column])
             before, now = (bins.counts(part[column]) for part in (reference, recent))
-            row["psi"] = stability_index(before, now)
+            row["psi"] = population_stability_index(before, now)
             row["psi_by_chance"] = index_by_chance(before + now, *persons, seed=seed)
             row["drifted"] = row["psi"] > max(row["psi_by_chance"], SMALLEST_SHIFT)
             row["reference_missing"] = _missing(reference, column)
@@ -218,7 +196,7 @@ def drift_of_rows(
 
 
 @dataclass(frozen=True)
-class ComparedPeriods:
+class DriftPeriods:
     """Two periods that are compared, each [start, end)."""
 
     reference: tuple[datetime, datetime]
@@ -234,14 +212,14 @@ class ComparedPeriods:
 _NOT_BY_CHANCE = 1e-6
 
 
-def code_changes(events: pl.DataFrame, periods: ComparedPeriods) -> pl.DataFrame:
+def code_changes(events: pl.DataFrame, periods: DriftPeriods) -> pl.DataFrame:
     """Codes that are new or retired, of events by the time at which they became known.
 
     Parameters
     ----------
     events : DataFrame
         ``vocabulary``, ``code`` and ``known_at``.
-    periods : ComparedPeriods
+    periods : DriftPeriods
 
     Returns
     -------
@@ -275,14 +253,14 @@ def code_changes(events: pl.DataFrame, periods: ComparedPeriods) -> pl.DataFrame
     )
 
 
-def volumes(events: pl.DataFrame, periods: ComparedPeriods, *, by: str) -> pl.DataFrame:
+def volumes(events: pl.DataFrame, periods: DriftPeriods, *, by: str) -> pl.DataFrame:
     """Events that became known in each period, by source.
 
     Parameters
     ----------
     events : DataFrame
         ``known_at`` and the column `by`, such as ``domain``.
-    periods : ComparedPeriods
+    periods : DriftPeriods
     by : str
 
     Returns
@@ -313,14 +291,14 @@ def volumes(events: pl.DataFrame, periods: ComparedPeriods, *, by: str) -> pl.Da
     )
 
 
-def delay_changes(delays: pl.DataFrame, periods: ComparedPeriods) -> pl.DataFrame:
+def delay_changes(delays: pl.DataFrame, periods: DriftPeriods) -> pl.DataFrame:
     """Days from happening to being known, of facts that became known in each period.
 
     Parameters
     ----------
     delays : DataFrame
         As `estimate_runouts` takes them: ``kind``, ``started_at``, ``known_at``.
-    periods : ComparedPeriods
+    periods : DriftPeriods
 
     Returns
     -------

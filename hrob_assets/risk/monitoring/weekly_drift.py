@@ -12,7 +12,7 @@ import polars as pl
 
 from hrob_assets.risk.monitoring.drift import (
     DRIFT,
-    ComparedPeriods,
+    DriftPeriods,
     code_changes,
     column_drift,
     delay_changes,
@@ -112,7 +112,7 @@ class WeeklyDrift:
     shift: RiskShift | None
 
 
-def drift_periods(week: date) -> ComparedPeriods:
+def drift_periods(week: date) -> DriftPeriods:
     """The recent weeks up to and including this one, and the year before them.
 
     Examples
@@ -122,7 +122,7 @@ def drift_periods(week: date) -> ComparedPeriods:
     ('2024-02-12', True)
     """
     recent = recent_weeks(week, count=_RECENT_WEEKS)
-    return ComparedPeriods((recent[0] - timedelta(weeks=_REFERENCE_WEEKS), recent[0]), recent)
+    return DriftPeriods((recent[0] - timedelta(weeks=_REFERENCE_WEEKS), recent[0]), recent)
 
 
 def drift_of_week(

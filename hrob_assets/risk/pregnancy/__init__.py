@@ -11,24 +11,21 @@ Jones et al. 2023, JAMIA Open 6(3) ooad067 (HIPPS: HIP, PPS and ESD).
 
 from hrob_assets.risk.pregnancy.episodes import (
     KnownPregnancies,
-    infer_episodes,
     known_pregnancies,
-    pregnancy_at,
     pregnancy_states,
     with_trimester,
 )
-from hrob_assets.risk.pregnancy.layout import NULL
-from hrob_assets.risk.pregnancy.score import score_episodes
+from hrob_assets.risk.pregnancy.layout import NULL_INTEGER
 from hrob_assets.risk.pregnancy.signatures import (
-    KIND_OF_CODE_SET,
-    SIGNATURES,
+    PREGNANCY_CODE_SETS,
+    PREGNANCY_SIGNATURES,
     pregnancy_signatures,
     signatures_of,
 )
 from hrob_assets.risk.pregnancy.terms import (
     FULL_TERM_DAYS,
     POSTPARTUM_DAYS,
-    PRECISION,
+    PRECISION_CLASSES,
     SECOND_TRIMESTER_DAYS,
     TERM_BIRTH_DAYS,
     THIRD_TRIMESTER_DAYS,
@@ -38,22 +35,19 @@ from hrob_assets.risk.pregnancy.terms import (
 
 __all__ = [
     "FULL_TERM_DAYS",
-    "KIND_OF_CODE_SET",
-    "NULL",
+    "NULL_INTEGER",
     "POSTPARTUM_DAYS",
-    "PRECISION",
+    "PRECISION_CLASSES",
+    "PREGNANCY_CODE_SETS",
+    "PREGNANCY_SIGNATURES",
     "SECOND_TRIMESTER_DAYS",
-    "SIGNATURES",
     "TERM_BIRTH_DAYS",
     "THIRD_TRIMESTER_DAYS",
     "VIABLE_DAYS",
     "KnownPregnancies",
-    "infer_episodes",
     "known_pregnancies",
-    "pregnancy_at",
     "pregnancy_signatures",
     "pregnancy_states",
-    "score_episodes",
     "signatures_of",
     "trimester_of",
     "with_trimester",

@@ -11,7 +11,7 @@ from hrob_assets.risk.pregnancy.layout import (
     HALF,
     IMPLIED,
     KIND,
-    NULL,
+    NULL_INTEGER,
     SUPPORT,
     USED,
     Integer,
@@ -62,6 +62,8 @@ def _describe(members: np.ndarray, group: np.ndarray) -> None:
         group[GROUP_LAST] = max(group[GROUP_LAST], members[i, DAY])
     group[SUPPORT] = len(members)
     group[USED] = 0
+    # Only the most precise members date the group: "less than 8 weeks" must not blur a stated
+    # week. They move to the front of the array, which nobody reads afterwards.
     size = np.int64(0)
     for i in range(len(members)):
         if members[i, HALF] == best:
@@ -74,13 +76,13 @@ def _describe(members: np.ndarray, group: np.ndarray) -> None:
 @compiled
 def _densest(precise: np.ndarray, half: Integer) -> Integer:
     """Return the middle of the days that most intervals share; newer evidence breaks ties."""
-    centre, most, newest, low = np.int64(0), 0, NULL, 0
+    centre, most, newest, low = np.int64(0), 0, NULL_INTEGER, 0
     for high in range(len(precise)):
         while precise[high, IMPLIED] - precise[low, IMPLIED] > 2 * half:
             low += 1
         if high - low + 1 < most:
             continue
-        latest = NULL
+        latest = NULL_INTEGER
         for i in range(low, high + 1):
             latest = max(latest, precise[i, DAY])
         if high - low + 1 > most or latest >= newest:

@@ -1,6 +1,5 @@
 """Pregnancy episodes and states as frames."""
 
-from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -9,14 +8,11 @@ import polars as pl
 from hrob_assets.risk.errors import ContractError
 from hrob_assets.risk.pregnancy.layout import (
     END,
-    HALF_WIDTH,
-    IDENTIFIED,
-    NULL,
-    OUTCOME,
+    NULL_INTEGER,
     SIGNATURE_WIDTH,
     START,
 )
-from hrob_assets.risk.pregnancy.signatures import SIGNATURES
+from hrob_assets.risk.pregnancy.signatures import PREGNANCY_SIGNATURES
 from hrob_assets.risk.pregnancy.terms import (
     EARLY_HALF_WIDTH,
     EARLY_WEEKS,
@@ -24,12 +20,12 @@ from hrob_assets.risk.pregnancy.terms import (
     LATE_HALF_WIDTH,
     LATE_WEEKS,
     LONGEST_PREGNANCY_DAYS,
-    PRECISION,
+    PRECISION_CLASSES,
     SECOND_TRIMESTER_DAYS,
     THIRD_TRIMESTER_DAYS,
     WEEK_HALF_WIDTH,
 )
-from hrob_assets.risk.pregnancy.timeline import STATE, all_episodes, known_episodes, states
+from hrob_assets.risk.pregnancy.timeline import STATE, known_episodes, states
 from hrob_assets.risk.tables import TIMESTAMP
 
 _STATE_TYPES = {
@@ -80,7 +76,7 @@ class KnownPregnancies(NamedTuple):
     def last_day(self) -> np.ndarray:
         """Last day of each episode: its end or, when that is not known, the latest possible."""
         longest = self.episodes[:, START] + LONGEST_PREGNANCY_DAYS - 1
-        return np.where(self.episodes[:, END] == NULL, longest, self.episodes[:, END])
+        return np.where(self.episodes[:, END] == NULL_INTEGER, longest, self.episodes[:, END])
 
 
 def known_pregnancies(rows: pl.DataFrame, signatures: pl.DataFrame) -> KnownPregnancies:
@@ -88,14 +84,17 @@ def known_pregnancies(rows: pl.DataFrame, signatures: pl.DataFrame) -> KnownPreg
 
     Parameters
     ----------
-    rows, signatures : DataFrame
-        As in `pregnancy_at`.
+    rows : DataFrame
+        Columns ``person_id`` and ``prediction_time``; any order.
+    signatures : DataFrame[PREGNANCY_SIGNATURES]
+        Only those that occurred and were known before the prediction time are looked at.
 
     Examples
     --------
+    >>> from datetime import datetime
     >>> signatures = pl.DataFrame(
     ...     [(7, datetime(2024, 3, 1), datetime(2024, 3, 9), "GA", 10.0)],
-    ...     schema=SIGNATURES.schema, orient="row",
+    ...     schema=PREGNANCY_SIGNATURES.schema, orient="row",
     ... )
     >>> rows = pl.DataFrame(
     ...     {"person_id": [7, 7], "prediction_time": [datetime(2024, 3, 9), datetime(2024, 3, 10)]},
@@ -126,7 +125,7 @@ def with_trimester(facts: pl.DataFrame, signatures: pl.DataFrame) -> pl.DataFram
     ----------
     facts : DataFrame
         Facts of rows: ``person_id``, ``prediction_time``, ``occurred_at`` and any others.
-    signatures : DataFrame[SIGNATURES]
+    signatures : DataFrame[PREGNANCY_SIGNATURES]
 
     Returns
     -------
@@ -163,16 +162,16 @@ def with_trimester(facts: pl.DataFrame, signatures: pl.DataFrame) -> pl.DataFram
     return told.with_columns(pl.col("trimester").cast(pl.Int8).fill_null(0))
 
 
-def pregnancy_at(rows: pl.DataFrame, signatures: pl.DataFrame) -> pl.DataFrame:
-    """Return what was known of pregnancies at each person's prediction time.
+def pregnancy_states(rows: pl.DataFrame, known: KnownPregnancies) -> pl.DataFrame:
+    """Describe each row's state from the pregnancies that were known at its prediction time.
 
     Parameters
     ----------
     rows : DataFrame
         Columns ``person_id`` and ``prediction_time``; others are left out. Any order; rows
         may repeat.
-    signatures : DataFrame[SIGNATURES]
-        Only those that occurred and were known before the prediction time are looked at.
+    known : KnownPregnancies
+        Of the same rows.
 
     Returns
     -------
@@ -207,89 +206,21 @@ def pregnancy_at(rows: pl.DataFrame, signatures: pl.DataFrame) -> pl.DataFrame:
 
     Examples
     --------
+    >>> from datetime import datetime
     >>> signatures = pl.DataFrame(
     ...     [(7, datetime(2024, 3, 1), datetime(2024, 3, 9), "GA", 10.0)],
-    ...     schema=SIGNATURES.schema, orient="row",
+    ...     schema=PREGNANCY_SIGNATURES.schema, orient="row",
     ... )
     >>> rows = pl.DataFrame(
     ...     {"person_id": [7, 7], "prediction_time": [datetime(2024, 3, 9), datetime(2024, 3, 10)]},
     ...     schema_overrides={"prediction_time": pl.Datetime("us")},
     ... )
-    >>> pregnancy_at(rows, signatures).select("is_pregnant", "gestational_age_days").rows()
+    >>> states = pregnancy_states(rows, known_pregnancies(rows, signatures))
+    >>> states.select("is_pregnant", "gestational_age_days").rows()
     [(0, None), (1, 82)]
-    """
-    return pregnancy_states(rows, known_pregnancies(rows, signatures))
-
-
-def pregnancy_states(rows: pl.DataFrame, known: KnownPregnancies) -> pl.DataFrame:
-    """Describe each row's state from the pregnancies that it knows.
-
-    Parameters
-    ----------
-    rows : DataFrame
-    known : KnownPregnancies
-        Of the same rows.
-
-    Returns
-    -------
-    DataFrame
-        As in `pregnancy_at`.
     """
     times = rows["prediction_time"].to_physical().to_numpy(writable=True)
     return rows.select(*_ROWS).hstack(_state_columns(states(times, *known)))
-
-
-def infer_episodes(signatures: pl.DataFrame, *, as_of: datetime) -> pl.DataFrame:
-    """Return the pregnancies of each person as known at a time.
-
-    Parameters
-    ----------
-    signatures : DataFrame[SIGNATURES]
-    as_of : datetime, UTC
-        Only what occurred and was known before it counts.
-
-    Returns
-    -------
-    DataFrame
-        One row per (``person_id``, ``episode_number``), numbered from 1 in time order:
-        ``start_date``, ``precision_days``, ``precision``, ``end_date`` (null when not known),
-        ``outcome`` (LB, SB, ECT, SA, AB, DELIV; PREG when not known), ``identified_at``.
-
-    Examples
-    --------
-    >>> signatures = pl.DataFrame(
-    ...     [(7, datetime(2024, 3, 1), datetime(2024, 3, 9), "LB", None)],
-    ...     schema=SIGNATURES.schema, orient="row",
-    ... )
-    >>> infer_episodes(signatures, as_of=datetime(2024, 4, 1)).select(
-    ...     "start_date", "precision", "outcome").row(0)
-    (datetime.date(2023, 6, 2), 'month', 'LB')
-    """
-    SIGNATURES.check(signatures)
-    known = signatures.filter(pl.max_horizontal("occurred_at", "known_at") < as_of)
-    persons = known["person_id"].unique().sort()
-    position, found = all_episodes(*_table(known, persons))
-    frame = pl.DataFrame(
-        {
-            "person_id": persons.gather(position),
-            "start_date": _nullable(found[:, START], pl.Date),
-            "precision_days": _nullable(found[:, HALF_WIDTH], pl.Int32),
-            "end_date": _nullable(found[:, END], pl.Date),
-            "outcome": _outcome_names(found[:, OUTCOME]),
-            "identified_at": pl.Series(found[:, IDENTIFIED]).cast(TIMESTAMP),
-        }
-    )
-    number = pl.int_range(1, pl.len() + 1, dtype=pl.Int16).over("person_id")
-    return frame.select(
-        "person_id",
-        number.alias("episode_number"),
-        "start_date",
-        "precision_days",
-        _precision_class().alias("precision"),
-        "end_date",
-        "outcome",
-        "identified_at",
-    )
 
 
 def _check_rows(rows: pl.DataFrame) -> None:
@@ -314,7 +245,7 @@ def _offsets(sorted_persons: pl.Series, persons: pl.Series) -> np.ndarray:
 
 def _table(signatures: pl.DataFrame, persons: pl.Series) -> tuple[np.ndarray, np.ndarray]:
     """Return the signatures of the persons as the kernel wants them, and their offsets."""
-    SIGNATURES.check(signatures)
+    PREGNANCY_SIGNATURES.check(signatures)
     day = pl.col("occurred_at").dt.date().to_physical().cast(pl.Int64)
     weeks = pl.col("weeks")
     undated = (pl.col("kind") == "GA") & weeks.is_null()
@@ -361,7 +292,9 @@ def _half_width() -> pl.Expr:
 
 def _nullable(values: np.ndarray, dtype: pl.DataType | type[pl.DataType]) -> pl.Series:
     column = pl.Series(values)
-    kept = column.to_frame("value").select(pl.when(pl.col("value") != int(NULL)).then("value"))
+    kept = column.to_frame("value").select(
+        pl.when(pl.col("value") != int(NULL_INTEGER)).then("value")
+    )
     return kept.to_series().cast(pl.Int32).cast(dtype)
 
 
@@ -373,7 +306,7 @@ def _outcome_names(codes: np.ndarray) -> pl.Series:
 def _precision_class() -> pl.Expr:
     days = pl.col("precision_days")
     label = pl.when(days.is_null()).then(None)
-    for widest, name in PRECISION:
+    for widest, name in PRECISION_CLASSES:
         label = label.when(days <= widest).then(pl.lit(name))
     return label.otherwise(pl.lit("poor"))
 

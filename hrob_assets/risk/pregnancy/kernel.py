@@ -16,7 +16,7 @@ from hrob_assets.risk.pregnancy.layout import (
     IDENTIFIED,
     KIND,
     LAST,
-    NULL,
+    NULL_INTEGER,
     OUTCOME,
     START,
     USED,
@@ -61,7 +61,7 @@ def episodes_of_outcomes(
     """Write one episode per accepted outcome, dated by its best group; return how many."""
     for i in range(accepted):
         end, kind = outcomes[i, 0], outcomes[i, 1]
-        previous = outcomes[i - 1, 0] if i else NULL
+        previous = outcomes[i - 1, 0] if i else NULL_INTEGER
         earliest = previous + int(RETRY[outcomes[i - 1, 1]]) if i else end - LONGEST_TERM[kind]
         best = best_group(groups, group_count, end, kind, previous)
         episode = episodes[i]
@@ -111,7 +111,7 @@ def add_open_groups(
         episode = episodes[size]
         episode[START] = groups[best, CENTRE]
         episode[HALF_WIDTH] = groups[best, GROUP_HALF]
-        episode[END], episode[OUTCOME] = NULL, PREG
+        episode[END], episode[OUTCOME] = NULL_INTEGER, PREG
         episode[LAST], episode[ANCHOR] = groups[best, GROUP_LAST], groups[best, GROUP_FIRST]
         size += 1
 
@@ -123,7 +123,7 @@ def _is_separate(group: np.ndarray, episodes: np.ndarray, size: Integer) -> bool
         if group[GROUP_LAST] < episodes[i, START]:
             continue
         end = episodes[i, END]
-        if end == NULL:
+        if end == NULL_INTEGER:
             if group[CENTRE] <= episodes[i, LAST]:
                 return False
         elif group[CENTRE] < end - OVERLAP_SLACK_DAYS or group[GROUP_LAST] < end + _echo_days(
@@ -144,7 +144,7 @@ def add_marker_episodes(
     known: np.ndarray, count: Integer, episodes: np.ndarray, size: Integer
 ) -> Integer:
     """Add episodes for markers that lie outside all others."""
-    first = size
+    first = size  # the episodes before it are dated, so that a marker cannot move them
     for i in range(count):
         day = known[i, DAY]
         if known[i, KIND] != PREG or _is_explained(day, episodes, first, size):
@@ -152,7 +152,7 @@ def add_marker_episodes(
         episode = episodes[size]
         episode[START] = max(day - FIRST_MARKER_DAYS, _earliest_after(day, episodes, size))
         episode[HALF_WIDTH] = LONE_MARKER_HALF_WIDTH
-        episode[END], episode[OUTCOME] = NULL, PREG
+        episode[END], episode[OUTCOME] = NULL_INTEGER, PREG
         episode[LAST], episode[ANCHOR] = day, day
         size += 1
     return size
@@ -163,7 +163,7 @@ def _is_explained(day: Integer, episodes: np.ndarray, first: Integer, size: Inte
     """Whether an episode covers the day; a marker episode takes the day as evidence."""
     for i in range(size):
         start, end = episodes[i, START], episodes[i, END]
-        if end != NULL:
+        if end != NULL_INTEGER:
             if start - DETECTABLE_DAYS <= day < end + _echo_days(episodes[i, OUTCOME]):
                 return True
         elif start - DETECTABLE_DAYS <= day < start + LONGEST_PREGNANCY_DAYS:
@@ -180,11 +180,13 @@ def _is_explained(day: Integer, episodes: np.ndarray, first: Integer, size: Inte
 @compiled
 def _earliest_after(day: Integer, episodes: np.ndarray, size: Integer) -> Integer:
     """Return the first day at which a pregnancy seen on ``day`` can have started."""
-    earliest = NULL
+    earliest = NULL_INTEGER
     for i in range(size):
         if episodes[i, LAST] < day:
             end = episodes[i, END]
-            after = episodes[i, LAST] + 1 if end == NULL else end + RETRY[episodes[i, OUTCOME]]
+            after = (
+                episodes[i, LAST] + 1 if end == NULL_INTEGER else end + RETRY[episodes[i, OUTCOME]]
+            )
             earliest = max(earliest, after)
     return min(earliest, day)
 
@@ -196,7 +198,7 @@ def close_by_postpartum_care(
     """End open episodes at the first postpartum marker that follows them."""
     for e in range(size):
         start = episodes[e, START]
-        if episodes[e, END] != NULL:
+        if episodes[e, END] != NULL_INTEGER:
             continue
         last = episodes[e, ANCHOR]
         for i in range(count):
@@ -216,7 +218,7 @@ def _is_current(episodes: np.ndarray, size: Integer, e: Integer, day: Integer) -
     """Whether no dated evidence of this and no start of a later episode contradicts an end."""
     if episodes[e, HALF_WIDTH] < FIRST_MARKER_HALF_WIDTH and episodes[e, LAST] > day:
         return False
-    later = NULL
+    later = NULL_INTEGER
     for i in range(size):
         if i != e and episodes[i, START] <= day:
             later = max(later, episodes[i, START])
@@ -225,8 +227,10 @@ def _is_current(episodes: np.ndarray, size: Integer, e: Integer, day: Integer) -
 
 @compiled
 def infer(known: np.ndarray, count: Integer, scratch: Scratch, episodes: np.ndarray) -> Integer:
-    """Write the episodes that the signatures tell of, by start; return how many."""
+    """Write the episodes that the signatures show, by start; return how many."""
     outcomes, dated, groups = scratch
+    # The surest evidence comes first, and each step adds only what the former ones leave
+    # unexplained: outcomes, then gestational ages, then markers without a date.
     accepted = accept_outcomes(known, count, outcomes)
     group_count = group_starts(known, count, dated, groups)
     size = episodes_of_outcomes(known, count, outcomes, accepted, groups, group_count, episodes)
@@ -235,7 +239,7 @@ def infer(known: np.ndarray, count: Integer, scratch: Scratch, episodes: np.ndar
     close_by_postpartum_care(known, count, episodes, size)
     insertion_sort(episodes, size, START)
     for i in range(size):
-        if i and episodes[i - 1, END] != NULL:
+        if i and episodes[i - 1, END] != NULL_INTEGER:
             episodes[i, START] = max(episodes[i, START], episodes[i - 1, END] + 1)
         episodes[i, IDENTIFIED] = _identified(known, count, episodes, i)
     return size
@@ -245,14 +249,16 @@ def infer(known: np.ndarray, count: Integer, scratch: Scratch, episodes: np.ndar
 def _identified(known: np.ndarray, count: Integer, episodes: np.ndarray, i: Integer) -> Integer:
     """Return the first microsecond at which a signature of the episode was available."""
     start, end = episodes[i, START], episodes[i, END]
+    # Claims for the pregnancy before go on coming in after its end; such an echo must not make
+    # this pregnancy known early, unless the record is the one that dates it.
     low = start - DETECTABLE_DAYS
     if i:
-        ended = episodes[i - 1, END] != NULL
+        ended = episodes[i - 1, END] != NULL_INTEGER
         echo = _echo_days(episodes[i - 1, OUTCOME]) if ended else 1
         low = max(low, episodes[i - 1, LAST] + echo)
     low = min(low, episodes[i, ANCHOR])
-    high = end if end != NULL else max(start + LONGEST_PREGNANCY_DAYS, episodes[i, ANCHOR])
-    first = -NULL
+    high = end if end != NULL_INTEGER else max(start + LONGEST_PREGNANCY_DAYS, episodes[i, ANCHOR])
+    first = -NULL_INTEGER
     for j in range(count):
         if low <= known[j, DAY] <= high and known[j, KIND] != POST:
             first = min(first, known[j, AVAILABLE])

@@ -3,7 +3,7 @@
 A signature is a row ``(day, kind, implied, half_width, available)``: days since 1970, code of
 the kind, for GA the start that it implies and its half-width, and the microsecond at which it
 became available. Rows are sorted by the first four columns and no two are alike in them.
-Episodes and groups are rows of integers with the columns below; `NULL` stands for no value.
+Episodes and groups are rows of integers with the columns below; `NULL_INTEGER` stands for no value.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from zlib import crc32
 import numba
 import numpy as np
 
-NULL = np.int64(-(2**62))
+NULL_INTEGER = np.int64(-(2**62))
 DAY, KIND, IMPLIED, HALF, AVAILABLE = range(5)
 SIGNATURE_WIDTH = 5
 START, HALF_WIDTH, END, OUTCOME, LAST, ANCHOR, IDENTIFIED = range(7)

@@ -6,7 +6,7 @@ from hrob_assets.risk.pregnancy.layout import (
     DAY,
     IMPLIED,
     KIND,
-    NULL,
+    NULL_INTEGER,
     Integer,
     compiled,
     insertion_sort,
@@ -33,6 +33,8 @@ REFUTING_DAYS = 2
 def accept_outcomes(known: np.ndarray, count: Integer, outcomes: np.ndarray) -> Integer:
     """Fill ``outcomes`` (day, kind) with the accepted ones by day; return how many."""
     accepted = np.int64(0)
+    # By rank and not by day: a live birth takes its place before a vaguer code nearby can claim
+    # the room around it.
     for rank in range(LOWEST_RANK + 1):
         for i in range(count):
             day, kind = known[i, DAY], known[i, KIND]
@@ -63,7 +65,7 @@ def _has_room(outcomes: np.ndarray, accepted: Integer, day: Integer, kind: Integ
 
 @compiled
 def _latest_outcome_before(outcomes: np.ndarray, accepted: Integer, day: Integer) -> Integer:
-    latest = NULL
+    latest = NULL_INTEGER
     for j in range(accepted):
         if outcomes[j, 0] < day:
             latest = max(latest, outcomes[j, 0])
@@ -75,7 +77,7 @@ def _is_refuted(
     known: np.ndarray, count: Integer, day: Integer, kind: Integer, floor: Integer
 ) -> bool:
     """Whether gestational ages deny a loss: the pregnancy went on, or was too far gone."""
-    on, on_last, late, fitting = 0, NULL, 0, 0
+    on, on_last, late, fitting = 0, NULL_INTEGER, 0, 0
     for i in range(count):
         if known[i, KIND] != GA or known[i, DAY] <= floor:
             continue

@@ -8,7 +8,7 @@ from hrob_assets.risk.pregnancy.terms import KINDS
 from hrob_assets.risk.tables import EVENTS, TIMESTAMP, Column, Table
 from hrob_assets.risk.vocabulary import CodeSet, match_codes
 
-KIND_OF_CODE_SET = {
+PREGNANCY_CODE_SETS = {
     "pregnancy_live_birth": "LB",
     "pregnancy_stillbirth": "SB",
     "pregnancy_ectopic": "ECT",
@@ -20,7 +20,7 @@ KIND_OF_CODE_SET = {
     "postpartum_marker": "POST",
     "gestational_age": "GA",
 }
-SIGNATURES = Table(
+PREGNANCY_SIGNATURES = Table(
     "signatures",
     "One row per statement about a pregnancy.",
     ("person_id", "occurred_at", "known_at", "kind", "weeks"),
@@ -62,7 +62,7 @@ def pregnancy_signatures(
 
     Returns
     -------
-    DataFrame[SIGNATURES]
+    DataFrame[PREGNANCY_SIGNATURES]
         One row per different statement, sorted. An event counts when its source code or its
         standard code matches. A gestational age without weeks in the code takes the event's
         value (weeks, or days by its unit); without either it is only a marker (PREG).
@@ -95,9 +95,9 @@ def pregnancy_signatures(
     return (
         statements.with_columns(weeks.alias("weeks"))
         .with_columns(kind.alias("kind"))
-        .select(*SIGNATURES.schema)
+        .select(*PREGNANCY_SIGNATURES.schema)
         .unique()
-        .sort(*SIGNATURES.schema)
+        .sort(*PREGNANCY_SIGNATURES.schema)
         .collect()
     )
 
@@ -110,18 +110,18 @@ def signatures_of(events: pl.DataFrame, code_sets: Mapping[str, CodeSet]) -> pl.
     events : DataFrame[EVENTS]
         Few enough to be matched in memory.
     code_sets : mapping of str to CodeSet
-        Those of `KIND_OF_CODE_SET` that are there are used.
+        Those of `PREGNANCY_CODE_SETS` that are there are used.
 
     Returns
     -------
-    DataFrame[SIGNATURES]
+    DataFrame[PREGNANCY_SIGNATURES]
     """
     pairs = [
         events.select(vocabulary=vocabulary, code=code).cast(pl.String)
         for vocabulary, code in (("vocabulary", "code"), ("standard_vocabulary", "standard_code"))
     ]
     codes = pl.concat(pairs).drop_nulls().unique()
-    told = [code_sets[name] for name in KIND_OF_CODE_SET if name in code_sets]
+    told = [code_sets[name] for name in PREGNANCY_CODE_SETS if name in code_sets]
     return pregnancy_signatures(events, match_codes(codes, told))
 
 
@@ -130,11 +130,11 @@ def _kinds_by_code(matches: pl.DataFrame) -> pl.DataFrame:
     if "weeks" not in matches.columns:
         matches = matches.with_columns(pl.lit(None, dtype=pl.Float64).alias("weeks"))
     return (
-        matches.filter(pl.col("code_set").is_in(list(KIND_OF_CODE_SET)))
+        matches.filter(pl.col("code_set").is_in(list(PREGNANCY_CODE_SETS)))
         .select(
             pl.col("vocabulary").cast(pl.String),
             pl.col("code").cast(pl.String),
-            pl.col("code_set").cast(pl.String).replace_strict(KIND_OF_CODE_SET).alias("kind"),
+            pl.col("code_set").cast(pl.String).replace_strict(PREGNANCY_CODE_SETS).alias("kind"),
             pl.col("weeks").cast(pl.Float64),
         )
         .unique()

@@ -93,7 +93,7 @@ LATEST_POSTPARTUM_DAYS = LONGEST_PREGNANCY_DAYS + 84
 SECOND_TRIMESTER_DAYS = 98
 THIRD_TRIMESTER_DAYS = 196
 
-PRECISION = ((7, "week"), (14, "two_week"), (30, "month"), (90, "three_month"))
+PRECISION_CLASSES = ((7, "week"), (14, "two_week"), (30, "month"), (90, "three_month"))
 """Largest half-width of each class; anything wider is ``poor``."""
 
 

@@ -14,7 +14,7 @@ from hrob_assets.risk.pregnancy.layout import (
     GROUP_WIDTH,
     HALF_WIDTH,
     IDENTIFIED,
-    NULL,
+    NULL_INTEGER,
     OUTCOME,
     SIGNATURE_WIDTH,
     START,
@@ -135,31 +135,10 @@ def _states(
     times: np.ndarray, first: np.ndarray, end: np.ndarray, episodes: np.ndarray
 ) -> np.ndarray:
     """Return the state of every row from the episodes that it knows."""
-    result = np.full((len(times), len(STATE)), NULL, np.int64)
+    result = np.full((len(times), len(STATE)), NULL_INTEGER, np.int64)
     for row in range(len(times)):
         _describe(episodes[first[row] : end[row]], end[row] - first[row], times[row], result[row])
     return result
-
-
-@compiled
-def _all_episodes(
-    signatures: np.ndarray, signature_offsets: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return (position of the person, episodes) as all the signatures tell them."""
-    known, scratch, episodes = make_room(signature_offsets)
-    persons = np.empty(len(signatures), np.int64)
-    result = np.empty((len(signatures), EPISODE_WIDTH), np.int64)
-    total = 0
-    for person in range(len(signature_offsets) - 1):
-        count = np.int64(0)
-        for at in range(signature_offsets[person], signature_offsets[person + 1]):
-            count = add_signature(known, count, signatures[at])
-        size = infer(known, count, scratch, episodes)
-        for i in range(size):
-            copy_row(episodes[i], result[total + i])
-            persons[total + i] = person
-        total += size
-    return persons[:total], result[:total]
 
 
 @compiled
@@ -170,14 +149,14 @@ def _describe(episodes: np.ndarray, size: Integer, time: Integer, state: np.ndar
     past = size
     if size:
         current = episodes[size - 1]
-        is_open = current[END] == NULL
+        is_open = current[END] == NULL_INTEGER
         state[0] = is_open and today - current[START] < LONGEST_PREGNANCY_DAYS
         state[1] = not is_open and today - current[END] <= POSTPARTUM_DAYS
         state[2] = state[0] + state[1]
         if state[2]:
             past = size - 1
             _describe_current(current, time, state)
-            if past and episodes[past - 1, END] != NULL:
+            if past and episodes[past - 1, END] != NULL_INTEGER:
                 state[12] = current[START] - episodes[past - 1, END]
     _describe_past(episodes, past, state)
     _describe_last(episodes, past, today, state)
@@ -187,7 +166,7 @@ def _describe(episodes: np.ndarray, size: Integer, time: Integer, state: np.ndar
 def _describe_current(current: np.ndarray, time: Integer, state: np.ndarray) -> None:
     today = time // MICROSECONDS_PER_DAY
     age = today - current[START]
-    if current[END] == NULL:
+    if current[END] == NULL_INTEGER:
         state[3] = age
         state[4] = trimester_of(age)
     else:
@@ -224,7 +203,7 @@ def _describe_last(episodes: np.ndarray, past: Integer, today: Integer, state: n
         if episodes[i, OUTCOME] not in (SB, ECT, SA):
             break
         state[25] += 1
-    if past and episodes[past - 1, END] != NULL:
+    if past and episodes[past - 1, END] != NULL_INTEGER:
         outcome, end = episodes[past - 1, OUTCOME], episodes[past - 1, END]
         state[26], state[27] = end - episodes[past - 1, START], today - end
         state[23] = outcome in (LB, SB, DELIV) and state[26] < TERM_BIRTH_DAYS
@@ -234,7 +213,7 @@ def _describe_last(episodes: np.ndarray, past: Integer, today: Integer, state: n
 Kernel = Callable[..., Any]
 
 
-def _entry_points(fingerprint: int) -> tuple[Kernel, Kernel, Kernel]:
+def _entry_points(fingerprint: int) -> tuple[Kernel, Kernel]:
     """Return the functions that Python calls, cached on disk under the fingerprint."""
 
     @numba.njit(nogil=True, cache=True)
@@ -254,14 +233,7 @@ def _entry_points(fingerprint: int) -> tuple[Kernel, Kernel, Kernel]:
         assert fingerprint >= 0  # noqa: S101 - a free variable is part of the cache's key
         return _states(times, first, end, episodes)
 
-    @numba.njit(nogil=True, cache=True)
-    def all_episodes(
-        signatures: np.ndarray, signature_offsets: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        assert fingerprint >= 0  # noqa: S101 - a free variable is part of the cache's key
-        return _all_episodes(signatures, signature_offsets)
-
-    return known_episodes, states, all_episodes
+    return known_episodes, states
 
 
-known_episodes, states, all_episodes = _entry_points(sources_fingerprint())
+known_episodes, states = _entry_points(sources_fingerprint())

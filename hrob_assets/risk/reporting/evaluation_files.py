@@ -21,7 +21,7 @@ from hrob_assets.risk.reporting.reports import index_page, render_evaluation_rep
 from hrob_assets.risk.training import capacity_threshold
 from hrob_assets.risk.use_case import Threshold
 
-EVALUATION = "evaluation.json"
+EVALUATION_FILE = "evaluation.json"
 CAPACITY_SHARE = 0.10
 
 
@@ -125,9 +125,9 @@ def write_evaluation(report: EvaluationReport, folder: Path) -> list[str]:
         Names of the files.
     """
     with whole_folder(folder) as work:
-        (work / EVALUATION).write_text(to_json(report), encoding="utf-8")
+        (work / EVALUATION_FILE).write_text(to_json(report), encoding="utf-8")
         pages = render_evaluation_reports(report)
-        files = [*pages, EVALUATION, *write_evaluation_tables(report, work)]
+        files = [*pages, EVALUATION_FILE, *write_evaluation_tables(report, work)]
         pages["index.html"] = index_page(report, ReportContext(), files=dict.fromkeys(files, ""))
         for name, page in pages.items():
             (work / name).write_text(page, encoding="utf-8")

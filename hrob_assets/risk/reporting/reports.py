@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from hrob_assets.risk.evaluation import EvaluationReport
-from hrob_assets.risk.governance import summarise
+from hrob_assets.risk.governance import summarise_evaluation
 from hrob_assets.risk.reporting.pages.comparison import comparison_page
 from hrob_assets.risk.reporting.pages.evaluation import evaluation_page
 from hrob_assets.risk.reporting.pages.fairness import fairness_page
@@ -76,7 +76,7 @@ def index_page(
     report: EvaluationReport, context: ReportContext, *, files: Mapping[str, str]
 ) -> str:
     """Draw the index of some files; `files` may hold more than pages."""
-    found = summarise(report, context.criteria)
+    found = summarise_evaluation(report, context.criteria)
     named = PAGES | OTHERS
     return render(
         "index.html.j2",

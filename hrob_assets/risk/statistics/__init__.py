@@ -41,7 +41,13 @@ from hrob_assets.risk.statistics.logistic import (
     fit_logistic,
     logit,
 )
-from hrob_assets.risk.statistics.metrics import ranking_areas, row_brier, row_log_loss
+from hrob_assets.risk.statistics.metrics import (
+    index_of_shares,
+    population_stability_index,
+    ranking_areas,
+    row_brier,
+    row_log_loss,
+)
 from hrob_assets.risk.statistics.net_benefit import (
     THRESHOLDS,
     interventions_avoided,
@@ -84,6 +90,7 @@ __all__ = [
     "fit_line",
     "fit_logistic",
     "in_bins",
+    "index_of_shares",
     "interval",
     "interventions_avoided",
     "log_odds_ratio",
@@ -94,6 +101,7 @@ __all__ = [
     "next_uniform",
     "person_fraction",
     "person_sums",
+    "population_stability_index",
     "rank_rows",
     "ranking_areas",
     "replicate",

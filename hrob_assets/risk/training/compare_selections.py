@@ -46,7 +46,7 @@ class ComparedSelection:
     name : str
     selection : FeatureSelection
     record : DataFrame
-        `RECORD_SCHEMA`.
+        `SCREEN_RECORD_SCHEMA`.
     fitted : FittedModel
     evaluation : Evaluation
         On the validation rows.

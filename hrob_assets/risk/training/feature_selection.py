@@ -57,7 +57,7 @@ def select_features(
     Returns
     -------
     DataFrame
-        The record, `RECORD_SCHEMA`, one row per candidate.
+        The record, `SCREEN_RECORD_SCHEMA`, one row per candidate.
     """
     record = screen_columns(train, candidates=candidates, selection=selection, rules=rules)
     if not selection.screening.asks_importance:

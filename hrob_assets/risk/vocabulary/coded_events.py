@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from hrob_assets.risk.vocabulary.code_sets import REFERENCE_RANGES, CodeSet, match_codes
+from hrob_assets.risk.vocabulary.code_sets import REFERENCE_RANGES, CodeSet
+from hrob_assets.risk.vocabulary.matching import match_codes
 
 _CODED = (
     "person_id",

@@ -11,13 +11,13 @@ import pytest
 
 from hrob_assets.assets.data import staged
 from hrob_assets.assets.data.feature_store import feature_store_definitions
+from hrob_assets.assets.data.staged import staged_definitions
 from hrob_assets.assets.keys import ENCOUNTER_FEATURES, RAW, STAGED, staged_key
 from hrob_assets.assets.partitions import weekly_partitions
-from hrob_assets.assets.data.staged import staged_definitions
 from hrob_assets.resources.sources.source_database import open_source
 from hrob_assets.resources.storage.io_manager import ParquetIOManager, Storage
 from hrob_assets.risk.errors import ContractError
-from hrob_assets.risk.features.catalogue import Catalogue, FeatureColumn, FeatureFamily
+from hrob_assets.risk.features.catalogue.catalogue import Catalogue, FeatureColumn, FeatureFamily
 from hrob_assets.risk.sources.validation import NEEDS_EARLIER_LOAD, SUITES
 
 WEEK = "2023-02-27"  # a Monday

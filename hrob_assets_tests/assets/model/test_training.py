@@ -18,8 +18,8 @@ from hrob_assets.resources.storage.io_manager import ParquetIOManager, Storage
 from hrob_assets.risk.arms.interventions import ACCEPTED_BY_TAG
 from hrob_assets.risk.arms.silent_arm import in_silent_arm
 from hrob_assets.risk.errors import ContractError, TooSmallError
-from hrob_assets.risk.features.catalogue import Catalogue, FeatureFamily
-from hrob_assets.risk.features.selection import read_feature_selection
+from hrob_assets.risk.features.catalogue.catalogue import Catalogue, FeatureFamily
+from hrob_assets.risk.features.catalogue.selection import read_feature_selection
 from hrob_assets.risk.training.training_set import fingerprint
 from hrob_assets.risk.training.tuning import search as tuning
 from hrob_assets.risk.use_case import SilentArm, use_case_from

@@ -10,7 +10,7 @@ from hrob_assets.assets.weekly.scoring import scoring_definitions
 from hrob_assets.resources.records.model_registry import CHAMPION
 from hrob_assets.resources.storage.score_table import ScoreTable
 from hrob_assets.risk.errors import ContractError, RecordError
-from hrob_assets.risk.features.catalogue import Catalogue
+from hrob_assets.risk.features.catalogue.catalogue import Catalogue
 from hrob_assets.risk.tables import EVENTS
 from hrob_assets_tests.assets.worlds import (
     COLUMNS,

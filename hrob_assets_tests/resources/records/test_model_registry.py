@@ -17,7 +17,7 @@ from hrob_assets.resources.records.model_registry import (
     best_parameters_tag,
 )
 from hrob_assets.risk.errors import ContractError
-from hrob_assets.risk.features.selection import ImputationRule
+from hrob_assets.risk.features.catalogue.imputation import ImputationRule
 from hrob_assets.risk.models.recalibration import Recalibration
 from hrob_assets.risk.training.fit import train_model
 from hrob_assets.risk.training.predict import predict

@@ -11,9 +11,9 @@ from pyspark.errors import PySparkException
 from hrob_assets.components.catalogue import shared_catalogue
 from hrob_assets.resources.sources.source_database import open_source
 from hrob_assets.resources.spark.features import open_session, reason_of, write_weekly_features
-from hrob_assets.risk.features import weekly_files
-from hrob_assets.risk.features.facts import number_codes
-from hrob_assets.risk.features.weekly_files import WeeklyTask
+from hrob_assets.risk.features.build import weekly_files
+from hrob_assets.risk.features.build.weekly_files import WeeklyTask
+from hrob_assets.risk.features.kernel.facts import number_codes
 from hrob_assets.risk.sources.staging import stage
 from hrob_assets.risk.tables import EVENTS
 from hrob_assets.risk.windows import week_of

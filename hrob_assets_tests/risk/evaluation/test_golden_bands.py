@@ -15,7 +15,7 @@ from hrob_assets.risk.evaluation.golden_bands import (
     judge_bands,
     model_figures,
 )
-from hrob_assets.risk.features.selection import ImputationRule
+from hrob_assets.risk.features.catalogue.imputation import ImputationRule
 from hrob_assets.risk.training.fit import train_model
 from hrob_assets.risk.training.predict import predict
 from hrob_assets.risk.use_case import ModelSpec, Threshold, Tuning

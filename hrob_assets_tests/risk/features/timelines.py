@@ -5,17 +5,12 @@ from datetime import date, datetime, timedelta
 import polars as pl
 from hypothesis import strategies as st
 
-from hrob_assets.risk.features.catalogue import (
-    AGGREGATIONS,
-    CODED_MEASURES,
-    MEASURES,
-    Catalogue,
-    FeatureColumn,
-    FeatureFamily,
-)
-from hrob_assets.risk.pregnancy.signatures import KIND_OF_CODE_SET, pregnancy_signatures
+from hrob_assets.risk.features.catalogue.catalogue import Catalogue, FeatureColumn, FeatureFamily
+from hrob_assets.risk.features.catalogue.measures import AGGREGATIONS, CODED_MEASURES, MEASURES
+from hrob_assets.risk.pregnancy.signatures import PREGNANCY_CODE_SETS, pregnancy_signatures
 from hrob_assets.risk.tables import COVERAGE, EVENTS, PERSONS
-from hrob_assets.risk.vocabulary.code_sets import Code, CodeSet, match_codes
+from hrob_assets.risk.vocabulary.code_sets import Code, CodeSet
+from hrob_assets.risk.vocabulary.matching import match_codes
 from hrob_assets_tests.risk.pregnancy.pregnancy_reference import episodes_at
 
 T = datetime(2024, 3, 4)
@@ -56,7 +51,7 @@ READ_BY_MEASURES = {
 }
 CODE_SETS = {
     name: CodeSet(name, GIVEN.get(name, (Code("HROB", "never", **EXACT),)))
-    for name in dict.fromkeys([*GIVEN, *KIND_OF_CODE_SET, *sorted(READ_BY_MEASURES)])
+    for name in dict.fromkeys([*GIVEN, *PREGNANCY_CODE_SETS, *sorted(READ_BY_MEASURES)])
 }
 
 FACTS = (

@@ -1,5 +1,6 @@
 """The model card: every standard is complete, gaps are gaps, and the XML keeps its schema."""
 
+import re
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -9,7 +10,13 @@ import yaml
 from lxml import etree
 
 from hrob_assets.risk import reporting
-from hrob_assets.risk.governance.model_card import STANDARDS, CardEvidence, model_card
+from hrob_assets.risk.errors import ConfigurationError
+from hrob_assets.risk.governance import facts
+from hrob_assets.risk.governance.card_evidence import CardEvidence
+from hrob_assets.risk.governance.card_texts import CardTexts, card_texts
+from hrob_assets.risk.governance.model_card import model_card
+from hrob_assets.risk.governance.packaged_yaml import read_packaged
+from hrob_assets.risk.governance.standards import reporting_standards
 from hrob_assets.risk.promotion.criteria import BETTER_THAN_COMPARATOR
 from hrob_assets.risk.reporting.chai import NAMESPACE, chai_xml
 from hrob_assets.risk.reporting.pages.model_card import model_card_page
@@ -59,19 +66,19 @@ def schema():
 
 
 def test_the_standards_are_whole():
-    sizes = {name: len(asked) for name, asked in STANDARDS.items()}
+    sizes = {name: len(asked) for name, asked in reporting_standards().items()}
 
     assert sizes["ONC source attributes"] == 31
     assert sizes["TRIPOD+AI"] == 52
-    numbers = {each.number.rstrip("abcdefg") for each in STANDARDS["TRIPOD+AI"]}
+    numbers = {each.number.rstrip("abcdefg") for each in reporting_standards()["TRIPOD+AI"]}
     assert numbers == {str(n) for n in range(1, 28)}
-    assert len({each.part for each in STANDARDS["MI-CLAIM"]}) == 6
-    for asked in STANDARDS.values():
+    assert len({each.part for each in reporting_standards()["MI-CLAIM"]}) == 6
+    for asked in reporting_standards().values():
         assert len({each.number for each in asked}) == len(asked)
 
 
 def test_the_source_attributes_are_grouped_as_the_rule_groups_them():
-    parts = [each.part for each in STANDARDS["ONC source attributes"]]
+    parts = [each.part for each in reporting_standards()["ONC source attributes"]]
 
     assert [parts.count(name) for name in dict.fromkeys(parts)] == [4, 4, 2, 4, 2, 4, 5, 4, 2]
 
@@ -80,8 +87,27 @@ def test_the_source_attributes_are_grouped_as_the_rule_groups_them():
 def test_every_question_has_a_fact(evidence):
     card = model_card(example_use_case(), evidence)
 
-    for asked in STANDARDS.values():
+    for asked in reporting_standards().values():
         assert {each.fact for each in asked} <= set(card.facts)
+
+
+def test_every_sentence_of_the_texts_is_used():
+    source = Path(facts.__file__).read_text(encoding="utf-8")
+    beginnings = tuple(re.findall(r'sentence\(\s*f"([a-z_]+_)\{', source))
+
+    unused = [
+        name
+        for name in card_texts().sentences
+        if f'"{name}"' not in source and not name.startswith(beginnings)
+    ]
+
+    assert len(beginnings) == 5
+    assert unused == []
+
+
+def test_texts_with_another_key_are_refused_by_its_name():
+    with pytest.raises(ConfigurationError, match=r"standards: Unexpected keyword argument"):
+        read_packaged("standards.yaml", CardTexts)
 
 
 def test_what_is_not_given_is_a_gap_that_says_what_fills_it():
@@ -118,7 +144,7 @@ def test_figures_are_those_of_the_evaluation():
     assert "28,433 encounters of 2,385 patients" in card.facts["sample_size"].text
     assert "Not calibrated: race: Black or African American." in card.facts["fairness"].text
     assert "demographics 11 columns" in card.facts["sensitive_inputs"].text
-    assert "on the list from 0.2 on" in card.facts["output_value"].text
+    assert "on the worklist from 0.2 on" in card.facts["output_value"].text
 
 
 def test_what_differs_between_families_is_that_of_the_family():
@@ -126,12 +152,14 @@ def test_what_differs_between_families_is_that_of_the_family():
     trees = replace(EVIDENCE, family="random forest", scaled=False, exact_reasons=False)
     forest = model_card(example_use_case(), trees).facts
 
-    assert linear["families"].text == "logistic regression; beside it: random forest, comparator."
-    assert "10 trials, each by 2 folds" in linear["tuning"].text
+    assert linear["families"].text == (
+        "logistic regression; compared on the same training set: random forest, comparator."
+    )
+    assert "10 trials, each scored by log loss in 2-fold" in linear["tuning"].text
     assert "chosen: inverse penalty 0.03123." in linear["tuning"].text
     assert "standardised" in linear["predictor_form"].text
-    assert "trees need no scale" in forest["predictor_form"].text
-    assert "they add up to the log-odds" in linear["reasons"].text
+    assert "trees need no scaling" in forest["predictor_form"].text
+    assert "add up to the log-odds" in linear["reasons"].text
     assert "approximate" in forest["reasons"].text
     assert "coefficient" not in forest["specification"].text
 
@@ -145,8 +173,8 @@ def test_what_no_code_does_is_not_claimed():
     assert facts["comparator"].text is None
     assert facts["sensitivity"].shown == "Not given: run analyse_sensitivity_example"
     assert facts["bias_mitigation"].text is None  # no label audit was declared
-    assert "one detector for each level of: race." in facts["fairness_monitoring"].text
-    assert "at each evaluation only: payer." in facts["fairness_monitoring"].text
+    assert "one detector for each subgroup of: race." in facts["fairness_monitoring"].text
+    assert "Assessed at each evaluation only: payer." in facts["fairness_monitoring"].text
 
 
 def test_a_label_audit_is_told_as_it_was_declared():
@@ -156,10 +184,10 @@ def test_a_label_audit_is_told_as_it_was_declared():
     values["model"]["comparator"] = {"columns": ["age__years"]}
     facts = model_card(use_case_from(values), CardEvidence()).facts
 
-    assert "not a proxy for what is meant: A visit is the visit itself." in (
+    assert "not a proxy for the intended outcome: A visit is the visit itself." in (
         facts["bias_mitigation"].text
     )
-    assert facts["comparator"].text.startswith("1 plain columns (age__years), fitted")
+    assert facts["comparator"].text.startswith("1 of the feature columns (age__years), fitted")
 
 
 @pytest.mark.parametrize("evidence", [CardEvidence(), EVIDENCE], ids=["bare", "full"])
@@ -213,7 +241,7 @@ def test_the_page_is_complete_in_itself_and_counts_its_answers():
 
     assert "src=" not in page
     assert 'href="http' not in page
-    for name, asked in STANDARDS.items():
+    for name, asked in reporting_standards().items():
         assert f"{name}: {len(asked) - card.gaps(name)} of {len(asked)} answered" in page
 
 
@@ -225,10 +253,10 @@ def decided(passed, found="lower bound +0.0100"):
 @pytest.mark.parametrize(
     ("decision", "told"),
     [
-        (None, "of this version it was not asked."),
-        (decided(None, "no champion yet"), "of this version it was not asked."),
-        (decided(passed=True), "the gate found this version better (lower bound +0.0100)."),
-        (decided(passed=False), "found this version not better, or not judged (lower bound"),
+        (None, "this version was not compared with it."),
+        (decided(None, "no champion yet"), "this version was not compared with it."),
+        (decided(passed=True), "gate found this version better (lower bound +0.0100)."),
+        (decided(passed=False), "found this version not better, or could not tell (lower bound"),
     ],
     ids=["not decided", "first champion", "better", "not better"],
 )
@@ -244,9 +272,10 @@ def test_the_card_says_of_the_comparator_what_the_gate_found(decision, told):
     ("update", "dates", "partition", "kind"),
     [
         (None, "training ends earlier.", "begins at least 60 days after", "later period"),
-        ("refit", "on other persons.", "40% of the others test", "other persons"),
-        ("intercept", "judged by the fit on others.", "each part is tested by the fit on the",
+        ("refit", "from other patients.", "40% of the other patients form the test set",
          "other persons"),
+        ("intercept", "evaluated with the fit on the other part of the patients.",
+         "each part is tested with the fit on the other.", "other persons"),
     ],
 )  # fmt: skip
 def test_of_an_update_no_later_test_period_is_claimed(update, dates, partition, kind):

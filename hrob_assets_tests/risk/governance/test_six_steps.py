@@ -2,7 +2,7 @@ from datetime import date
 
 import pytest
 
-from hrob_assets.risk.governance.six_steps import Standing, framework_steps
+from hrob_assets.risk.governance.six_steps import UseCaseStanding, framework_steps
 
 GOAL = "If the team anticipates a visit they will call, which will help."
 WHOLE = {
@@ -17,7 +17,7 @@ WHOLE = {
 
 
 def states(**changes: object):
-    return [step.state for step in framework_steps(Standing(**(WHOLE | changes)))]
+    return [step.state for step in framework_steps(UseCaseStanding(**(WHOLE | changes)))]
 
 
 def test_a_use_case_that_has_been_through_all_steps_is_done():
@@ -39,7 +39,7 @@ def test_a_use_case_that_has_been_through_all_steps_is_done():
     ],
 )
 def test_what_is_missing_or_asks_for_a_look_is_said(changes, number, state, words):
-    step = framework_steps(Standing(**(WHOLE | changes)))[number - 1]
+    step = framework_steps(UseCaseStanding(**(WHOLE | changes)))[number - 1]
 
     assert step.number == number
     assert step.state == state

@@ -8,7 +8,7 @@ import pytest
 from scipy.special import logit
 
 from hrob_assets.risk.errors import ConfigurationError
-from hrob_assets.risk.features.selection import ImputationRule
+from hrob_assets.risk.features.catalogue.imputation import ImputationRule
 from hrob_assets.risk.models.base import Family, family_of
 from hrob_assets.risk.models.design_matrix import Design
 from hrob_assets.risk.models.points import PointRule

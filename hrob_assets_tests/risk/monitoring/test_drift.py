@@ -7,7 +7,7 @@ from scipy.stats import chi2
 
 from hrob_assets.risk.monitoring.drift import (
     DRIFT,
-    ComparedPeriods,
+    DriftPeriods,
     code_changes,
     column_drift,
     delay_changes,
@@ -16,7 +16,7 @@ from hrob_assets.risk.monitoring.drift import (
 )
 
 START = datetime(2024, 1, 1)
-PERIODS = ComparedPeriods(
+PERIODS = DriftPeriods(
     (START, START + timedelta(days=300)), (START + timedelta(days=300), START + timedelta(days=330))
 )
 

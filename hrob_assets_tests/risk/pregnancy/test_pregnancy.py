@@ -11,19 +11,16 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from hrob_assets.risk.errors import ContractError
-from hrob_assets.risk.pregnancy import (
-    SIGNATURES,
-    infer_episodes,
-    pregnancy_at,
-    pregnancy_signatures,
-    score_episodes,
-)
+from hrob_assets.risk.pregnancy import PREGNANCY_SIGNATURES, pregnancy_signatures
 from hrob_assets.risk.pregnancy.layout import sources_fingerprint
-from hrob_assets.risk.pregnancy.timeline import all_episodes, known_episodes, states
+from hrob_assets.risk.pregnancy.timeline import known_episodes, states
 from hrob_assets.risk.tables import EVENTS
-from hrob_assets.risk.vocabulary.code_sets import match_codes, read_code_sets
+from hrob_assets.risk.vocabulary.code_set_files import read_code_sets
+from hrob_assets.risk.vocabulary.matching import match_codes
 from hrob_assets.synthetic.world import WorldSpec, make_world
 from hrob_assets_tests.paths import CASES, DEFS
+from hrob_assets_tests.risk.pregnancy.episode_score import score_episodes
+from hrob_assets_tests.risk.pregnancy.known_at import infer_episodes, pregnancy_at
 from hrob_assets_tests.risk.pregnancy.pregnancy_reference import episodes_at, state_at
 
 CODE_SETS = DEFS / "code_sets"
@@ -37,7 +34,7 @@ def at_midnight(day):
 
 
 def signature_frame(rows):
-    return pl.DataFrame(rows, schema=SIGNATURES.schema, orient="row")
+    return pl.DataFrame(rows, schema=PREGNANCY_SIGNATURES.schema, orient="row")
 
 
 def row_frame(rows):
@@ -225,16 +222,16 @@ def test_order_and_repeats_of_rows_and_signatures_do_not_matter():
 
 def test_rows_without_signatures_are_outside_any_episode():
     rows = row_frame([(1, DAY_ZERO), (2, DAY_ZERO)])
-    found = pregnancy_at(rows, SIGNATURES.empty())
+    found = pregnancy_at(rows, PREGNANCY_SIGNATURES.empty())
 
     assert found["in_episode"].to_list() == [0, 0]
     assert found["previous_pregnancies"].to_list() == [0, 0]
     assert found["precision"].to_list() == [None, None]
-    assert infer_episodes(SIGNATURES.empty(), as_of=DAY_ZERO).height == 0
+    assert infer_episodes(PREGNANCY_SIGNATURES.empty(), as_of=DAY_ZERO).height == 0
 
 
 def test_no_rows_give_no_rows_with_the_same_columns():
-    some = pregnancy_at(row_frame([(1, DAY_ZERO)]), SIGNATURES.empty())
+    some = pregnancy_at(row_frame([(1, DAY_ZERO)]), PREGNANCY_SIGNATURES.empty())
     none = pregnancy_at(row_frame([]), random_signatures(1, persons=2))
 
     assert none.height == 0
@@ -244,13 +241,13 @@ def test_no_rows_give_no_rows_with_the_same_columns():
 def test_rows_without_a_prediction_time_are_an_error():
     rows = pl.DataFrame({"person_id": [1]})
     with pytest.raises(ContractError, match="prediction_time"):
-        pregnancy_at(rows, SIGNATURES.empty())
+        pregnancy_at(rows, PREGNANCY_SIGNATURES.empty())
 
 
 def test_null_keys_are_an_error_that_counts_them():
     rows = row_frame([(1, None), (2, DAY_ZERO)])
     with pytest.raises(ContractError, match="'prediction_time': 1"):
-        pregnancy_at(rows, SIGNATURES.empty())
+        pregnancy_at(rows, PREGNANCY_SIGNATURES.empty())
 
 
 MATCHES = pl.DataFrame(
@@ -301,7 +298,7 @@ def test_signatures_of_an_event(event, expected):
     found = pregnancy_signatures(event_frame([event]).lazy(), MATCHES)
 
     assert found.select("kind", "weeks").rows() == expected
-    assert found.schema == SIGNATURES.schema
+    assert found.schema == PREGNANCY_SIGNATURES.schema
 
 
 def test_an_event_that_matches_twice_is_one_signature():
@@ -344,7 +341,7 @@ def test_score_counts_found_false_outcome_and_start():
     assert expected == score_episodes(inferred, truth)
 
 
-@pytest.mark.parametrize("function", [known_episodes, states, all_episodes])
+@pytest.mark.parametrize("function", [known_episodes, states])
 def test_the_key_of_the_compiled_cache_follows_every_source_file(function):
     in_key = [cell.cell_contents for cell in function.py_func.__closure__]
 

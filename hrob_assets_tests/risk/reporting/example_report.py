@@ -23,7 +23,7 @@ from hrob_assets.risk.evaluation.analysis import (
 )
 from hrob_assets.risk.evaluation.report import Definition, EvaluationReport, Method, Subject
 from hrob_assets.risk.promotion.criteria import Verdict
-from hrob_assets.risk.reporting.pages.parts import ReportContext, Terms
+from hrob_assets.risk.reporting.pages.parts import ModelTerms, ReportContext
 from hrob_assets.risk.use_case import Characteristic
 
 DEFINITIONS = {
@@ -176,7 +176,7 @@ def example_context(**changed: object):
         "decision": "Version 7 became champion: there was none before.",
         "baseline": example_baseline(),
         "baseline_sentence": "Of 300 patients, the median age was 65 years.",
-        "terms": Terms(
+        "terms": ModelTerms(
             [("age__years", 0.31), ("ed_visit__count_30d", 0.22)], "log-odds per standard deviation"
         ),
         "comparison": {

@@ -7,7 +7,8 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 from hrob_assets.risk.evaluation.report import from_json
-from hrob_assets.risk.governance.model_card import CardEvidence, model_card
+from hrob_assets.risk.governance.card_evidence import CardEvidence
+from hrob_assets.risk.governance.model_card import model_card
 from hrob_assets.risk.reporting.pages.model_card import model_card_page
 from hrob_assets.risk.reporting.reports import render_evaluation_reports
 from hrob_assets_tests.example import example_use_case

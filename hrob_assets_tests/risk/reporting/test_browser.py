@@ -9,8 +9,9 @@ import axe_playwright_python
 import pytest
 from playwright.sync_api import sync_playwright
 
-from hrob_assets.risk.governance.model_card import CardEvidence, model_card
-from hrob_assets.risk.governance.six_steps import Standing, framework_steps
+from hrob_assets.risk.governance.card_evidence import CardEvidence
+from hrob_assets.risk.governance.model_card import model_card
+from hrob_assets.risk.governance.six_steps import UseCaseStanding, framework_steps
 from hrob_assets.risk.reporting.monitoring_summary import monitoring_summary, monitoring_tables
 from hrob_assets.risk.reporting.pages.data_dictionary import dictionary_page
 from hrob_assets.risk.reporting.pages.model_card import model_card_page
@@ -19,7 +20,7 @@ from hrob_assets.risk.reporting.pages.replay import replay_page
 from hrob_assets.risk.reporting.pages.status_board import status_board_page
 from hrob_assets.risk.reporting.reports import render_evaluation_reports
 from hrob_assets_tests.example import example_use_case
-from hrob_assets_tests.risk.features.test_dictionary import described, world
+from hrob_assets_tests.risk.features.quality.test_dictionary import described, world
 from hrob_assets_tests.risk.governance.test_six_steps import WHOLE
 from hrob_assets_tests.risk.reporting.example_report import example_context, example_report
 from hrob_assets_tests.risk.reporting.test_monitoring_files import look, scored
@@ -74,7 +75,9 @@ def folder(tmp_path_factory):
 def pages_of_the_watch():
     """A shift that raised the alarm, a board with something to look at, a replay with an update."""
     found = look(scored(shift=0.6))
-    steps = framework_steps(Standing(**(WHOLE | {"prospective": None, "alarms": ["everybody"]})))
+    steps = framework_steps(
+        UseCaseStanding(**(WHOLE | {"prospective": None, "alarms": ["everybody"]}))
+    )
     replay = replay_page(compared(), title="falls", world="a world", drift="The risk doubles.")
     return {
         "monitoring.html": monitoring_page(monitoring_summary(found), monitoring_tables(found)),

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from hrob_assets.risk.evaluation.analysis import Metric
-from hrob_assets.risk.governance.summary import summarise
+from hrob_assets.risk.governance.summary import summarise_evaluation
 from hrob_assets.risk.promotion.criteria import Verdict
 from hrob_assets.risk.reporting.reports import render_evaluation_reports
 from hrob_assets_tests.risk.reporting.example_report import example_context, example_report, too_few
@@ -136,13 +136,13 @@ def test_a_model_that_fails_a_criterion_must_not_be_used():
 
 
 def test_without_criteria_nothing_is_decided():
-    assert summarise(example_report(), None).status == "open"
+    assert summarise_evaluation(example_report(), None).status == "open"
 
 
 def test_without_groups_that_stand_out_it_may_be_used():
     report = example_report(fairness=False)
 
-    assert summarise(report, []).status == "may be used"
+    assert summarise_evaluation(report, []).status == "may be used"
 
 
 def test_a_group_of_which_nothing_may_be_told_shows_nothing():

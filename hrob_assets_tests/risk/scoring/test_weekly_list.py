@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from hrob_assets.risk.features.catalogue import Catalogue, FeatureColumn, FeatureFamily
+from hrob_assets.risk.features.catalogue.catalogue import Catalogue, FeatureColumn, FeatureFamily
 from hrob_assets.risk.models.recalibration import Recalibration
 from hrob_assets.risk.scoring.weekly_list import (
     REASON,

@@ -10,7 +10,7 @@ import yaml
 
 from hrob_assets.resources.sources.source_database import open_source
 from hrob_assets.risk.errors import ConfigurationError, SourceError
-from hrob_assets.risk.features.measures import coverage_measures
+from hrob_assets.risk.features.build.coverage_measures import coverage_measures
 from hrob_assets.risk.sources.staging import QUARANTINE, StagingResult, _statement, stage
 from hrob_assets.risk.tables import CODES, STAGED
 from hrob_assets_tests.paths import CASES

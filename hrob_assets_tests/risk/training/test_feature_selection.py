@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from hrob_assets.risk.features.catalogue import FeatureColumn
-from hrob_assets.risk.features.screening import kept_columns
-from hrob_assets.risk.features.selection import FeatureSelection, ImputationRule, Screening
+from hrob_assets.risk.features.catalogue.catalogue import FeatureColumn
+from hrob_assets.risk.features.catalogue.imputation import ImputationRule
+from hrob_assets.risk.features.catalogue.selection import FeatureSelection, Screening
+from hrob_assets.risk.features.quality.record import kept_columns
 from hrob_assets.risk.training.feature_selection import (
     family_importance,
     select_features,

@@ -3,8 +3,8 @@ import polars as pl
 import pytest
 
 from hrob_assets.risk.errors import ContractError
-from hrob_assets.risk.features.catalogue import FeatureColumn
-from hrob_assets.risk.features.selection import ImputationRule
+from hrob_assets.risk.features.catalogue.catalogue import FeatureColumn
+from hrob_assets.risk.features.catalogue.imputation import ImputationRule
 from hrob_assets.risk.training.fit import fit_model
 from hrob_assets.risk.training.sensitivity_analysis import (
     REFERENCE,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hrob_assets.risk.errors import ConfigurationError, ContractError, TooSmallError
-from hrob_assets.risk.features.selection import ImputationRule
+from hrob_assets.risk.features.catalogue.imputation import ImputationRule
 from hrob_assets.risk.models.design_matrix import Design
 from hrob_assets.risk.training.fit import train_model
 from hrob_assets.risk.training.periods import Periods

@@ -1,7 +1,7 @@
 """Forest plot: values with their intervals, one line per group, wide and narrow."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
@@ -54,7 +54,6 @@ class ForestTexts:
     axis: str
     counts: str = "rows (patients)"
     value: str = "estimate (95 % interval)"
-    percent: bool = False
     digits: int = 3
 
 
@@ -120,7 +119,18 @@ class _Columns:
     head: float
     narrow: bool
     texts: ForestTexts
-    drawn: list[Markup] = field(default_factory=list[Markup])
+
+    @property
+    def width(self) -> float:
+        return _NARROW if self.narrow else _WIDE
+
+
+def _columns(rows: Sequence[Row], texts: ForestTexts, *, narrow: bool) -> _Columns:
+    """Places of the wide picture, or of the narrow one, where long labels take two lines."""
+    if not narrow:
+        return _Columns(330, 548, 24, 26, narrow, texts)
+    longest = max((len(row.label) + len(_interval(row, texts)) for row in rows), default=0)
+    return _Columns(8, 392, 42 if longest <= _ONE_LINE else 60, 8, narrow, texts)
 
 
 def _forest(
@@ -131,30 +141,21 @@ def _forest(
     *,
     narrow: bool,
 ) -> tuple[list[Markup], float]:
-    longest = max((len(row.label) + len(_interval(row, texts)) for row in rows), default=0)
-    columns = _Columns(330, 548, 24, 26, narrow, texts)
-    if narrow:
-        columns = _Columns(8, 392, 42 if longest <= _ONE_LINE else 60, 8, narrow, texts)
+    """Content and height of one of the two pictures."""
+    columns = _columns(rows, texts, narrow=narrow)
     told = [v for row in rows for v in (row.value, row.low, row.high) if v is not None]
     told += [*(margin or ()), *([] if reference is None else [reference])]
     values = ticks(min(told, default=0.0), max(told, default=1.0), most=4)
     across = Scale(values[0], values[-1], columns.start, columns.end)
     bottom = columns.head + sum(_row_height(row, columns) for row in rows) + 4
-    drawn = columns.drawn
-    if margin is not None:
-        left, right = across(margin[0]), across(margin[1])
-        drawn.append(
-            tag("rect", x=left, y=columns.head, width=right - left, height=bottom - columns.head,
-                class_="margin")
-        )  # fmt: skip
-    marks = tick_texts(values, percent=texts.percent)
+    drawn = [] if margin is None else [_margin(margin, across, columns, bottom)]
     drawn += svg.x_axis(
         across,
         bottom,
         values=values,
-        texts=marks,
+        texts=tick_texts(values),
         top=columns.head,
-        right=_NARROW if narrow else _WIDE,
+        right=columns.width,
     )
     if reference is not None:
         x = across(reference)
@@ -173,12 +174,18 @@ def _forest(
     return drawn, bottom + 44
 
 
+def _margin(margin: tuple[float, float], across: Scale, columns: _Columns, bottom: float) -> Markup:
+    left, right = across(margin[0]), across(margin[1])
+    height = bottom - columns.head
+    return tag("rect", x=left, y=columns.head, width=right - left, height=height, class_="margin")
+
+
 def _row_height(row: Row, columns: _Columns) -> float:
     return 24.0 if row.heading else columns.step
 
 
 def _interval(row: Row, texts: ForestTexts) -> str:
-    return interval_text(row.value, row.low, row.high, percent=texts.percent, digits=texts.digits)
+    return interval_text(row.value, row.low, row.high, digits=texts.digits)
 
 
 def _forest_row(row: Row, across: Scale, top: float, columns: _Columns) -> list[Markup]:

@@ -21,23 +21,18 @@ class Scale:
         Values of the ends.
     start, end : float, pixels
         Places of the ends; `end` may be the smaller, as upwards in a picture.
-    logarithmic : bool
-        Equal ratios are equal distances; both ends must be positive.
 
     Examples
     --------
     >>> rising = Scale(0, 1, 100, 0)
     >>> rising(0.25), rising(7)
     (75.0, 0.0)
-    >>> Scale(1, 100, 0, 50, logarithmic=True)(10)
-    25.0
     """
 
     low: float
     high: float
     start: float
     end: float
-    logarithmic: bool = False
 
     def __call__(self, value: float) -> float:
         """Place of a value, in pixels, to a tenth."""
@@ -48,8 +43,6 @@ class Scale:
     def _place(self, value: float) -> float:
         if self.high == self.low:
             return 0.5
-        if self.logarithmic:
-            return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
 
 
@@ -75,20 +68,6 @@ def ticks(low: float, high: float, *, most: int = 6) -> list[float]:
     step = next(each for each in _STEPS if each * magnitude >= raw * (1 - 1e-9)) * magnitude
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [round(number * step, 12) for number in range(first, max(last, first + 1) + 1)]
-
-
-def log_ticks(low: float, high: float, *, most: int = 6) -> list[float]:
-    """Powers of ten that hold ``[low, high]`` between the first and the last.
-
-    Examples
-    --------
-    >>> log_ticks(0.5, 260)
-    [0.1, 1.0, 10.0, 100.0, 1000.0]
-    """
-    first, last = math.floor(math.log10(low) + 1e-9), math.ceil(math.log10(high) - 1e-9)
-    last = max(last, first + 1)
-    stride = max(1, math.ceil((last - first) / most))
-    return [10.0**power for power in range(first, last + stride, stride)]
 
 
 def date_ticks(first: date, last: date, *, most: int = 5) -> list[date]:

@@ -8,6 +8,8 @@ from markupsafe import Markup, escape
 from hrob_assets.risk.reporting.charts.scales import Scale, tick_texts
 
 Point = tuple[float, float]
+WIDTH, LEFT, RIGHT, TOP = 440.0, 62.0, 20.0, 22.0
+"""Width of a chart and the room beside and above its picture, in user units."""
 _LETTER = 7.5
 """About the width of a letter of a tick, in user units."""
 
@@ -101,6 +103,11 @@ def tag(name: str, *content: str, **attributes: object) -> Markup:
     ]
     inner = "".join(escape(each) for each in content)
     return Markup(f"<{name}{''.join(named)}>{inner}</{name}>")  # noqa: S704 - escaped above
+
+
+def small_multiples(drawings: Sequence[Drawing]) -> Markup:
+    """Several charts side by side, as many as the width holds."""
+    return tag("div", *(Markup(each.__html__()) for each in drawings), class_="multiples")  # noqa: S704 - drawings escape
 
 
 def picture(

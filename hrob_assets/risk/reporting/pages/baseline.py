@@ -27,8 +27,8 @@ def baseline_cells(table: pl.DataFrame, *, unit: str) -> pl.DataFrame:
 
     Examples
     --------
-    >>> from hrob_assets.risk.cohort import SCHEMA
-    >>> baseline_cells(pl.DataFrame(schema=SCHEMA), unit="patient").columns
+    >>> from hrob_assets.risk.cohort import BASELINE_SCHEMA
+    >>> baseline_cells(pl.DataFrame(schema=BASELINE_SCHEMA), unit="patient").columns
     ['characteristic', 'level']
     """
     of_unit = table.filter(unit=unit)

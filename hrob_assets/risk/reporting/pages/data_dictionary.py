@@ -18,7 +18,7 @@ def dictionary_page(dictionary: pl.DataFrame, *, use_case_name: str, lead: str, 
     Parameters
     ----------
     dictionary : DataFrame
-        As `hrob_assets.risk.features.dictionary.describe_features` gives it.
+        As `hrob_assets.risk.features.describe_features` gives it.
     use_case_name : str
     lead : str
         Whose rows, and which stretches of time.

@@ -13,10 +13,11 @@ from hrob_assets.risk.evaluation import (
     GroupShare,
     LabelAudit,
 )
-from hrob_assets.risk.reporting.charts.charts import Axis, Stem, lollipop_chart, small_multiples
 from hrob_assets.risk.reporting.charts.forest import ForestTexts, Row, forest_plot
+from hrob_assets.risk.reporting.charts.lines import Axis
+from hrob_assets.risk.reporting.charts.lollipop import Stem, lollipop_chart
 from hrob_assets.risk.reporting.charts.scales import interval_text, number_text
-from hrob_assets.risk.reporting.charts.svg import Drawing, Table
+from hrob_assets.risk.reporting.charts.svg import Drawing, Table, small_multiples
 from hrob_assets.risk.reporting.pages.page import render
 from hrob_assets.risk.reporting.pages.parts import (
     ReportContext,

@@ -2,27 +2,13 @@
 
 from collections.abc import Mapping
 
-from hrob_assets.risk.governance import STANDARDS, Fact, ModelCard, Question
-from hrob_assets.risk.reporting.pages.page import render
-
-_FIRST = (
-    ("What it is for", "goal"),
-    ("Question", "question"),
-    ("Outcome", "outcome"),
-    ("Intended use", "intended_use"),
-    ("Patients", "population"),
-    ("Users", "users"),
-    ("Role in the decision", "decision_role"),
-    ("Not meant for", "cautioned_uses"),
-    ("Known risks", "known_risks"),
-    ("Output", "output_value"),
-    ("Performance", "validity"),
-    ("By group", "fairness"),
-    ("Inputs about who somebody is", "sensitive_inputs"),
-    ("Watched", "monitoring"),
-    ("Contact", "developer_contact"),
-    ("Ethics", "irb_statement"),
+from hrob_assets.risk.governance import (
+    CardFact,
+    ModelCard,
+    StandardQuestion,
+    reporting_standards,
 )
+from hrob_assets.risk.reporting.pages.page import render
 
 
 def model_card_page(card: ModelCard) -> str:
@@ -40,7 +26,7 @@ def model_card_page(card: ModelCard) -> str:
     version = card.evidence.version or "not trained yet"
     standards = [
         (f"standard-{number}", name, card.gaps(name), len(asked), _parts(asked, card.facts))
-        for number, (name, asked) in enumerate(STANDARDS.items())
+        for number, (name, asked) in enumerate(reporting_standards().items())
     ]
     signed = [
         f"{each.step}: {each.name}, {each.role}, {each.signed_on}"
@@ -50,7 +36,7 @@ def model_card_page(card: ModelCard) -> str:
         "model_card.html.j2",
         title=f"Model card: {card.use_case.title}",
         version=version,
-        first=[(label, card.facts[name]) for label, name in _FIRST],
+        first=card.at_a_glance(),
         standards=standards,
         sign_offs=signed,
         lineage=[(name.replace("_", " "), value) for name, value in card.evidence.tags.items()],
@@ -64,8 +50,8 @@ def model_card_page(card: ModelCard) -> str:
 
 
 def _parts(
-    asked: tuple[Question, ...], facts: Mapping[str, Fact]
-) -> list[tuple[str, list[tuple[Question, Fact]]]]:
+    asked: tuple[StandardQuestion, ...], facts: Mapping[str, CardFact]
+) -> list[tuple[str, list[tuple[StandardQuestion, CardFact]]]]:
     names = dict.fromkeys(each.part for each in asked)
     return [
         (name, [(each, facts[each.fact]) for each in asked if each.part == name]) for name in names

@@ -8,7 +8,7 @@ import polars as pl
 
 from hrob_assets.risk.disclosure import SMALL, SMALLEST_CELL, SUPPRESSED
 from hrob_assets.risk.monitoring import OVER_PREDICTION, UNDER_PREDICTION
-from hrob_assets.risk.reporting.charts.charts import Axis, Limit, Line, line_chart
+from hrob_assets.risk.reporting.charts.lines import Axis, Limit, Line, line_chart
 from hrob_assets.risk.reporting.charts.svg import Drawing
 from hrob_assets.risk.reporting.pages.page import render
 

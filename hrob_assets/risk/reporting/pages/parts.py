@@ -17,14 +17,8 @@ from hrob_assets.risk.evaluation import (
     Subject,
 )
 from hrob_assets.risk.promotion import Verdict
-from hrob_assets.risk.reporting.charts.charts import (
-    Axis,
-    Group,
-    Limit,
-    Line,
-    calibration_curve,
-    line_chart,
-)
+from hrob_assets.risk.reporting.charts.calibration import Group, calibration_curve
+from hrob_assets.risk.reporting.charts.lines import Axis, Limit, Line, line_chart
 from hrob_assets.risk.reporting.charts.scales import interval_text, number_text
 from hrob_assets.risk.reporting.charts.svg import Drawing, Table
 
@@ -34,7 +28,7 @@ _SHORT_NOTE = 16
 
 
 @dataclass(frozen=True)
-class Terms:
+class ModelTerms:
     """What drives a model, or why that is not known.
 
     Parameters
@@ -68,7 +62,7 @@ class ReportContext:
     baseline : DataFrame, optional
         As `hrob_assets.risk.cohort.baseline.baseline_table` gives it.
     baseline_sentence : str
-    terms : Terms
+    terms : ModelTerms
     comparison : mapping of str to DataFrame
         Tables of the model comparison by title; see `hrob_assets.risk.reporting.pages.comparison`.
     choice : str, optional
@@ -89,7 +83,7 @@ class ReportContext:
     decision: str | None = None
     baseline: pl.DataFrame | None = None
     baseline_sentence: str = ""
-    terms: Terms = Terms()
+    terms: ModelTerms = ModelTerms()
     comparison: Mapping[str, pl.DataFrame] = field(default_factory=dict[str, pl.DataFrame])
     choice: str | None = None
     lineage: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -196,7 +190,7 @@ def cells_table(analysis: Analysis) -> Table:
     )
 
 
-def curve_of(analysis: Analysis, *, title: str, most: float | None = None) -> Drawing | None:
+def curve_of(analysis: Analysis, *, title: str) -> Drawing | None:
     """The calibration curve of an analysis; None where it may not be shown."""
     points = analysis.calibration_curve
     if len(points) < _FEWEST_POINTS:
@@ -214,7 +208,7 @@ def curve_of(analysis: Analysis, *, title: str, most: float | None = None) -> Dr
         f"Where the model says {first.predicted:.1%}, {first.observed:.1%} were observed; where it "
         f"says {last.predicted:.1%}, {last.observed:.1%} were."
     )
-    return calibration_curve(title, curve, groups=groups, most=most, spoken=spoken)
+    return calibration_curve(title, curve, groups=groups, spoken=spoken)
 
 
 def decision_curve_of(analysis: Analysis, *, threshold: float) -> Drawing | None:

@@ -2,8 +2,9 @@
 
 import polars as pl
 
-from hrob_assets.risk.reporting.charts.charts import Axis, Event, Limit, Line, line_chart, timeline
+from hrob_assets.risk.reporting.charts.lines import Axis, Limit, Line, line_chart
 from hrob_assets.risk.reporting.charts.svg import Drawing, Table
+from hrob_assets.risk.reporting.charts.timeline import Event, timeline
 from hrob_assets.risk.reporting.pages.page import render
 from hrob_assets.risk.statistics import Estimate
 from hrob_assets.risk.updating import NEVER, UPDATED, LivedMonday, TwoHistories

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from hrob_assets.risk.governance import State, Step
+from hrob_assets.risk.governance import FrameworkStep, StepState
 from hrob_assets.risk.reporting.pages.page import render
 
-_WORDS: Mapping[State, str] = {"done": "done", "look": "look at this", "open": "not done"}
+_WORDS: Mapping[StepState, str] = {"done": "done", "look": "look at this", "open": "not done"}
 _PAGES = {
     "evaluation": "evaluation",
     "fairness": "fairness",
@@ -14,7 +14,9 @@ _PAGES = {
 }
 
 
-def status_board_page(steps: Sequence[Step], *, title: str, pages: Mapping[str, str]) -> str:
+def status_board_page(
+    steps: Sequence[FrameworkStep], *, title: str, pages: Mapping[str, str]
+) -> str:
     """Draw the board.
 
     Parameters

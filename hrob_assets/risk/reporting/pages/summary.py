@@ -1,7 +1,7 @@
 """One page for a clinical lead: may it be used, for whom not yet, how sure are we."""
 
 from hrob_assets.risk.evaluation import EvaluationReport, GroupFairness
-from hrob_assets.risk.governance import Status, Summary, summarise
+from hrob_assets.risk.governance import EvaluationSummary, SummaryStatus, summarise_evaluation
 from hrob_assets.risk.reporting.pages.page import render
 from hrob_assets.risk.reporting.pages.parts import (
     ReportContext,
@@ -12,7 +12,7 @@ from hrob_assets.risk.reporting.pages.parts import (
 )
 
 _MOST_NAMED = 6
-_TONES: dict[Status, str] = {
+_TONES: dict[SummaryStatus, str] = {
     "may be used": "good",
     "may be used, not yet for everybody": "open",
     "must not be used": "warn",
@@ -34,7 +34,7 @@ def summary_page(report: EvaluationReport, context: ReportContext) -> str:
     str
         HTML, complete in itself; one sheet of A4 when printed.
     """
-    found = summarise(report, context.criteria)
+    found = summarise_evaluation(report, context.criteria)
     subject, main = report.subject, report.analysis("encounter")
     alerts = main.metrics.get("alert_rate")
     listed = (
@@ -67,7 +67,7 @@ def summary_page(report: EvaluationReport, context: ReportContext) -> str:
     )
 
 
-def tone_of(status: Status) -> str:
+def tone_of(status: SummaryStatus) -> str:
     """Class of the banner."""
     return _TONES[status]
 
@@ -87,7 +87,7 @@ def _off(group: GroupFairness) -> str:
     )
 
 
-def _unknown(found: Summary) -> str:
+def _unknown(found: EvaluationSummary) -> str:
     names = [_name(group) for group in found.unknown[:_MOST_NAMED]]
     more = len(found.unknown) - len(names)
     return ", ".join(names) + (f" and {more} more groups" if more > 0 else "")

@@ -4,7 +4,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from hrob_assets.risk.errors import ContractError
-from hrob_assets.risk.features.selection import ImputationRule
+from hrob_assets.risk.features.catalogue.imputation import ImputationRule
 from hrob_assets.risk.models.base import prepare
 from hrob_assets.risk.models.design_matrix import build_preprocessor, design_matrix
 from hrob_assets.risk.models.types.logistic_regression import (
